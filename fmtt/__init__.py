@@ -1,0 +1,3 @@
+from fmtt._torchvision import declare_missing_operators
+
+declare_missing_operators()

@@ -1,0 +1,180 @@
+"""What a model is to the engine: a velocity, perhaps a flow map; and the meter that counts every call.
+
+A model maps points ``x (B, *D)`` and times ``(B,)`` to points. ``b_t(x)`` is the velocity whose ODE carries noise
+(t = 0) to data (t = 1), and ``X_{s,t}(x)`` the flow map of that ODE (arXiv 2511.22688, section 2).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+
+@runtime_checkable
+class Velocity(Protocol):
+    """A model with a velocity; ``shape`` is the shape D of one sample."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
+        """``b_t(x)``, ``(B, *D)``, for ``x (B, *D)`` and ``t (B,)``."""
+        ...
+
+
+@runtime_checkable
+class FlowMap(Velocity, Protocol):
+    """A model that also knows its flow map."""
+
+    def flow_map(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        """``X_{s,t}(x)``, ``(B, *D)``, for ``x (B, *D)`` and ``s <= t (B,)``; ``X_{t,t}`` is the identity."""
+        ...
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A model made of plain functions, for use as a library.
+
+    Attributes:
+        shape: shape D of one sample.
+        velocity: ``(x, t) -> b_t(x)``.
+        flow_map: ``(x, s, t) -> X_{s,t}(x)``, if there is one.
+    """
+
+    shape: tuple[int, ...]
+    velocity: Callable[[Tensor, Tensor], Tensor]
+    flow_map: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+
+
+def require_flow_map(model: Velocity) -> FlowMap:
+    """``model`` itself.
+
+    Raises:
+        ValueError: if it has no flow map.
+    """
+    if getattr(model, "flow_map", None) is None:
+        raise ValueError(
+            f"the look-ahead needs a flow map, and model {type(model).__name__} has a velocity only;"
+            " use the look-ahead none, denoiser, diffusion4 or exact"
+        )
+    return model  # type: ignore[return-value]
+
+
+class Stopwatch:
+    """Seconds between pairs of marks, without synchronising: CUDA events where there is CUDA, else the clock."""
+
+    def __init__(self, device: torch.device):
+        self._events = device.type == "cuda"
+        self._seconds = 0.0
+        self._pending: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
+
+    def mark(self) -> float | torch.cuda.Event:
+        if not self._events:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def add(self, start: float | torch.cuda.Event) -> None:
+        """Add the time from ``start``, a :meth:`mark`, until now."""
+        if self._events:
+            self._pending.append((start, self.mark()))
+        else:
+            self._seconds += time.perf_counter() - start
+
+    @property
+    def seconds(self) -> float:
+        """The sum so far; on CUDA this waits for the device."""
+        if self._pending:
+            torch.cuda.synchronize()
+            self._seconds += sum(start.elapsed_time(end) for start, end in self._pending) / 1e3
+            self._pending.clear()
+        return self._seconds
+
+
+@dataclass
+class Meter:
+    """The ledger of a run: evaluations of the network, forward and backward, and of the reward, one per particle.
+
+    ``nfe`` in every table is ``forward``; nothing is estimated. Seconds are those spent inside the calls.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def __post_init__(self) -> None:
+        self.forward = self.backward = self.reward = 0
+        self.forward_time, self.backward_time, self.reward_time = (Stopwatch(self.device) for _ in range(3))
+
+    def network(self, call: Callable[..., Tensor], x: Tensor, *times: Tensor) -> Tensor:
+        """``call(x, *times)``, counted forward and, if a gradient flows back through it, backward."""
+        batch = x.shape[0]
+        start = self.forward_time.mark()
+        out = call(x, *times)
+        self.forward_time.add(start)
+        self.forward += batch
+        if out.shape != x.shape:
+            raise ValueError(f"the model returned shape {tuple(out.shape)} for x of shape {tuple(x.shape)}")
+        if out.requires_grad and x.requires_grad:
+            marks: list[float | torch.cuda.Event] = []
+
+            def entered(gradient: Tensor) -> None:
+                self.backward += batch
+                marks.append(self.backward_time.mark())
+
+            def left(gradient: Tensor) -> None:
+                if marks:
+                    self.backward_time.add(marks.pop())
+
+            x.register_hook(left)
+            out.register_hook(entered)
+        return out
+
+    def rewards(self, call: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """``call(x)``, counted.
+
+        Raises:
+            ValueError: if the reward does not return one number per sample.
+        """
+        start = self.reward_time.mark()
+        out = call(x)
+        self.reward_time.add(start)
+        self.reward += x.shape[0]
+        if out.shape != x.shape[:1]:
+            raise ValueError(f"a reward must return shape ({x.shape[0]},), got {tuple(out.shape)}")
+        return out
+
+
+@dataclass(frozen=True)
+class MeteredModel:
+    """A model whose calls are entered in ``meter``; what the look-aheads and the dynamics see."""
+
+    model: Velocity
+    meter: Meter
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.model.shape
+
+    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.meter.network(self.model.velocity, x, t)
+
+    @property
+    def flow_map(self) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
+        call = getattr(self.model, "flow_map", None)
+        return None if call is None else lambda x, s, t: self.meter.network(call, x, s, t)
+
+
+@dataclass(frozen=True)
+class MeteredReward:
+    """A reward whose calls are entered in ``meter``."""
+
+    reward: Callable[[Tensor], Tensor]
+    meter: Meter
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.meter.rewards(self.reward, x)

@@ -1,0 +1,113 @@
+"""Look-aheads ``L_t(x)``: where will the trajectory that is at x at time t land at t = 1?
+
+The reward is asked at this point. A look-ahead is *transported* if it is constant along the base ODE,
+``d_t L_t + (grad L_t) b_t = 0``, which holds for the model's flow map and nothing else (arXiv 2511.22688); only then
+are the short weights ``beta'(t) r(L_t(x)) dt`` right. At t = 1 every look-ahead is the identity and is not called.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from fmtt.flow import Velocity, require_flow_map
+from fmtt.ode import runge_kutta
+from fmtt.path import denoiser_from_velocity, expand
+from fmtt.validation import whole_number
+
+
+class Landing(NamedTuple):
+    """What a look-ahead found: the estimated sample, ``(B, *D)``, and ``b_t(x)`` if it was computed on the way."""
+
+    sample: Tensor
+    velocity: Tensor | None
+
+
+class LookAhead(Protocol):
+    """A look-ahead; differentiable in x, and in t by forward-mode AD."""
+
+    transported: bool
+
+    def __call__(self, x: Tensor, t: Tensor) -> Landing:
+        """The landing of ``x (B, *D)`` from times ``t (B,)``."""
+        ...
+
+
+class NoLookAhead:
+    """``L_t(x) = x``: the reward is asked about the noisy point. The model is not used."""
+
+    transported = False
+
+    def __init__(self, model: Velocity):
+        pass
+
+    def __call__(self, x: Tensor, t: Tensor) -> Landing:
+        return Landing(x, None)
+
+
+class Denoiser:
+    """``L_t(x) = E[x_1 | x_t = x] = x + (1 - t) b_t(x)``: free, since the step needs b too, but blurry at small t."""
+
+    transported = False
+
+    def __init__(self, model: Velocity):
+        self.model = model
+
+    def __call__(self, x: Tensor, t: Tensor) -> Landing:
+        velocity = self.model.velocity(x, t)
+        return Landing(denoiser_from_velocity(velocity, x, t), velocity)
+
+
+class Diffusion:
+    """``steps`` Euler steps of the probability-flow ODE from t to 1."""
+
+    transported = False
+
+    def __init__(self, model: Velocity, steps: int):
+        self.model, self.steps = model, whole_number("lookahead.steps", steps, at_least=1)
+
+    def __call__(self, x: Tensor, t: Tensor) -> Landing:
+        width = (1 - t) / self.steps
+        first = velocity = self.model.velocity(x, t)
+        x = x + expand(width, x) * velocity
+        for k in range(1, self.steps):
+            x = x + expand(width, x) * self.model.velocity(x, t + k * width)
+        return Landing(x, first)
+
+
+class FlowMapJumps:
+    """``steps`` equal jumps of the model's flow map, t -> ... -> 1; the look-ahead of FMTT.
+
+    Raises:
+        ValueError: if the model has no flow map.
+    """
+
+    transported = True
+
+    def __init__(self, model: Velocity, steps: int):
+        self.model, self.steps = require_flow_map(model), whole_number("lookahead.steps", steps, at_least=1)
+
+    def __call__(self, x: Tensor, t: Tensor) -> Landing:
+        width = (1 - t) / self.steps
+        for k in range(self.steps):
+            start = t + k * width
+            end = start + width if k + 1 < self.steps else torch.ones_like(t)
+            x = self.model.flow_map(x, start, end)
+        return Landing(x, None)
+
+
+class Exact:
+    """The flow map of the model's velocity, solved by ``steps`` Runge-Kutta steps of order four from t to 1.
+
+    Costs ``4 steps`` evaluations. It is transported up to the error of the solver, whatever flow map the model has.
+    """
+
+    transported = True
+
+    def __init__(self, model: Velocity, steps: int):
+        self.model, self.steps = model, whole_number("lookahead.steps", steps, at_least=1)
+
+    def __call__(self, x: Tensor, t: Tensor) -> Landing:
+        return Landing(*runge_kutta(self.model.velocity, x, t, torch.ones_like(t), self.steps))

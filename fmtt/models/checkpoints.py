@@ -1,0 +1,75 @@
+"""Weights on disk: safetensors, with the network's class and arguments in the header."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from fmtt.models.classifier import DigitClassifier
+from fmtt.models.unet import TwoTimeUNet
+
+ARCHITECTURES: dict[str, type[nn.Module]] = {cls.__name__: cls for cls in (TwoTimeUNet, DigitClassifier)}
+BUNDLED = Path(__file__).parent / "bundled"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that does not exist, is damaged, or holds another network; one line for the user."""
+
+
+def save_network(net: nn.Module, arguments: dict[str, object], path: Path | str, card: dict[str, object]) -> None:
+    """Write weights and buffers as float16 (integers as they are), and what is needed to load them.
+
+    Args:
+        net: the network.
+        arguments: keyword arguments of its class.
+        path: the file to write.
+        card: anything worth knowing about it (command, seed, time); JSON.
+    """
+    state = net.state_dict()
+    tensors = {name: (v.half() if v.is_floating_point() else v).contiguous() for name, v in state.items()}
+    header = {"architecture": type(net).__name__, "arguments": json.dumps(arguments), "card": json.dumps(card)}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, str(path), metadata=header)
+
+
+def load_network(path: Path | str, kind: type[nn.Module]) -> nn.Module:
+    """The frozen network of class ``kind`` in file ``path``, or in the bundled file of that name, in eval mode.
+
+    Raises:
+        CheckpointError: if there is no such file, it is damaged, or it holds another network.
+    """
+    file = Path(path)
+    if not file.is_file() and (BUNDLED / f"{path}.safetensors").is_file():
+        file = BUNDLED / f"{path}.safetensors"
+    if not file.is_file():
+        bundled = ", ".join(sorted(entry.stem for entry in BUNDLED.glob("*.safetensors")))
+        raise CheckpointError(f"checkpoint '{path}' does not exist; give the path of a file or one of {bundled}")
+    try:
+        with safe_open(str(file), framework="pt") as handle:
+            header = handle.metadata() or {}
+            tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+        name = header.get("architecture", "none")
+        if name != kind.__name__:
+            raise CheckpointError(f"checkpoint '{path}' holds a network '{name}', where '{kind.__name__}' is needed")
+        net = kind(**json.loads(header["arguments"]))
+        net.load_state_dict(tensors)
+    except (SafetensorError, KeyError, TypeError, RuntimeError, OSError, json.JSONDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise CheckpointError(f"checkpoint '{path}' is damaged or not one of ours: {reason}") from error
+    return net.eval().requires_grad_(False)
+
+
+def read_card(path: Path | str) -> dict[str, object]:
+    """What :func:`save_network` wrote as ``card``."""
+    with safe_open(str(path), framework="pt") as handle:
+        return json.loads(handle.metadata()["card"])
+
+
+def state_of_average(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The entries of a Lightning ``state_dict`` under ``prefix``, without it."""
+    return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}

@@ -1,0 +1,43 @@
+"""A trained two-time network as a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from fmtt.models.checkpoints import load_network
+from fmtt.models.unet import TwoTimeUNet
+from fmtt.path import expand
+
+
+class TwoTimeModel:
+    """Velocity and flow map of one network ``v_{s,t}(x)``: ``b_t = v_{t,t}``, ``X_{s,t}(x) = x + (t - s) v_{s,t}(x)``.
+
+    Args:
+        net: called as ``net(x, s, t)``; frozen by the caller.
+        shape: shape D of one sample.
+    """
+
+    def __init__(self, net: nn.Module, shape: tuple[int, ...]):
+        self.net, self.shape = net, tuple(shape)
+
+    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.net(x, t, t)
+
+    def flow_map(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return x + expand(t - s, x) * self.net(x, s, t)
+
+    def to(self, device: torch.device) -> TwoTimeModel:
+        return TwoTimeModel(self.net.to(device), self.shape)
+
+
+def load_flow_map(checkpoint: str | Path) -> TwoTimeModel:
+    """The flow map in a safetensors file, or the bundled one of that name (``mnist``).
+
+    Raises:
+        CheckpointError: if the file does not exist, is damaged or holds another network.
+    """
+    net = load_network(checkpoint, TwoTimeUNet)
+    return TwoTimeModel(net, tuple(net.mean.shape))

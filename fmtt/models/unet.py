@@ -1,0 +1,146 @@
+"""The two-time U-Net: average velocity of a flow map on small images.
+
+The network corrects the flow map of a Gaussian. If the data were N(mu, sigma^2) pixel by pixel, the flow map of
+the linear path would be ``X_{s,t}(x) = t mu + (x - s mu) sigma_t / sigma_s`` with
+``sigma_t^2 = (1-t)^2 + t^2 sigma^2``; its average velocity, free of 0/0 on the diagonal, is the skip connection
+of :class:`TwoTimeUNet`, and the convolutions learn what is left (the preconditioning of Karras et al. 2022,
+carried over to two times).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fmtt.path import expand
+
+
+class Convolution(nn.Module):
+    """A convolution whose weight is stored as the matrix it is, ``(out, in * k * k)``, as Muon wants it."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, zero: bool = False):
+        super().__init__()
+        self.shape = (outputs, inputs, kernel, kernel)
+        self.stride = stride
+        fan_in = inputs * kernel * kernel
+        weight = torch.zeros(outputs, fan_in)
+        self.weight = nn.Parameter(weight if zero else nn.init.normal_(weight, std=fan_in**-0.5))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight.view(self.shape).contiguous(memory_format=torch.channels_last)
+        return F.conv2d(x, weight, self.bias, stride=self.stride, padding=self.shape[-1] // 2)
+
+
+class ResidualBlock(nn.Module):
+    """norm, SiLU, conv, norm with scale and shift from the times, SiLU, conv; plus the identity."""
+
+    def __init__(self, inputs: int, outputs: int, embedding: int, groups: int = 8):
+        super().__init__()
+        self.norm1 = nn.GroupNorm(groups, inputs)
+        self.conv1 = Convolution(inputs, outputs)
+        self.modulation = nn.Linear(embedding, 2 * outputs)
+        self.norm2 = nn.GroupNorm(groups, outputs)
+        self.conv2 = Convolution(outputs, outputs, zero=True)
+        self.skip = nn.Identity() if inputs == outputs else Convolution(inputs, outputs, kernel=1)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        h = self.conv1(F.silu(self.norm1(x)))
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, dim=1)
+        h = self.conv2(F.silu(self.norm2(h) * (1 + scale) + shift))
+        return self.skip(x) + h
+
+
+class Attention(nn.Module):
+    """Self-attention over all pixels, written out because forward-mode AD does not know the fused CPU kernel."""
+
+    def __init__(self, channels: int, heads: int = 4, groups: int = 8):
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(groups, channels)
+        self.qkv = Convolution(channels, 3 * channels, kernel=1)
+        self.out = Convolution(channels, channels, kernel=1, zero=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        q, k, v = self.qkv(self.norm(x)).reshape(b, 3, self.heads, c // self.heads, h * w).unbind(1)
+        attention = torch.softmax(q.transpose(-1, -2) @ k * (c // self.heads) ** -0.5, dim=-1)
+        return x + self.out((v @ attention.transpose(-1, -2)).reshape(b, c, h, w))
+
+
+class TimePair(nn.Module):
+    """Embedding of two times ``(s, t)``, each ``(B,)``, from Fourier features of s and of t - s; ``(B, width)``."""
+
+    def __init__(self, width: int, frequencies: int = 16, highest: float = 64.0):
+        super().__init__()
+        omega = torch.exp(torch.linspace(0.0, math.log(highest), frequencies))
+        self.register_buffer("omega", omega, persistent=False)
+        self.net = nn.Sequential(nn.Linear(4 * frequencies, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+
+    def forward(self, s: Tensor, t: Tensor) -> Tensor:
+        phases = torch.cat([s[:, None] * self.omega, (t - s)[:, None] * self.omega], dim=1)
+        return self.net(torch.cat([phases.sin(), phases.cos()], dim=1))
+
+
+class TwoTimeUNet(nn.Module):
+    """Average velocity ``v_{s,t}(x)``, with ``X_{s,t}(x) = x + (t - s) v_{s,t}(x)`` and ``v_{t,t} = b_t``.
+
+    Args:
+        channels: colour channels C of the images.
+        size: height and width of the images; divisible by 4.
+        width: channels at half resolution; twice as many at quarter resolution.
+        blocks: residual blocks per resolution on the way down (one more on the way up).
+        embedding: width of the embedding of the two times.
+
+    Shapes: ``x (B, C, size, size)``, ``s, t (B,)`` with ``0 <= s <= t <= 1``; the result is like ``x``.
+    The buffers ``mean`` and ``std``, ``(C, size, size)``, are those of the data (see :meth:`fit_gaussian`).
+    """
+
+    def __init__(self, channels: int = 1, size: int = 28, width: int = 48, blocks: int = 2, embedding: int = 192):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels, size, size))
+        self.register_buffer("std", torch.ones(channels, size, size))
+        self.times = TimePair(embedding)
+        self.inlet = Convolution(4 * channels, width)
+        wide = 2 * width
+        self.down = nn.ModuleList([ResidualBlock(width, width, embedding) for _ in range(blocks)])
+        self.reduce = Convolution(width, wide, stride=2)
+        self.middle = nn.ModuleList([ResidualBlock(wide, wide, embedding) for _ in range(2 * blocks)])
+        self.attention = nn.ModuleList([Attention(wide) for _ in range(blocks)])
+        self.expand = Convolution(wide, width)
+        self.up = nn.ModuleList(
+            [ResidualBlock(2 * width, width, embedding)] + [ResidualBlock(width, width, embedding) for _ in range(blocks - 1)]
+        )
+        self.norm = nn.GroupNorm(8, width)
+        self.outlet = Convolution(width, 4 * channels, zero=True)
+
+    def fit_gaussian(self, images: Tensor, floor: float = 0.1) -> None:
+        """Take the mean and standard deviation of every pixel of ``images (B, C, H, W)``, at least ``floor``."""
+        self.mean.copy_(images.mean(0))
+        self.std.copy_(images.std(0).clamp_min(floor))
+
+    def forward(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        s_, t_, variance = expand(s, x), expand(t, x), self.std**2
+        sigma_s = torch.sqrt((1 - s_) ** 2 + s_**2 * variance)
+        sigma_t = torch.sqrt((1 - t_) ** 2 + t_**2 * variance)
+        centred = (x - s_ * self.mean) / sigma_s
+        gaussian = self.mean + centred * ((s_ + t_) * (1 + variance) - 2) / (sigma_s + sigma_t)
+        return gaussian + self.std / sigma_s * self.correction(centred, s, t)
+
+    def correction(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        embedding = self.times(s, t)
+        h = self.inlet(F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last))
+        for block in self.down:
+            h = block(h, embedding)
+        skip, h = h, self.reduce(h)
+        for index, block in enumerate(self.middle):
+            h = block(h, embedding)
+            if index % 2:
+                h = self.attention[index // 2](h)
+        h = torch.cat([F.interpolate(self.expand(h), scale_factor=2.0, mode="nearest"), skip], dim=1)
+        for block in self.up:
+            h = block(h, embedding)
+        return F.pixel_shuffle(self.outlet(F.silu(self.norm(h))), 2)

@@ -1,0 +1,11 @@
+"""Rewards: ``reward(x)`` maps clean samples ``(B, *D)`` to ``(B,)``; the tilt is ``exp(scale * r)``.
+
+Every configured reward is a frozen dataclass with a field ``scale``; for use as a library a plain function will do.
+"""
+
+from fmtt.rewards.classifier import Digit
+from fmtt.rewards.combination import WeightedSum
+from fmtt.rewards.geometry import Antisymmetry, Mask, Rotation, Symmetry
+from fmtt.rewards.plane import HalfPlane, Linear, Quadratic
+
+__all__ = ["Antisymmetry", "Digit", "HalfPlane", "Linear", "Mask", "Quadratic", "Rotation", "Symmetry", "WeightedSum"]

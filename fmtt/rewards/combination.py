@@ -1,0 +1,39 @@
+"""Rewards made of rewards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from fmtt.validation import finite
+
+
+class ScaledReward(Protocol):
+    """A reward that knows its own factor."""
+
+    scale: float
+    __call__: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class WeightedSum:
+    """``r(x) = sum_i scale_i r_i(x)``.
+
+    Attributes:
+        terms: named rewards, each with its own ``scale``.
+        scale: multiplies the sum.
+    """
+
+    terms: Mapping[str, ScaledReward]
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        finite("reward.scale", self.scale)
+        if not self.terms:
+            raise ValueError("reward.terms={}: needs at least one reward")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return sum(term.scale * term(x) for term in self.terms.values())

@@ -1,0 +1,114 @@
+"""Geometric rewards on images ``(B, C, H, W)`` in [-1, 1] (arXiv 2511.22688, qualitative experiments).
+
+Each is minus a mean over pixels of a squared deviation, so a scale means the same at every resolution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fmtt.validation import choice, finite
+
+
+def mean_square(deviation: Tensor) -> Tensor:
+    """Mean over channels and pixels of ``deviation^2``; ``(B, C, H, W)`` to ``(B,)``.
+
+    Raises:
+        ValueError: if these are not images.
+    """
+    if deviation.ndim != 4:
+        raise ValueError(f"this reward needs images (C, H, W), and the model's samples have shape {tuple(deviation.shape[1:])}")
+    return deviation.square().mean((1, 2, 3))
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """``r = -mean (x - mirror x)^2``: zero for an image that equals its left-right mirror image."""
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        finite("reward.scale", self.scale)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return -mean_square(x - x.flip(-1))
+
+
+@dataclass(frozen=True)
+class Antisymmetry:
+    """``r = -mean (x + mirror x)^2``: zero for an image whose mirror image is its colour inverse."""
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        finite("reward.scale", self.scale)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return -mean_square(x + x.flip(-1))
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """``r = -mean (x - rot180 x)^2``: zero for an image that looks the same upside down."""
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        finite("reward.scale", self.scale)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.ndim < 3:
+            return mean_square(x)  # not images: raises
+        return -mean_square(x - x.flip(-2, -1))
+
+
+def disc(u: Tensor, v: Tensor) -> Tensor:
+    """A disc in the upper right quarter; u to the right, v upward, both in [-1, 1]."""
+    return (u - 0.35) ** 2 + (v - 0.35) ** 2 < 0.6**2
+
+
+def half(u: Tensor, v: Tensor) -> Tensor:
+    """The left half."""
+    return u < 0
+
+
+def keyhole(u: Tensor, v: Tensor) -> Tensor:
+    """A disc on a wedge that widens downward."""
+    return (u**2 + (v - 0.3) ** 2 < 0.45**2) | ((v < 0.3) & (v > -0.9) & (u.abs() < 0.18 + 0.2 * (0.3 - v)))
+
+
+def infinity(u: Tensor, v: Tensor) -> Tensor:
+    """A lying eight: a band around the lemniscate of Bernoulli."""
+    square = u**2 + v**2
+    return (square**2 - 0.75 * (u**2 - v**2)).abs() < 0.16
+
+
+MASKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"disc": disc, "half": half, "keyhole": keyhole, "infinity": infinity}
+
+
+@dataclass(frozen=True)
+class Mask:
+    """``r = -mean (1 - M) (x + 1)^2``: black (-1) outside a mask M.
+
+    Attributes:
+        shape: ``disc``, ``half``, ``keyhole`` or ``infinity``.
+    """
+
+    shape: str = "disc"
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        choice("reward.shape", self.shape, MASKS)
+        finite("reward.scale", self.scale)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.ndim != 4:
+            return mean_square(x)  # not images: raises
+        u = torch.linspace(-1, 1, x.shape[-1], device=x.device, dtype=x.dtype)
+        v = torch.linspace(1, -1, x.shape[-2], device=x.device, dtype=x.dtype)
+        outside = ~MASKS[self.shape](u[None, :], v[:, None])
+        return -mean_square(outside * (x + 1))

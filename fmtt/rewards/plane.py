@@ -1,0 +1,82 @@
+"""Rewards on points ``(B, d)``. Linear and quadratic ones have closed-form tilts of Gaussian mixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from fmtt.validation import finite, numbers
+
+
+def coefficients(name: str, values: Sequence[float], x: Tensor) -> Tensor:
+    """``values`` as a tensor like ``x (B, d)``, broadcast from one number where there is one.
+
+    Raises:
+        ValueError: if the number of values is neither 1 nor d, or ``x`` is not a batch of points.
+    """
+    if x.ndim != 2 or len(values) not in (1, x.shape[1]):
+        wanted = f"1 or {x.shape[1]} numbers" if x.ndim == 2 else "a model of points"
+        raise ValueError(f"{name}={list(values)}: needs {wanted}, for samples of shape {tuple(x.shape[1:])}")
+    return torch.tensor(values, dtype=x.dtype, device=x.device).expand(x.shape[1])
+
+
+@dataclass(frozen=True)
+class Linear:
+    """``r(x) = direction . x``."""
+
+    direction: Sequence[float] = field(default_factory=lambda: (1.0,))
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "direction", tuple(numbers("reward.direction", self.direction)))
+        finite("reward.scale", self.scale)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return x @ coefficients("reward.direction", self.direction, x)
+
+    def quadratic_form(self, dimension: int) -> tuple[Tensor, Tensor, float]:
+        """``(P, l, c)`` in float64 with ``r(x) = -x.P x / 2 + l.x + c`` (P diagonal, ``(d,)``; l ``(d,)``)."""
+        point = torch.zeros(1, dimension, dtype=torch.float64)
+        return point[0], coefficients("reward.direction", self.direction, point).clone(), 0.0
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """``r(x) = -1/2 sum_d precision_d (x_d - center_d)^2``."""
+
+    center: Sequence[float] = field(default_factory=lambda: (0.0,))
+    precision: Sequence[float] = field(default_factory=lambda: (1.0,))
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "center", tuple(numbers("reward.center", self.center)))
+        object.__setattr__(self, "precision", tuple(numbers("reward.precision", self.precision)))
+        finite("reward.scale", self.scale)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        offset = x - coefficients("reward.center", self.center, x)
+        return -0.5 * (offset.square() @ coefficients("reward.precision", self.precision, x))
+
+    def quadratic_form(self, dimension: int) -> tuple[Tensor, Tensor, float]:
+        """``(P, l, c)`` in float64 with ``r(x) = -x.P x / 2 + l.x + c`` (P diagonal, ``(d,)``; l ``(d,)``)."""
+        point = torch.zeros(1, dimension, dtype=torch.float64)
+        center = coefficients("reward.center", self.center, point)
+        precision = coefficients("reward.precision", self.precision, point)
+        return precision.clone(), precision * center, float(-0.5 * (precision * center**2).sum())
+
+
+@dataclass(frozen=True)
+class HalfPlane:
+    """``r(x) = -x_0^2`` where ``x_0 < 0``, else 0 (toy A of arXiv 2511.22688)."""
+
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        finite("reward.scale", self.scale)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        coefficients("reward", [1.0], x)
+        return -x[:, 0].clamp_max(0).square()

@@ -1,0 +1,114 @@
+"""THE loop: move and weigh, look, select. Every mode is a composition of guidance, weights and selection in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fmtt.diagnostics import incremental_discrepancy
+from fmtt.dynamics import Dynamics
+from fmtt.noise import Noise
+from fmtt.particles import Population, require_finite
+from fmtt.selection import Selection
+
+
+@dataclass(frozen=True)
+class State:
+    """A run after ``step`` steps; everything that is needed to go on.
+
+    Attributes:
+        step: steps done.
+        t: the time reached.
+        population: the particles, after selection.
+        ess: effective sample size before the selection, as a fraction of N, ``(G,)``.
+        lowest_ess: the smallest so far, ``(G,)``.
+        discrepancy, length: total discrepancy and thermodynamic length so far, ``(G,)``.
+        selected: the groups on which the selection acted after this step, ``(G,)``.
+        selections: how often it acted so far, ``(G,)``.
+    """
+
+    step: int
+    t: float
+    population: Population
+    ess: Tensor
+    lowest_ess: Tensor
+    discrepancy: Tensor
+    length: Tensor
+    selected: Tensor
+    selections: Tensor
+
+    @staticmethod
+    def start(t: float, population: Population) -> State:
+        zero = torch.zeros_like(population.log_z)
+        never = torch.zeros_like(zero, dtype=torch.bool)
+        return State(0, t, population, population.ess, population.ess, zero, zero, never, zero.long())
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One run.
+
+    Attributes:
+        dynamics: moves and weights.
+        selection: what happens between steps.
+        times: the grid ``t_0 = 0 < ... < t_K = 1``.
+        particles: N in each group.
+        noise: the keyed noise, which also says which groups there are.
+    """
+
+    dynamics: Dynamics
+    selection: Selection
+    times: tuple[float, ...]
+    particles: int
+    noise: Noise
+
+    def start(self) -> State:
+        """N particles from N(0, I) in each group, and the tilt there."""
+        x = self.noise.normal((self.particles, *self.dynamics.model.shape), 0, "start")
+        tilt = self.dynamics.look(x, self.times[0], self.times[1])
+        require_finite("the reward", tilt.reward, 0)
+        return State.start(self.times[0], Population.start(x, tilt))
+
+    def run(self, state: State | None = None) -> Iterator[State]:
+        """The states of a run from its start, or of what is left of it after ``state``; the last has t = 1.
+
+        Raises:
+            FloatingPointError: if a reward or a weight is not finite.
+        """
+        state = self.start() if state is None else state
+        yield state
+        while state.step < len(self.times) - 1:
+            state = self.step(state)
+            yield state
+
+    def step(self, state: State) -> State:
+        """Move, weigh, look, select."""
+        steps, k, population = len(self.times) - 1, state.step, state.population
+        now, then = self.times[k], self.times[k + 1]
+        noisy = self.dynamics.epsilon(then) > 0
+        xi = self.noise.normal(population.x.shape[1:], k, "move") if noisy else None
+        after_next = self.times[k + 2] if k + 2 <= steps else None
+        move = self.dynamics.step(population.x, population.tilt, (now, then, after_next), xi)
+        require_finite("the reward", move.tilt.reward, k + 1)
+        require_finite("the log-weight", move.increment, k + 1)
+        d = incremental_discrepancy(population.log_weights, move.increment)
+        population = replace(
+            population, x=move.x, tilt=move.tilt, log_weights=population.log_weights + move.increment
+        )
+        ess, selected = population.ess, torch.zeros_like(state.selected)
+        if k + 1 < steps:
+            population, selected = self.selection(population, k + 1, steps, self.noise)
+        return State(
+            step=k + 1,
+            t=then,
+            population=population,
+            ess=ess,
+            lowest_ess=torch.minimum(state.lowest_ess, ess),
+            discrepancy=state.discrepancy + d,
+            length=state.length + d.sqrt(),
+            selected=selected,
+            selections=state.selections + selected,
+        )

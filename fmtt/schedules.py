@@ -1,0 +1,146 @@
+"""Functions of sampling time: the grid of steps, the noise schedule epsilon and the ramp beta of the tilt.
+
+Time is a Python float here, since all particles of a run are at the same time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from fmtt.validation import at_least, fraction, positive, whole_number
+
+
+class Grid(Protocol):
+    """Places ``steps + 1`` increasing times from 0 to 1."""
+
+    def times(self, steps: int) -> tuple[float, ...]: ...
+
+
+@dataclass(frozen=True)
+class PowerGrid:
+    """``t_k = 1 - (1 - k/K)^power``: uniform for power 1, finer toward the data for powers above 1."""
+
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive("sampler.grid.power", self.power)
+
+    def times(self, steps: int) -> tuple[float, ...]:
+        return tuple(1 - (1 - k / steps) ** self.power for k in range(whole_number("sampler.steps", steps, 1) + 1))
+
+
+@dataclass(frozen=True)
+class ShiftedGrid:
+    """The shifted noise levels of FLUX and SD3: ``1 - t = m / (m + 1/u - 1)`` with ``u = 1 - k/K``, ``m = e^mu``."""
+
+    mu: float = 1.15
+
+    def times(self, steps: int) -> tuple[float, ...]:
+        levels = [1 - k / whole_number("sampler.steps", steps, 1) for k in range(steps)]
+        shift = math.exp(self.mu)
+        return (*(1 - shift / (shift + 1 / u - 1) for u in levels), 1.0)
+
+
+class Epsilon(Protocol):
+    """The schedule ``eps_t >= 0`` of the noise in ``dx = [b + eps s] dt + sqrt(2 eps) dW``.
+
+    ``vanishes`` says that there is no noise at all.
+    """
+
+    def __call__(self, t: float) -> float: ...
+
+    @property
+    def vanishes(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class ZeroEpsilon:
+    """``eps = 0``: the probability-flow ODE."""
+
+    vanishes = True
+
+    def __call__(self, t: float) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class ConstantEpsilon:
+    """``eps = c``; stiff near the data, where it needs steps shorter than ``2 (1 - t) / c``."""
+
+    c: float = 1.0
+
+    def __post_init__(self) -> None:
+        at_least("sampler.epsilon.c", self.c, 0)
+
+    @property
+    def vanishes(self) -> bool:
+        return self.c == 0
+
+    def __call__(self, t: float) -> float:
+        return self.c
+
+
+@dataclass(frozen=True)
+class LinearEpsilon:
+    """``eps = c (1 - t)``, the schedule of the paper for c = 1: ``eps s = -c E[x_0 | x_t]`` is bounded."""
+
+    c: float = 1.0
+
+    def __post_init__(self) -> None:
+        at_least("sampler.epsilon.c", self.c, 0)
+
+    @property
+    def vanishes(self) -> bool:
+        return self.c == 0
+
+    def __call__(self, t: float) -> float:
+        return self.c * (1 - t)
+
+
+@dataclass(frozen=True)
+class RegularisedEpsilon:
+    """``eps = (1 - t) / (t + h)``: the memoryless schedule, finite at the start."""
+
+    h: float = 0.05
+    vanishes = False
+
+    def __post_init__(self) -> None:
+        positive("sampler.epsilon.h", self.h)
+
+    def __call__(self, t: float) -> float:
+        return (1 - t) / (t + self.h)
+
+
+class Ramp(Protocol):
+    """``beta(t)`` with beta(0) = 0 and beta(1) = 1; the tilt is ``r_t = beta(t) scale r(L_t(x))``."""
+
+    def __call__(self, t: float) -> float: ...
+
+
+@dataclass(frozen=True)
+class PowerRamp:
+    """``beta(t) = t^power``; power 1 is the paper's ``r_t = t r(X_{t,1})``."""
+
+    power: float = 1.0
+
+    def __post_init__(self) -> None:
+        positive("sampler.beta.power", self.power)
+
+    def __call__(self, t: float) -> float:
+        return t**self.power
+
+
+@dataclass(frozen=True)
+class EarlyRamp:
+    """``beta(t) = min(t / end, 1)``: the whole tilt is in force from t = end on."""
+
+    end: float = 0.5
+
+    def __post_init__(self) -> None:
+        if fraction("sampler.beta.end", self.end) == 0:
+            raise ValueError("sampler.beta.end=0: must be positive and at most 1")
+
+    def __call__(self, t: float) -> float:
+        return min(t / self.end, 1.0)

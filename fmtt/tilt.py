@@ -1,0 +1,105 @@
+"""The tilt ``r_t(x) = beta(t) scale r(L_t(x))``: value and gradient, through the whole look-ahead.
+
+The tilted law at time t is ``rho_t(x) exp(r_t(x)) / Z_t``; at t = 1 it is the target (arXiv 2511.22688).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fmtt.look_ahead import LookAhead
+from fmtt.schedules import Ramp
+from fmtt.validation import finite
+
+
+class TiltValue(NamedTuple):
+    """The tilt at the particles ``(G, N, *D)`` of a population; all of it belongs to particles and is permuted with them.
+
+    Attributes:
+        reward: ``r(L_t(x))`` without the scale, ``(G, N)`` in float64.
+        value: ``r_t(x) = beta(t) scale r(L_t(x))``, ``(G, N)`` in float64.
+        gradient: ``grad r_t(x)``, ``(G, N, *D)``, or None where nobody needs it.
+        velocity: ``b_t(x)``, ``(G, N, *D)``, where the look-ahead computed it on its way, else None.
+    """
+
+    reward: Tensor
+    value: Tensor
+    gradient: Tensor | None
+    velocity: Tensor | None
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """A look-ahead, a reward and how they enter.
+
+    Attributes:
+        look_ahead: ``L_t``.
+        reward: ``(B, *D)`` to ``(B,)``.
+        scale: multiplies the reward.
+        ramp: ``beta``.
+        chunk: largest batch that the look-ahead and the reward see.
+    """
+
+    look_ahead: LookAhead
+    reward: Callable[[Tensor], Tensor]
+    scale: float
+    ramp: Ramp
+    chunk: int
+
+    def __post_init__(self) -> None:
+        finite("reward.scale", self.scale)
+
+    def strength(self, t: float) -> float:
+        """``beta(t) scale``."""
+        return self.ramp(t) * self.scale
+
+    def evaluate(self, x: Tensor, t: float, gradient: bool) -> TiltValue:
+        """The tilt at ``x (G, N, *D)`` and time t, with the gradient if wanted.
+
+        Raises:
+            ValueError: if the gradient is wanted and the reward is not differentiable.
+        """
+        strength = self.strength(t)
+        wanted = gradient and strength != 0
+        parts = [self._evaluate(part, t, wanted) for part in x.flatten(0, 1).split(self.chunk)]
+        reward, slope, velocity = (None if part[0] is None else torch.cat(part) for part in zip(*parts, strict=True))
+        if gradient:
+            slope = torch.zeros_like(x) if slope is None else slope.mul_(strength).reshape(x.shape)
+        reward = reward.double().reshape(x.shape[:2])
+        return TiltValue(reward, strength * reward, slope, None if velocity is None else velocity.reshape(x.shape))
+
+    def _evaluate(self, x: Tensor, t: float, gradient: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        with torch.set_grad_enabled(gradient):
+            x = x.detach().requires_grad_(gradient)
+            sample, velocity = self._land(x, t)
+            reward = self.reward(sample)
+            slope = None
+            if gradient:
+                if not reward.requires_grad:
+                    raise ValueError("the reward is not differentiable, and this mode needs its gradient")
+                (slope,) = torch.autograd.grad(reward.sum(), x)
+        return reward.detach(), slope, None if velocity is None else velocity.detach()
+
+    def _land(self, x: Tensor, t: float) -> tuple[Tensor, Tensor | None]:
+        return (x, None) if t == 1 else self.look_ahead(x, x.new_full(x.shape[:1], t))
+
+    def transport_gap(self, x: Tensor, t: float, velocity: Tensor) -> Tensor:
+        """``scale grad r(L) . (d_t L + (grad L) b)``, ``(G, N)``: zero for an exact flow map.
+
+        One forward-mode derivative of ``r(L_t(x))`` along ``(b, 1)``; the material derivative of the tilt is
+        ``beta' scale r(L) + beta`` times this. Needs float32 and a reward that forward-mode AD knows.
+        """
+
+        def value(point: Tensor, time: Tensor) -> Tensor:
+            return self.reward(self.look_ahead(point, time).sample)
+
+        gaps = []
+        for part, b in zip(x.flatten(0, 1).split(self.chunk), velocity.flatten(0, 1).split(self.chunk), strict=True):
+            time = part.new_full(part.shape[:1], t)
+            gaps.append(torch.func.jvp(value, (part, time), (b, torch.ones_like(time)))[1])
+        return self.scale * torch.cat(gaps).double().reshape(x.shape[:2])

@@ -1,0 +1,167 @@
+"""Train the digit classifiers: the reward, and the independent evaluator that grades what the reward has steered."""
+
+from __future__ import annotations
+
+import math
+import platform
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import lightning as L
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer, TQDMProgressBar
+from lightning.pytorch.loggers import CSVLogger
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from fmtt import noise
+from fmtt.data.mnist import load_mnist, to_unit_range
+from fmtt.models.checkpoints import load_network, save_network
+from fmtt.models.classifier import DigitClassifier
+
+
+def augment(images: Tensor, uniforms: Tensor, shift: float = 2.0, degrees: float = 10.0, scale: float = 0.1) -> Tensor:
+    """Shift, turn and scale every image a little; what comes in from outside is background (-1).
+
+    Args:
+        images: ``(B, C, H, W)`` in [-1, 1].
+        uniforms: four numbers in [0, 1) for each image, ``(B, 4)``; .5 everywhere leaves the images as they are.
+        shift: largest shift in pixels, in each direction.
+        degrees: largest rotation, in either sense.
+        scale: largest relative change of the size.
+    """
+    x, y, turn, size = (2 * uniforms.to(images) - 1).unbind(1)
+    angle, factor = math.radians(degrees) * turn, 1 + scale * size
+    height, width = images.shape[-2:]
+    cos, sin = factor * angle.cos(), factor * angle.sin()
+    rows = [cos, -sin, 2 * shift / width * x, sin, cos, 2 * shift / height * y]
+    grid = F.affine_grid(torch.stack(rows, dim=1).view(-1, 2, 3), list(images.shape), align_corners=False)
+    return F.grid_sample(images + 1, grid, align_corners=False) - 1
+
+
+class ClassifierTraining(L.LightningModule):
+    """Cross-entropy on augmented, slightly noisy images, without label smoothing: log-probabilities must be calibrated.
+
+    AdamW under a one-cycle learning rate. All draws are keyed by (seed, step), so a resumed training goes on as if it
+    had never stopped.
+
+    Args:
+        net: the classifier.
+        images: the training images ``(N, C, H, W)`` as uint8.
+        labels: their classes ``(N,)``.
+        epochs: passes over the images.
+        batch: images at each step.
+        lr: highest learning rate.
+        weight_decay: of AdamW.
+        noise_std: largest standard deviation of the Gaussian noise; each image draws its own below that.
+        seed: seed of all draws.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        images: Tensor,
+        labels: Tensor,
+        epochs: int,
+        batch: int,
+        lr: float,
+        weight_decay: float,
+        noise_std: float,
+        seed: int,
+    ):
+        super().__init__()
+        self.net, self.images, self.labels = net, images, labels
+        self.epochs, self.batch, self.seed = epochs, batch, seed
+        self.lr, self.weight_decay, self.noise_std = lr, weight_decay, noise_std
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.images) // self.batch
+
+    def configure_optimizers(self) -> dict[str, object]:
+        optimizer = torch.optim.AdamW(self.parameters(), weight_decay=self.weight_decay)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.epochs * self.steps_per_epoch)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+
+    def draw(self, step: int) -> tuple[Tensor, Tensor]:
+        """Images ``(batch, C, H, W)`` and labels ``(batch,)`` of ``step``; every epoch has its own order."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        order = noise.generator(self.seed, epoch, "order").permutation(len(self.images))
+        which = torch.from_numpy(order[index * self.batch : (index + 1) * self.batch])
+        uniforms = noise.uniform((self.batch, 5), self.seed, step, "augmentation").float()
+        images = augment(to_unit_range(self.images[which]), uniforms[:, :4])
+        strength = self.noise_std * uniforms[:, 4, None, None, None]
+        noisy = images + strength * noise.normal(images.shape, self.seed, step, "noise")
+        return noisy.to(self.device), self.labels[which].to(self.device)
+
+    def training_step(self, batch: object, batch_idx: int) -> Tensor:
+        images, labels = self.draw(self.global_step)
+        logits = self.net(images).float()
+        loss = F.cross_entropy(logits, labels)
+        accuracy = (logits.argmax(1) == labels).float().mean()
+        self.log_dict({"loss": loss, "accuracy": accuracy}, prog_bar=True)
+        return loss
+
+
+@torch.inference_mode()
+def grade(net: nn.Module, images: Tensor, labels: Tensor, chunk: int = 500) -> dict[str, float]:
+    """Accuracy and mean negative log-likelihood (nats) of ``net`` on uint8 ``images (N, C, H, W)``, ``labels (N,)``."""
+    logits = torch.cat([net(to_unit_range(part)) for part in images.split(chunk)])
+    return {
+        "test_accuracy": (logits.argmax(1) == labels).double().mean().item(),
+        "test_negative_log_likelihood": F.cross_entropy(logits.double(), labels).item(),
+    }
+
+
+def hardware(device: torch.device) -> str:
+    """What ``device`` is, in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    described = Path("/proc/cpuinfo")  # Linux; elsewhere Python knows a name
+    names = re.findall(r"model name\s*: (.*)", described.read_text()) if described.is_file() else []
+    return f"{torch.get_num_threads()} thread(s) of {names[0] if names else platform.processor()}"
+
+
+def train_classifier(config: DictConfig) -> dict[str, object]:
+    """Train as ``configs/training/reward.yaml`` says, export, and grade what was exported; returns its card.
+
+    Goes on from ``output/last.ckpt`` where there is one.
+    """
+    torch.set_num_threads(config.threads)
+    L.seed_everything(config.seed, verbose=False)  # the initial weights; every later draw is keyed
+    images, labels = load_mnist("train")
+    net = DigitClassifier(**config.net).to(memory_format=torch.channels_last)
+    module = ClassifierTraining(net, images, labels, seed=config.seed, **config.training)
+    last, timer = Path(config.output) / "last.ckpt", Timer()
+    trainer = L.Trainer(
+        accelerator="auto",
+        devices=1,
+        precision=config.precision,
+        max_epochs=config.training.epochs,
+        logger=CSVLogger(config.output, name="", version="log"),
+        log_every_n_steps=10,
+        callbacks=[
+            ModelCheckpoint(config.output, filename="last", enable_version_counter=False),
+            timer,
+            TQDMProgressBar(refresh_rate=50),
+        ],
+        enable_model_summary=False,
+    )
+    resume = str(last) if config.resume and last.is_file() else None
+    trainer.fit(module, train_dataloaders=range(module.steps_per_epoch), ckpt_path=resume, weights_only=False)
+    card = {
+        "command": shlex.join(["python", *sys.argv]),
+        "seed": config.seed,
+        "minutes": round(timer.time_elapsed("train") / 60, 1),
+        "hardware": hardware(trainer.strategy.root_device),
+        "config": OmegaConf.to_container(config, resolve=True),
+    }
+    arguments = OmegaConf.to_container(config.net)
+    save_network(net, arguments, config.export, card)
+    exported = load_network(config.export, DigitClassifier)
+    card |= grade(exported, *load_mnist("test"))
+    save_network(exported, arguments, config.export, card)  # the same float16 weights, now with their grades
+    return card

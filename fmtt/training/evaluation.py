@@ -1,0 +1,228 @@
+"""Measure a flow map against its own ODE and against real images.
+
+Times are those of the linear path; ``net(x, s, t)`` is the average velocity, so ``X_{s,t}(x) = x + (t - s) net(x, s, t)``
+is the flow map and ``net(x, t, t)`` the velocity. The ODE is solved by Heun's method. All figures are averages over
+samples that depend on the seed only.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+from fmtt import noise
+from fmtt.data.mnist import load_mnist, to_unit_range
+from fmtt.models.checkpoints import load_network
+from fmtt.models.classifier import DigitClassifier
+from fmtt.models.unet import TwoTimeUNet
+from fmtt.path import denoiser_from_velocity, expand, interpolate
+from fmtt.training.objectives import AverageVelocity
+from fmtt.training.trajectories import heun_trajectory
+
+QUARTERS = (0.0, 0.25, 0.5, 0.75)
+JUMPS = (1, 2, 4, 8)
+
+
+def chunked(function: Callable[..., Tensor], chunk: int, *tensors: Tensor) -> Tensor:
+    """``function(*tensors)``, computed on ``chunk`` samples at a time; every tensor is ``(B, ...)``."""
+    parts = zip(*(tensor.split(chunk) for tensor in tensors), strict=True)
+    return torch.cat([function(*part) for part in parts])
+
+
+def jump(net: AverageVelocity, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+    """The flow map ``X_{s,t}(x)``; ``x (B, *D)``, ``s, t (B,)``."""
+    return x + expand(t - s, x) * net(x, s, t)
+
+
+def jumps(net: AverageVelocity, x: Tensor, start: float, count: int) -> Tensor:
+    """``count`` equal jumps of ``x (B, *D)`` from time ``start`` to 1."""
+    times = torch.linspace(start, 1, count + 1, device=x.device).expand(len(x), -1).unbind(1)
+    for s, t in pairwise(times):
+        x = jump(net, x, s, t)
+    return x
+
+
+def denoised(net: AverageVelocity, x: Tensor, start: float) -> Tensor:
+    """The denoiser's guess of the sample, ``x + (1 - t) b_t(x)`` at ``t = start``; ``x (B, *D)``."""
+    t = torch.full((len(x),), start, device=x.device)
+    return denoiser_from_velocity(net(x, t, t), x, t)
+
+
+def ode_path(net: AverageVelocity, x0: Tensor, steps: int) -> Tensor:
+    """The ODE from noise ``x0 (B, *D)`` at times 0, 1/4, 1/2, 3/4 and 1, by ``steps`` Heun steps; ``(B, 5, *D)``.
+
+    Raises:
+        ValueError: if ``steps`` is no multiple of 4.
+    """
+    if steps % 4:
+        raise ValueError(f"ode_steps must be a multiple of 4, got {steps}")
+    times = torch.arange(steps + 1, device=x0.device) / steps
+    return heun_trajectory(net, x0, times.expand(len(x0), -1))[:, :: steps // 4]
+
+
+def relative_error(guess: Tensor, truth: Tensor) -> Tensor:
+    """``|guess - truth| / |truth|`` of every sample; ``(B, *D)`` to ``(B,)``."""
+    return (guess - truth).flatten(1).norm(dim=1) / truth.flatten(1).norm(dim=1)
+
+
+def semigroup_error(net: AverageVelocity, x: Tensor, t: Tensor, u: Tensor) -> Tensor:
+    """``|X_{u,1}(X_{t,u}(x)) - X_{t,1}(x)| / |X_{t,1}(x)|`` of every sample; ``x (B, *D)``, ``t <= u (B,)``."""
+    one = torch.ones_like(t)
+    return relative_error(jump(net, jump(net, x, t, u), u, one), jump(net, x, t, one))
+
+
+def frechet_distance(first: Tensor, second: Tensor) -> float:
+    """Squared Frechet distance of the Gaussians fitted to two sets of features, ``(N, F)`` and ``(M, F)``, in float64."""
+    features = nn.Identity()
+    features.num_features = first.shape[1]
+    metric = FrechetInceptionDistance(features)
+    metric.update(first.double(), real=True)
+    metric.update(second.double(), real=False)
+    return metric.compute().item()
+
+
+def recognised(logits: Tensor, threshold: float = 0.9) -> float:
+    """Share of the samples whose most likely class has a probability above ``threshold``; ``(B, classes)``."""
+    return (logits.softmax(1).amax(1) > threshold).double().mean().item()
+
+
+def histogram(logits: Tensor) -> list[int]:
+    """How many samples fall in each class; ``(B, classes)``."""
+    return logits.argmax(1).bincount(minlength=logits.shape[1]).tolist()
+
+
+def accuracy_of_map(net: AverageVelocity, path: Tensor, chunk: int) -> dict[str, dict[str, float]]:
+    """Mean relative errors of 1 jump, 4 jumps and the denoiser, from each quarter of ``path (B, 5, *D)`` to its end."""
+    guesses = {
+        "1 jump": lambda x, t: jumps(net, x, t, 1),
+        "4 jumps": lambda x, t: jumps(net, x, t, 4),
+        "denoiser": lambda x, t: denoised(net, x, t),
+    }
+
+    def error(guess: Callable[[Tensor, float], Tensor], index: int, t: float) -> float:
+        ends = chunked(lambda x: guess(x, t), chunk, path[:, index])
+        return relative_error(ends, path[:, -1]).double().mean().item()
+
+    return {name: {f"{t:g}": error(guess, i, t) for i, t in enumerate(QUARTERS)} for name, guess in guesses.items()}
+
+
+def consistency(net: AverageVelocity, images: Tensor, seed: int, chunk: int) -> float:
+    """Mean semigroup error at points of the interpolant to ``images (B, *D)`` and sorted uniform times t < u."""
+    times = noise.uniform((len(images), 2), seed, "semigroup times").float().sort(dim=1).values.to(images.device)
+    t, u = times.unbind(1)
+    x = interpolate(noise.normal(images.shape, seed, "semigroup noise", device=images.device), images, t)
+    return chunked(lambda *part: semigroup_error(net, *part), chunk, x, t, u).double().mean().item()
+
+
+def quality(samples: dict[str, Tensor], real: Tensor, evaluator: DigitClassifier, chunk: int) -> dict[str, dict]:
+    """Share recognised, Frechet distance and class histogram of every set of ``samples (B, *D)``.
+
+    The distances are to the odd half of the ``real (M, *D)`` test images; as many images of the even half as there
+    are samples, called ``real``, show what a perfect model would get. (The halves interleave because the first
+    5,000 test images of MNIST are easier than the last.)
+    """
+    count = len(next(iter(samples.values())))
+    reference = chunked(evaluator.features, chunk, real[1::2])
+    features = {name: chunked(evaluator.features, chunk, x) for name, x in samples.items()}
+    features["real"] = chunked(evaluator.features, chunk, real[0::2][:count])
+    logits = {name: evaluator.head(x) for name, x in features.items()}
+    return {
+        "recognised": {name: recognised(x) for name, x in logits.items()}
+        | {"whole test set": recognised(chunked(evaluator, chunk, real))},
+        "frechet": {name: frechet_distance(x, reference) for name, x in features.items()},
+        "histogram": {name: histogram(x) for name, x in logits.items()},
+        "counts": {"samples": count, "real": len(features["real"]), "reference": len(reference)},
+    }
+
+
+def gates(figures: dict) -> dict[str, bool]:
+    """What a flow map must reach to be bundled, and whether it does."""
+    share, error, distance = figures["recognised"], figures["relative_error"], figures["frechet"]
+    return {
+        "ODE: at least 91% recognised": share["ode"] >= 0.91,
+        "4 jumps: within 5 points of the ODE": share["ode"] - share["4 jumps"] <= 0.05,
+        "1 jump: within 13 points of the ODE": share["ode"] - share["1 jump"] <= 0.13,
+        "1 jump from .25: error at most .15": error["1 jump"]["0.25"] <= 0.15,
+        "1 jump from .5: error at most .045": error["1 jump"]["0.5"] <= 0.045,
+        "4 jumps from noise: error at most .18": error["4 jumps"]["0"] <= 0.18,
+        "Frechet distance falls from 1 to 4 jumps": distance["4 jumps"] < distance["1 jump"],
+    }
+
+
+def table(figures: dict) -> str:
+    """The figures as lines of text."""
+    share, distance = figures["recognised"], figures["frechet"]
+    lines = [f"{'':12}{'recognised':>12}{'Frechet':>10}   classes 0-9"]
+    for name in distance:
+        counts = " ".join(f"{count:4d}" for count in figures["histogram"][name])
+        lines.append(f"{name:12}{share[name]:12.1%}{distance[name]:10.3f}   {counts}")
+    counts = figures["counts"]
+    lines.append(
+        f"{counts['samples']} samples, {counts['real']} real ones, Frechet distance to {counts['reference']} others; "
+        f"{share['whole test set']:.1%} of the whole test set recognised"
+    )
+    lines.append(f"\n{'error from t':12}" + "".join(f"{t:>9g}" for t in QUARTERS))
+    for name, errors in figures["relative_error"].items():
+        lines.append(f"{name:12}" + "".join(f"{error:9.4f}" for error in errors.values()))
+    lines.append(f"semigroup error {figures['semigroup_error']:.4f}\n")
+    lines += [f"{'pass' if passed else 'FAIL'}  {name}" for name, passed in figures["gates"].items()]
+    return "\n".join(lines)
+
+
+def draw_samples(samples: dict[str, Tensor], path: Path, columns: int = 16) -> None:
+    """A picture with one row for each entry of ``samples (B, 1, H, W)``: the same noise stands in the same column."""
+    figure = Figure(figsize=(columns * 0.6, len(samples) * 0.65))
+    axes = figure.subplots(len(samples), squeeze=False)
+    for axis, (name, images) in zip(axes[:, 0], samples.items(), strict=True):
+        row = torch.cat(list(images[:columns, 0]), dim=1)
+        axis.imshow(row.numpy(force=True), cmap="gray", vmin=-1, vmax=1)
+        axis.set_ylabel(name, rotation=0, ha="right", va="center")
+        axis.set(xticks=[], yticks=[])
+    figure.tight_layout(pad=0.3)
+    figure.savefig(path, dpi=150)
+
+
+@torch.inference_mode()
+def evaluate_flow_map(config: DictConfig) -> dict:
+    """Measure as ``configs/training/evaluation.yaml`` says; writes ``evaluation.json`` and ``samples.png``."""
+    torch.set_num_threads(config.threads)
+    started, device, chunk = time.time(), torch.device(config.device), config.chunk
+    net = load_network(config.checkpoint, TwoTimeUNet).to(device)
+    evaluator = load_network(config.evaluator, DigitClassifier).to(device)
+    real = to_unit_range(load_mnist("test")[0]).to(device)
+    x0 = noise.normal((config.samples, *net.mean.shape), config.seed, "evaluation", device=device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
+        path = chunked(lambda x: ode_path(net, x, config.ode_steps), chunk, x0)
+        samples = {
+            f"{count} jump{'s' if count > 1 else ''}": chunked(lambda x, n=count: jumps(net, x, 0.0, n), chunk, x0)
+            for count in JUMPS
+        }
+        error = accuracy_of_map(net, path, chunk)
+        semigroup = consistency(net, real[: config.samples], config.seed, chunk)
+    samples["ode"] = path[:, -1]
+    figures = {
+        "checkpoint": config.checkpoint,
+        "evaluator": config.evaluator,
+        "seed": config.seed,
+        "bf16": config.bf16,
+        "solver": f"Heun, {config.ode_steps} steps",
+        **quality(samples, real, evaluator, chunk),
+        "relative_error": error,
+        "semigroup_error": semigroup,
+        "minutes": round((time.time() - started) / 60, 1),
+    }
+    figures["gates"] = gates(figures)
+    folder = Path(config.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
+    draw_samples(samples, folder / "samples.png")
+    return figures

@@ -1,0 +1,124 @@
+"""Training one network to be velocity and flow map: the LightningModule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from fmtt import noise
+from fmtt.training import objectives
+from fmtt.training.off_diagonal import OffDiagonal
+
+
+def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], int], None]:
+    """An exponential moving average whose decay grows from .5 to ``decay`` with the number of updates n: (1+n)/(10+n)."""
+
+    @torch.no_grad()
+    def update(averaged: list[Tensor], current: list[Tensor], count: int) -> None:
+        rate = min(decay, (1 + int(count)) / (10 + int(count)))
+        torch._foreach_lerp_(averaged, current, 1 - rate)
+
+    return update
+
+
+class FlowMapTraining(L.LightningModule):
+    """Flow matching on the diagonal from the start, a flow-map objective off it from ``map_from`` on.
+
+    Matrices (all convolutions are stored so) are optimised by Muon, everything else by AdamW; both learning rates
+    warm up linearly and fall by a cosine to zero. The teacher of the off-diagonal objective is the running average
+    of the weights, which is also what ships. All draws are keyed by (seed, step), so a resumed training goes on as
+    if it had never stopped.
+
+    Args:
+        net: the two-time network.
+        images: the training images ``(N, C, H, W)`` as uint8.
+        objective: the off-diagonal loss.
+        steps: optimisation steps in total.
+        batch: images on the diagonal at each step.
+        map_batch: pairs of times off the diagonal at each step.
+        map_from: first step with off-diagonal pairs.
+        lr: learning rate of AdamW.
+        lr_matrix: learning rate of Muon.
+        warmup: steps of linear warm-up.
+        ema: decay of the running average.
+        clip: largest norm of the gradient.
+        seed: seed of all draws.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        images: Tensor,
+        objective: OffDiagonal,
+        steps: int,
+        batch: int,
+        map_batch: int,
+        map_from: int,
+        lr: float,
+        lr_matrix: float,
+        warmup: int,
+        ema: float,
+        clip: float,
+        seed: int,
+    ):
+        super().__init__()
+        self.automatic_optimization = False
+        self.net = net
+        self.average = AveragedModel(net, multi_avg_fn=warm_average(ema))
+        self.objective = objective
+        self.images = images
+        self.steps, self.batch, self.map_batch, self.map_from = steps, batch, map_batch, map_from
+        self.lr, self.lr_matrix, self.warmup, self.clip, self.seed = lr, lr_matrix, warmup, clip, seed
+        self.register_buffer("step", torch.zeros((), dtype=torch.long))
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        matrices = [p for name, p in self.net.named_parameters() if p.ndim == 2 and not name.startswith("times")]
+        ids = {id(p) for p in matrices}
+        others = [p for p in self.net.parameters() if id(p) not in ids]
+        muon = torch.optim.Muon(
+            matrices, lr=self.lr_matrix, weight_decay=0.0, momentum=0.95, adjust_lr_fn="match_rms_adamw"
+        )
+        return [muon, torch.optim.AdamW(others, lr=self.lr, betas=(0.9, 0.99), weight_decay=0.0)]
+
+    def schedule(self, step: int) -> float:
+        """Factor of the learning rates at ``step``."""
+        return min(1.0, (step + 1) / self.warmup) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
+
+    def images_of(self, step: int, count: int, purpose: str) -> Tensor:
+        which = noise.uniform((count,), self.seed, step, purpose)
+        chosen = self.images[(which * len(self.images)).long()]
+        return chosen.to(self.device).float() / 127.5 - 1
+
+    def diagonal(self, step: int) -> Tensor:
+        """The flow-matching losses ``(batch,)``; half of the times uniform, half logit-normal."""
+        x1 = self.images_of(step, self.batch, "images")
+        x0 = noise.normal(x1.shape, self.seed, step, "noise", device=self.device)
+        stratified = (torch.arange(self.batch) + noise.uniform((self.batch,), self.seed, step, "times")) / self.batch
+        logistic = torch.sigmoid(torch.special.ndtri(stratified.clamp(1e-6, 1 - 1e-6)))
+        t = torch.where(torch.arange(self.batch) % 2 == 0, stratified, logistic).float().to(self.device)
+        return objectives.flow_matching(self.net, x0, x1, t)
+
+    def training_step(self, batch: object, batch_idx: int) -> None:
+        step = int(self.step)
+        diagonal = self.diagonal(step)
+        losses = [diagonal]
+        if step >= self.map_from:
+            images = self.images_of(step, self.map_batch, "map images")
+            losses.append(self.objective(self.net, self.average.module, images, step))
+            self.log("loss/map", losses[1].mean(), prog_bar=True)
+        optimizers = self.optimizers()
+        self.manual_backward(torch.cat(losses).mean())
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
+        for optimizer, lr in zip(optimizers, (self.lr_matrix, self.lr), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = lr * self.schedule(step)
+            optimizer.step()
+            optimizer.zero_grad()
+        self.average.update_parameters(self.net)
+        self.step += 1
+        self.log_dict({"loss/diagonal": diagonal.mean(), "gradient_norm": norm}, prog_bar=True)

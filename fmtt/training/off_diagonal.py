@@ -1,0 +1,104 @@
+"""What the network learns off the diagonal: one configured objective for each identity of ``objectives``.
+
+Each is called with the network, the averaged teacher, a batch of images and the number of the optimisation step,
+and returns one loss per sample, ``(B,)``.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from fmtt import noise
+from fmtt.path import interpolate
+from fmtt.training import objectives
+from fmtt.training.objectives import AverageVelocity
+from fmtt.training.trajectories import TrajectoryPool
+
+
+class OffDiagonal(Protocol):
+    """A loss on pairs of times s < t."""
+
+    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor: ...
+
+
+class Points:
+    """Points ``x_s`` on the interpolant and pairs s < t: sorted uniforms, a share of them with t = 1.
+
+    Args:
+        seed: seed of all draws.
+        to_data: share of the pairs that end at t = 1, the look-ahead that tilting calls.
+    """
+
+    def __init__(self, seed: int, to_data: float = 0.4):
+        self.seed, self.to_data = seed, to_data
+
+    def draw(self, images: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``x_s (B, *D)``, ``s``, ``t`` and one more uniform number, each ``(B,)``."""
+        u = noise.uniform((4, len(images)), self.seed, step, "off-diagonal times", device=images.device).float()
+        s, t = torch.minimum(u[0], u[1]), torch.maximum(u[0], u[1])
+        s, t = torch.where(u[2] < self.to_data, u[0], s), torch.where(u[2] < self.to_data, torch.ones_like(t), t)
+        x0 = noise.normal(images.shape, self.seed, step, "off-diagonal noise", device=images.device)
+        return interpolate(x0, images, s), s, t, u[3]
+
+
+class ProgressiveMidpoint(Points):
+    """PSD-M: one jump equals two half jumps of the teacher."""
+
+    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor:
+        x_s, s, t, _ = self.draw(images, step)
+        return objectives.progressive(net, teacher, x_s, s, t, torch.full_like(s, 0.5))
+
+
+class ProgressiveUniform(Points):
+    """PSD-U: one jump equals two jumps of the teacher that meet anywhere in between."""
+
+    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor:
+        x_s, s, t, h = self.draw(images, step)
+        return objectives.progressive(net, teacher, x_s, s, t, h)
+
+
+class Lagrangian(Points):
+    """LSD in float32."""
+
+    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor:
+        x_s, s, t, _ = self.draw(images, step)
+        with torch.autocast(images.device.type, enabled=False):
+            return objectives.lagrangian(net, teacher, x_s, s, t)
+
+
+class MeanFlow(Points):
+    """The Eulerian identity in MeanFlow's form, with the teacher's velocity as tangent, in float32."""
+
+    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor:
+        x_s, s, t, _ = self.draw(images, step)
+        with torch.autocast(images.device.type, enabled=False):
+            return objectives.eulerian(net, teacher, x_s, s, t)
+
+
+class TrajectoryDistillation(nn.Module):
+    """Regression on pairs of the teacher's own ODE trajectories, kept in a pool that follows the teacher.
+
+    Args:
+        shape: shape D of one sample.
+        size: trajectories in the pool.
+        intervals: Heun steps of a trajectory.
+        every: optimisation steps between two renewals; the first call fills the pool.
+        fresh: trajectories renewed each time.
+        seed: seed of all draws.
+    """
+
+    def __init__(self, shape: tuple[int, ...], size: int, intervals: int, every: int, fresh: int, seed: int):
+        super().__init__()
+        self.pool = TrajectoryPool(tuple(shape), size, intervals, seed)
+        self.every, self.fresh = every, fresh
+
+    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor:
+        if step % self.every == 0:
+            self.pool.refresh(teacher, self.fresh)
+        while not self.pool.full:
+            self.pool.refresh(teacher, self.fresh)
+        x_s, x_t, s, t = self.pool.pairs(len(images), step)
+        return objectives.trajectory(net, x_s, x_t, s, t)

@@ -1,0 +1,78 @@
+"""A pool of the teacher's ODE trajectories, from which flow-map pairs (x_s, x_t) are drawn.
+
+A pair on a trajectory is a target without bias and without bootstrapping. A trajectory costs ``2 K`` network
+evaluations and holds K (K + 1) / 2 pairs, so it pays to keep it for a while: every call of :meth:`refresh`
+replaces the oldest ones, and the pool follows a slowly moving teacher.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fmtt import noise
+from fmtt.path import expand
+from fmtt.training.objectives import AverageVelocity
+
+
+def heun_trajectory(velocity: AverageVelocity, x: Tensor, times: Tensor) -> Tensor:
+    """Solve ``dx/dt = v_{t,t}(x)`` by Heun's method; ``x (B, *D)``, ``times (B, K+1)`` to ``(B, K+1, *D)``."""
+    path = [x]
+    for now, then in zip(times.unbind(1)[:-1], times.unbind(1)[1:], strict=True):
+        step = expand(then - now, x)
+        slope = velocity(x, now, now)
+        ahead = velocity(x + step * slope, then, then)
+        x = x + step * (slope + ahead) / 2
+        path.append(x)
+    return torch.stack(path, dim=1)
+
+
+class TrajectoryPool(nn.Module):
+    """``size`` trajectories of ``intervals`` Heun steps from noise to data, on jittered times; part of checkpoints.
+
+    Args:
+        shape: shape D of one sample.
+        size: trajectories kept.
+        intervals: Heun steps of each.
+        seed: seed of all draws.
+    """
+
+    def __init__(self, shape: tuple[int, ...], size: int, intervals: int, seed: int):
+        super().__init__()
+        self.size, self.intervals, self.seed = size, intervals, seed
+        self.register_buffer("path", torch.zeros(size, intervals + 1, *shape))
+        self.register_buffer("times", torch.zeros(size, intervals + 1))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.long))
+
+    @property
+    def full(self) -> bool:
+        return int(self.filled) >= self.size
+
+    @torch.no_grad()
+    def refresh(self, teacher: AverageVelocity, count: int) -> None:
+        """Replace the ``count`` oldest trajectories by new ones of ``teacher``."""
+        start = int(self.filled)
+        jitter = noise.uniform((count, self.intervals), self.seed, start, "pool times").float()
+        times = (torch.arange(self.intervals) + jitter) / self.intervals
+        times[:, 0] = 0.0
+        times = torch.cat([times, torch.ones(count, 1)], dim=1).to(self.path.device)
+        x0 = noise.normal((count, *self.path.shape[2:]), self.seed, start, "pool noise", device=self.path.device)
+        where = torch.arange(start, start + count, device=self.path.device) % self.size
+        self.path[where] = heun_trajectory(teacher, x0, times).float()
+        self.times[where] = times
+        self.filled += count
+
+    def pairs(self, count: int, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """``(x_s, x_t, s, t)`` of ``count`` random pairs s < t: half end in t = 1, a fifth start in s = 0."""
+        u = noise.uniform((4, count), self.seed, step, "pool pairs").float()
+        kind, which = u[0], (u[1] * self.size).long()
+        i, j = (u[2] * self.intervals).long(), (u[3] * (self.intervals + 1)).long()
+        i, j = torch.minimum(i, j), torch.maximum(i, j)
+        i = torch.where(i == j, (i - 1).clamp_min(0), i)
+        j = torch.where(i == j, j + 1, j)
+        to_data, from_noise = kind < 0.5, (kind >= 0.4) & (kind < 0.6)
+        j = torch.where(to_data, self.intervals, j)
+        i = torch.where(to_data, (u[2] * self.intervals).long(), i)
+        i = torch.where(from_noise, 0, i)
+        which, i, j = (index.to(self.path.device) for index in (which, i, j))
+        return self.path[which, i], self.path[which, j], self.times[which, i], self.times[which, j]
