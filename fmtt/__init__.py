@@ -1,3 +1,21 @@
+"""fmtt: tilt flow and diffusion models toward a reward at test time, exactly.
+
+    result = fmtt.sample(model, reward, scale=2.0)
+
+See :func:`fmtt.sample`, :class:`fmtt.Flow`, and the README.
+"""
+
 from fmtt._torchvision import declare_missing_operators
 
-declare_missing_operators()
+declare_missing_operators()  # before anything imports torchvision
+
+from fmtt import modes  # noqa: E402
+from fmtt.engine import Result, Run, assemble, finish, sample  # noqa: E402
+from fmtt.flow import Flow, FlowMap, Meter, Velocity  # noqa: E402
+from fmtt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, NoLookAhead  # noqa: E402
+
+__version__ = "0.1.0"
+__all__ = [
+    "Denoiser", "Diffusion", "Exact", "Flow", "FlowMap", "FlowMapJumps", "Meter", "NoLookAhead", "Result", "Run",
+    "Velocity", "assemble", "finish", "modes", "sample",
+]  # fmt: skip

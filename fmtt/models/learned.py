@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fmtt.models.checkpoints import load_network
+from fmtt.models.classifier import DigitClassifier
 from fmtt.models.unet import TwoTimeUNet
 from fmtt.path import expand
 
@@ -18,10 +19,11 @@ class TwoTimeModel:
     Args:
         net: called as ``net(x, s, t)``; frozen by the caller.
         shape: shape D of one sample.
+        evaluator: a classifier of samples that no reward uses, if there is one.
     """
 
-    def __init__(self, net: nn.Module, shape: tuple[int, ...]):
-        self.net, self.shape = net, tuple(shape)
+    def __init__(self, net: nn.Module, shape: tuple[int, ...], evaluator: nn.Module | None = None):
+        self.net, self.shape, self.evaluator = net, tuple(shape), evaluator
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         return self.net(x, t, t)
@@ -30,14 +32,20 @@ class TwoTimeModel:
         return x + expand(t - s, x) * self.net(x, s, t)
 
     def to(self, device: torch.device) -> TwoTimeModel:
-        return TwoTimeModel(self.net.to(device), self.shape)
+        evaluator = None if self.evaluator is None else self.evaluator.to(device)
+        return TwoTimeModel(self.net.to(device), self.shape, evaluator)
 
 
-def load_flow_map(checkpoint: str | Path) -> TwoTimeModel:
+def load_flow_map(checkpoint: str | Path, evaluator: str | Path | None = None) -> TwoTimeModel:
     """The flow map in a safetensors file, or the bundled one of that name (``mnist``).
 
+    Args:
+        checkpoint: path or bundled name.
+        evaluator: path or bundled name of the classifier that counts the classes of samples.
+
     Raises:
-        CheckpointError: if the file does not exist, is damaged or holds another network.
+        CheckpointError: if a file does not exist, is damaged or holds another network.
     """
     net = load_network(checkpoint, TwoTimeUNet)
-    return TwoTimeModel(net, tuple(net.mean.shape))
+    classifier = None if evaluator is None else load_network(evaluator, DigitClassifier)
+    return TwoTimeModel(net, tuple(net.mean.shape), classifier)

@@ -149,8 +149,8 @@ def gates(figures: dict) -> dict[str, bool]:
     share, error, distance = figures["recognised"], figures["relative_error"], figures["frechet"]
     return {
         "ODE: at least 91% recognised": share["ode"] >= 0.91,
-        "4 jumps: within 5 points of the ODE": share["ode"] - share["4 jumps"] <= 0.05,
-        "1 jump: within 13 points of the ODE": share["ode"] - share["1 jump"] <= 0.13,
+        "4 jumps: within 5 points of the ODE": abs(share["ode"] - share["4 jumps"]) <= 0.05,
+        "1 jump: within 13 points of the ODE": abs(share["ode"] - share["1 jump"]) <= 0.13,
         "1 jump from .25: error at most .15": error["1 jump"]["0.25"] <= 0.15,
         "1 jump from .5: error at most .045": error["1 jump"]["0.5"] <= 0.045,
         "4 jumps from noise: error at most .18": error["4 jumps"]["0"] <= 0.18,
@@ -188,7 +188,7 @@ def draw_samples(samples: dict[str, Tensor], path: Path, columns: int = 16) -> N
         axis.set_ylabel(name, rotation=0, ha="right", va="center")
         axis.set(xticks=[], yticks=[])
     figure.tight_layout(pad=0.3)
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, bbox_inches="tight")
 
 
 @torch.inference_mode()

@@ -1,0 +1,155 @@
+"""Put a run together from a model, a reward and the choices; run it; hand back the result.
+
+This is the whole of the library's surface: :func:`sample` for one call, :func:`assemble` for those who want the loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from fmtt import modes
+from fmtt.diagnostics import log_mean_and_error, weighted_mean
+from fmtt.dynamics import Dynamics
+from fmtt.flow import Meter, MeteredModel, MeteredReward, Velocity
+from fmtt.look_ahead import FlowMapJumps, LookAhead
+from fmtt.modes import Mode
+from fmtt.noise import Noise
+from fmtt.sampler import Sampler, State
+from fmtt.schedules import Epsilon, Grid, LinearEpsilon, PowerGrid, PowerRamp, Ramp
+from fmtt.tilt import Tilt
+from fmtt.validation import whole_number
+
+Reward = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is ready to start: the loop, how its result is chosen, and the ledger it writes to."""
+
+    sampler: Sampler
+    mode: Mode
+    meter: Meter
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run leaves.
+
+    Attributes:
+        samples: ``(G, N, *D)``.
+        log_weights: ``(G, N)`` in float64; all zero if the last step resampled or the mode has no weights.
+        rewards: ``r(samples)`` without the scale, ``(G, N)`` in float64.
+        selected: the index of the particle that stands for each group, ``(G,)``.
+        log_z: the estimate of ``log E[exp(scale r)]`` of each group, ``(G,)``.
+        ess: final effective sample size as a fraction of N, ``(G,)``.
+        meter: the calls that it took.
+    """
+
+    samples: Tensor
+    log_weights: Tensor
+    rewards: Tensor
+    selected: Tensor
+    log_z: Tensor
+    ess: Tensor
+    meter: Meter
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Weighted mean over particles of ``values (G, N, *E)``; ``(G, *E)``: estimates under the tilted law."""
+        return weighted_mean(values, self.log_weights)
+
+    @property
+    def log_z_and_error(self) -> tuple[float, float]:
+        """Log Z over all groups and its standard error."""
+        return log_mean_and_error(self.log_z)
+
+
+def assemble(
+    model: Velocity,
+    reward: Reward,
+    *,
+    look_ahead: Callable[[Velocity], LookAhead] = partial(FlowMapJumps, steps=1),
+    mode: Callable[[LookAhead, Epsilon], Mode] = modes.importance,
+    scale: float = 1.0,
+    steps: int = 40,
+    grid: Grid = PowerGrid(),
+    epsilon: Epsilon = LinearEpsilon(),
+    beta: Ramp = PowerRamp(),
+    groups: int = 4,
+    particles: int = 64,
+    chunk: int = 256,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Run:
+    """A run of ``mode`` on ``model`` tilted by ``exp(scale * reward)``.
+
+    Args:
+        model: a velocity, and a flow map if the look-ahead needs one; on ``device``.
+        reward: clean samples ``(B, *D)`` to ``(B,)``; differentiable if the mode needs gradients.
+        look_ahead: makes the look-ahead of the model, such as ``partial(FlowMapJumps, steps=4)`` or ``Denoiser``.
+        mode: makes the mode, such as ``modes.search`` or ``partial(modes.importance, weights="kernel")``.
+        scale: multiplies the reward.
+        steps: steps K of the time grid.
+        grid, epsilon, beta: the schedules.
+        groups, particles: G independent populations of N particles.
+        chunk: the largest batch that the model sees.
+        seed: every draw is a function of it, the group, the step and the purpose.
+        device: where the particles live.
+
+    Raises:
+        ValueError: if a value is impossible, the model has no flow map where one is needed, or the weights are wrong
+            for the look-ahead.
+    """
+    whole_number("population.groups", groups, 1)
+    whole_number("population.particles", particles, 1)
+    whole_number("population.chunk", chunk, 1)
+    whole_number("seed", seed, 0)
+    meter = Meter(torch.device(device))
+    metered = MeteredModel(model, meter)
+    look = look_ahead(metered)
+    composed = mode(look, epsilon)
+    tilt = Tilt(look, MeteredReward(reward, meter), scale, beta, chunk)
+    dynamics = Dynamics(metered, tilt, epsilon, composed.guidance, composed.weights)
+    noise = Noise(seed, tuple(range(groups)), device)
+    return Run(Sampler(dynamics, composed.selection, grid.times(steps), particles, noise), composed, meter)
+
+
+def finish(run: Run, state: State) -> Result:
+    """The result of a run that has reached ``state``, its last."""
+    population = state.population
+    return Result(
+        samples=population.x,
+        log_weights=population.log_weights,
+        rewards=population.tilt.reward,
+        selected=run.mode.choose(population, run.sampler.noise),
+        log_z=population.log_evidence,
+        ess=population.ess,
+        meter=run.meter,
+    )
+
+
+def sample(
+    model: Velocity,
+    reward: Reward,
+    *,
+    look_ahead: Callable[[Velocity], LookAhead] = partial(FlowMapJumps, steps=1),
+    mode: Callable[[LookAhead, Epsilon], Mode] = modes.importance,
+    scale: float = 1.0,
+    steps: int = 40,
+    groups: int = 4,
+    particles: int = 64,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+) -> Result:
+    """Tilt ``model`` by ``exp(scale * reward)`` and return samples, weights and log Z; arguments as in :func:`assemble`."""
+    run = assemble(
+        model, reward, look_ahead=look_ahead, mode=mode, scale=scale, steps=steps, groups=groups, particles=particles,
+        seed=seed, device=device,
+    )  # fmt: skip
+    for state in run.sampler.run():
+        pass
+    return finish(run, state)

@@ -1,0 +1,130 @@
+"""From a configuration to the objects of a run, with every impossible value refused in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning.fabric import Fabric
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fmtt import modes
+from fmtt.engine import Run, assemble
+from fmtt.flow import Velocity
+from fmtt.rewards.combination import ScaledReward
+from fmtt.validation import choice, whole_number
+
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
+
+
+class ConfigurationError(ValueError):
+    """What the user asked for is impossible; the message is one line that says what and what is allowed."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The objects of a run.
+
+    Attributes:
+        run: the tilted run.
+        baseline: the base model's run from the same noise, or None.
+        model: the model.
+        reward: the reward.
+        fabric: device and precision.
+    """
+
+    run: Run
+    baseline: Run | None
+    model: Velocity
+    reward: ScaledReward
+    fabric: Fabric
+
+
+def build(config: DictConfig) -> Experiment:
+    """The experiment that ``config`` describes.
+
+    Raises:
+        ConfigurationError: if a value is impossible or values do not fit together.
+    """
+    try:
+        return _build(config)
+    except (InstantiationException, OmegaConfBaseException, ValueError, TypeError) as error:
+        raise ConfigurationError(one_line(error)) from error
+
+
+def _build(config: DictConfig) -> Experiment:
+    check_scalars(config)
+    fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)
+    model = instantiate(config.model)
+    model = model.to(fabric.device) if hasattr(model, "to") else model
+    reward = instantiate(config.reward)
+    probe(reward, model, fabric.device)
+    sampler = config.sampler
+    common: dict[str, Any] = {
+        "scale": reward.scale,
+        "steps": sampler.steps,
+        "grid": schedule(sampler, "grid"),
+        "epsilon": schedule(sampler, "epsilon"),
+        "beta": schedule(sampler, "beta"),
+        "groups": config.population.groups,
+        "particles": config.population.particles,
+        "chunk": config.population.chunk,
+        "seed": config.seed,
+        "device": fabric.device,
+    }
+    run = assemble(model, reward, look_ahead=instantiate(config.lookahead), mode=instantiate(config.mode), **common)
+    base = assemble(model, reward, look_ahead=_no_look_ahead, mode=modes.base, **common) if config.baseline else None
+    return Experiment(run, base, model, reward, fabric)
+
+
+def _no_look_ahead(model: Velocity) -> Any:
+    from fmtt.look_ahead import NoLookAhead
+
+    return NoLookAhead(model)
+
+
+def schedule(sampler: DictConfig, key: str) -> Any:
+    """The schedule ``sampler.<key>``; a plain word there names a file of ``configs/sampler/<key>``."""
+    node = sampler[key]
+    if isinstance(node, str):
+        folder = CONFIGS / "sampler" / key
+        choice(f"sampler.{key}", node, sorted(file.stem for file in folder.glob("*.yaml")))
+        node = OmegaConf.load(folder / f"{node}.yaml")
+    return instantiate(node)
+
+
+def check_scalars(config: DictConfig) -> None:
+    """Check what no object checks for itself."""
+    choice("device", config.device, DEVICES)
+    choice("precision", config.precision, PRECISIONS)
+    whole_number("checkpoint.every", config.checkpoint.every, 0)
+    for key in ("baseline", "resume"):
+        if not isinstance(config[key], bool):
+            raise ValueError(f"{key}={config[key]}: must be true or false")
+    if config.prompt is not None and not isinstance(config.prompt, str):
+        raise ValueError(f"prompt={config.prompt}: must be a text or null")
+    available = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available[config.device]:
+        raise ValueError(f"device={config.device}: this machine has no such device; use device=auto or cpu")
+
+
+def probe(reward: ScaledReward, model: Velocity, device: torch.device) -> None:
+    """Ask for the reward of one sample, so that a reward that does not fit the model fails before the run."""
+    with torch.no_grad():
+        value = reward(torch.zeros(2, *model.shape, device=device))
+    if value.shape != (2,):
+        raise ValueError(f"the reward must return one number per sample, shape (2,), got {tuple(value.shape)}")
+
+
+def one_line(error: BaseException) -> str:
+    """The message of an error, or of the error inside it that the user caused, on one line."""
+    while isinstance(error, InstantiationException) and error.__cause__ is not None:
+        error = error.__cause__
+    return " ".join(str(error).split())

@@ -1,0 +1,217 @@
+"""Execute a configuration: build, run with progress, track, and leave the artefacts of a run behind."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from fmtt import results, resume
+from fmtt.engine import Result, Run, finish
+from fmtt.experiment import ConfigurationError, Experiment, build
+from fmtt.sampler import State
+from fmtt.tracking import Tracker
+
+PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy", "safetensors")
+
+
+def execute(config: DictConfig) -> float:
+    """Run what ``config`` says and write everything into Hydra's run folder; returns the mean reward (for sweepers).
+
+    Raises:
+        ConfigurationError: if the configuration is impossible.
+        KeyboardInterrupt: on Ctrl-C or SIGTERM, after leaving a checkpoint.
+    """
+    started = time.perf_counter()
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    experiment = build(config)
+    resolved = OmegaConf.to_container(config, resolve=True)
+    OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
+    (folder / "environment.json").write_text(json.dumps(environment(experiment), indent=2))
+    with torch.no_grad(), experiment.fabric.autocast(), Tracker.of(config.logger, folder) as tracker:
+        tracker.start(resolved)
+        state, history, base = _sample(experiment, config, folder, tracker)
+        result = finish(experiment.run, state)
+        base_rewards = None if base is None else base.tilt.reward
+        base_samples = None if base is None else base.x
+        meter = experiment.run.meter
+        timing = results.Timing(
+            total=time.perf_counter() - started,
+            model=meter.forward_time.seconds + meter.backward_time.seconds,
+            peak_memory=peak_memory(experiment.fabric.device),
+        )
+        metrics = results.final_metrics(state, result, base_rewards, timing)
+        metrics |= results.class_metrics(experiment, result, base_samples) | results.exact_metrics(experiment)
+        save_samples(folder, result, state, base_samples, base_rewards)
+        (folder / "metrics.json").write_text(json.dumps(results.json_ready(metrics), indent=2))
+        from fmtt.report import write_artefacts  # plotting libraries are slow to import
+
+        page = write_artefacts(folder)
+        tracker.images({"samples": folder / "samples.png", "curves": folder / "curves.png"})
+        tracker.finish(metrics)
+    resume.checkpoint_path(folder, config).unlink(missing_ok=True)
+    print_table(metrics)
+    print(page)
+    return float(metrics["reward/weighted_mean"])  # type: ignore[arg-type]
+
+
+def _sample(experiment: Experiment, config: DictConfig, folder: Path, tracker: Tracker):
+    """The last state, the history rows and the base population (or None)."""
+    run = experiment.run
+    path = resume.checkpoint_path(folder, config)
+    state, history = _restore(run, config, folder) if config.resume else (None, [])
+    for row in history:
+        tracker.log(row, int(row["step"]))
+    try:
+        for state in _progress(run, state):
+            if state.step > len(history):
+                history.append(results.history_row(state, run.meter.forward))
+                tracker.log(history[-1], state.step)
+            if config.checkpoint.every and state.step and state.step % config.checkpoint.every == 0:
+                resume.save(path, state, run, history)
+        base = _last(experiment.baseline) if experiment.baseline else None
+    except KeyboardInterrupt:
+        if state is None:
+            raise
+        resume.save(path, state, run, history)
+        raise KeyboardInterrupt(f"checkpoint in {path}; the same command with resume=true goes on from it") from None
+    finally:
+        write_history(folder, history)
+    return state, history, None if base is None else base.population
+
+
+def _restore(run: Run, config: DictConfig, folder: Path) -> tuple[State | None, list[dict[str, float]]]:
+    hydra = HydraConfig.get()
+    roots = [folder, Path(hydra.runtime.cwd) / "outputs", Path(hydra.run.dir).parent, Path(hydra.sweep.dir).parent]
+    path = resume.find_checkpoint(roots, config)
+    if path is None:
+        print("fmtt: no checkpoint of this configuration; starting from the beginning", file=sys.stderr)
+        return None, []
+    try:
+        return resume.load(path, run)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _last(run: Run) -> State:
+    for state in run.sampler.run():
+        pass
+    return state
+
+
+def _progress(run: Run, state: State | None) -> Iterator[State]:
+    """The states of a run, with a bar on stderr (reward and ESS in it) when that is a terminal."""
+    steps = len(run.sampler.times) - 1
+    with tqdm(total=steps, initial=state.step if state else 0, disable=not sys.stderr.isatty(), unit="step") as bar:
+        for current in run.sampler.run(state):
+            if not bar.disable:
+                reward, ess = current.population.tilt.reward.mean().item(), current.ess.mean().item()
+                bar.set_postfix(reward=f"{reward:.3f}", ess=f"{ess:.2f}", refresh=False)
+                bar.update(current.step - bar.n)
+            yield current
+
+
+def write_history(folder: Path, history: list[dict[str, float]]) -> None:
+    """``history.csv``, one row per step."""
+    with (folder / "history.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, results.HISTORY)
+        writer.writeheader()
+        writer.writerows(history)
+
+
+def save_samples(folder: Path, result: Result, state: State, base: torch.Tensor | None, base_rewards: torch.Tensor | None) -> None:
+    """``samples.safetensors``: the population and, at the same noise, the base model's."""
+    tensors = {
+        "samples": result.samples.float(),
+        "log_weights": result.log_weights,
+        "rewards": result.rewards,
+        "selected": result.selected,
+        "ancestors": state.population.ancestors,
+    }
+    if base is not None:
+        tensors |= {"base": base.float(), "base_rewards": base_rewards}
+    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, folder / "samples.safetensors")
+
+
+def environment(experiment: Experiment) -> dict[str, object]:
+    """Versions, git commit and device of a run."""
+    commit = None
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        where = Path(__file__).parent
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, check=True).stdout.strip()
+    device = experiment.fabric.device
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "git_commit": commit,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def peak_memory(device: torch.device) -> float:
+    """The largest memory so far, in MiB: of the device for CUDA, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def print_table(metrics: results.Metrics) -> None:
+    """The short table of the results, on stdout."""
+
+    def number(name: str, error: str | None = None) -> str:
+        text = f"{metrics[name]:.4g}"
+        return text if error is None or metrics[error] != metrics[error] else f"{text} ± {metrics[error]:.2g}"
+
+    rows = []
+    if "reward/base_mean" in metrics:
+        rows.append(("reward, base model", number("reward/base_mean", "reward/base_mean/stderr")))
+    rows += [
+        ("reward, tilted (weighted mean)", number("reward/weighted_mean", "reward/weighted_mean/stderr")),
+        ("reward, best particle", number("reward/max")),
+        ("log Z", number("log_z/mean", "log_z/stderr")),
+    ]
+    if "exact/log_z" in metrics:
+        rows.append(("log Z, exact", number("exact/log_z")))
+    if "recognised/tilted" in metrics:
+        rows.append(("recognised as a digit, tilted", f"{metrics['recognised/tilted']:.0%}"))
+    if "classes/tilted" in metrics:
+        for kind in ("base", "tilted"):
+            if f"classes/{kind}" in metrics:
+                rows.append((f"class shares 0-9, {kind}", " ".join(f"{100 * s:.0f}" for s in metrics[f"classes/{kind}"]) + " %"))
+    rows += [
+        ("ESS / N, final and lowest", f"{metrics['ess/final']:.2f}, {metrics['ess/min']:.2f}"),
+        ("network evaluations, forward + backward", f"{metrics['nfe/forward']} + {metrics['nfe/backward']}"),
+        ("seconds, total and in the network", f"{metrics['time/total_s']:.1f}, {metrics['time/model_s']:.1f}"),
+    ]
+    table = Table(show_header=False)
+    for label, value in rows:
+        table.add_row(label, value)
+    Console(width=100 if not sys.stdout.isatty() else None).print(table)
+
+
+class SweepSummary(Callback):
+    """At the end of a multirun: ``summary.csv`` and ``compare.html`` in its folder."""
+
+    def on_multirun_end(self, config: DictConfig) -> None:
+        from fmtt.report import summarise
+
+        summarise(Path(config.hydra.sweep.dir))
