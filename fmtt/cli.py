@@ -3,42 +3,92 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
+from pathlib import Path
 
 import hydra
-from hydra.errors import ConfigCompositionException, HydraException
-from omegaconf import DictConfig
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fmtt.experiment import CONFIGS, ConfigurationError, one_line
 from fmtt.runner import execute
 
-WRONG_CONFIGURATION = 2
+DONE, FAILED, WRONG_CONFIGURATION = 0, 1, 2
+_statuses: list[int] = []  # of the runs of this command
 
 
 def main() -> int:
     """Run ``run.py``; the exit status is 0 done, 2 the configuration is wrong, 1 anything else."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors through to here, unformatted
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM leaves a checkpoint as Ctrl-C does
+    _statuses.clear()
     try:
         _compose_and_run()
-    except (ConfigurationError, HydraException, ConfigCompositionException, OmegaConfBaseException) as error:
-        print(f"fmtt: {one_line(error)}", file=sys.stderr)
+    except (HydraException, OmegaConfBaseException) as error:
+        print(f"fmtt: {explain(error, sys.argv[1:])}", file=sys.stderr)
         return WRONG_CONFIGURATION
-    except FloatingPointError as error:
-        print(f"fmtt: {one_line(error)}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt as interrupt:
         print(f"fmtt: interrupted{': ' + str(interrupt) if str(interrupt) else ''}", file=sys.stderr)
-        return 1
-    return 0
+        return FAILED
+    return max(_statuses, default=DONE)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")
 def _compose_and_run(config: DictConfig) -> float:
-    return execute(config)
+    """One run; a run that cannot be done says so in one line, and in a sweep the others go on."""
+    try:
+        return execute(config)
+    except ConfigurationError as error:
+        return _give_up(str(error), WRONG_CONFIGURATION)
+    except FloatingPointError as error:
+        return _give_up(str(error), FAILED)
 
 
-def _interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
+def _give_up(reason: str, status: int) -> float:
+    print(f"fmtt: {reason}", file=sys.stderr)
+    (Path(HydraConfig.get().runtime.output_dir) / "error.txt").write_text(f"{status} {reason}\n")
+    _statuses.append(status)
+    return float("nan")
+
+
+class SweepSummary(Callback):
+    """At the end of a multirun: ``summary.csv`` and ``compare.html`` in its folder."""
+
+    def on_multirun_end(self, config: DictConfig) -> None:
+        from fmtt.report import summarise  # plotting libraries are slow to import
+
+        folder = Path(config.hydra.sweep.dir)
+        summarise(folder)
+        _statuses.extend(int(file.read_text().split()[0]) for file in folder.glob("*/error.txt"))
+        print(folder / "compare.html")
+
+
+def explain(error: Exception, overrides: list[str]) -> str:
+    """One line for what Hydra could not compose: what was wrong and what is allowed."""
+    text = one_line(error).split(" Config search path:")[0].removeprefix("In 'config': ").split(" See https://")[0]
+    unknown = re.match(r"Could not override '([^']+)'", text)
+    if unknown is None:
+        return text
+    parent, _, key = unknown[1].rpartition(".")
+    allowed = _keys(parent, [o for o in overrides if not o.lstrip("+~").startswith(unknown[1]) and "=" in o])
+    where = f" of '{parent}'" if parent else ""
+    return f"there is no setting '{key}'{where}; allowed are {', '.join(allowed)}" if allowed else text
+
+
+def _keys(parent: str, overrides: list[str]) -> list[str]:
+    """The settings below ``parent`` in the configuration of the other overrides."""
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = compose("config", overrides=[o for o in overrides if not o.startswith(("-", "hydra"))])
+    except (HydraException, OmegaConfBaseException):
+        return []
+    node = OmegaConf.select(config, parent) if parent else config
+    return [str(key) for key in node if not str(key).startswith("_")] if isinstance(node, DictConfig) else []

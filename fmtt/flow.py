@@ -97,11 +97,24 @@ class Stopwatch:
         return self._seconds
 
 
+def time_backward(x: Tensor, out: Tensor, watch: Stopwatch) -> None:
+    """Add to ``watch`` the time from the arrival of the gradient at ``out`` to its arrival at ``x``."""
+    marks: list[float | torch.cuda.Event] = []
+
+    def left(gradient: Tensor) -> None:
+        if marks:
+            watch.add(marks.pop())
+
+    x.register_hook(left)
+    out.register_hook(lambda gradient: marks.append(watch.mark()))
+
+
 @dataclass
 class Meter:
     """The ledger of a run: evaluations of the network, forward and backward, and of the reward, one per particle.
 
-    ``nfe`` in every table is ``forward``; nothing is estimated. Seconds are those spent inside the calls.
+    ``nfe`` in every table is ``forward``; nothing is estimated. Seconds are those inside the calls, the reward's with
+    its gradient.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -120,19 +133,12 @@ class Meter:
         if out.shape != x.shape:
             raise ValueError(f"the model returned shape {tuple(out.shape)} for x of shape {tuple(x.shape)}")
         if out.requires_grad and x.requires_grad:
-            marks: list[float | torch.cuda.Event] = []
-
-            def entered(gradient: Tensor) -> None:
-                self.backward += batch
-                marks.append(self.backward_time.mark())
-
-            def left(gradient: Tensor) -> None:
-                if marks:
-                    self.backward_time.add(marks.pop())
-
-            x.register_hook(left)
-            out.register_hook(entered)
+            time_backward(x, out, self.backward_time)
+            out.register_hook(lambda gradient: self._count_backward(batch))
         return out
+
+    def _count_backward(self, batch: int) -> None:
+        self.backward += batch
 
     def rewards(self, call: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """``call(x)``, counted.
@@ -144,6 +150,8 @@ class Meter:
         out = call(x)
         self.reward_time.add(start)
         self.reward += x.shape[0]
+        if out.requires_grad and x.requires_grad:
+            time_backward(x, out, self.reward_time)
         if out.shape != x.shape[:1]:
             raise ValueError(f"a reward must return shape ({x.shape[0]},), got {tuple(out.shape)}")
         return out

@@ -16,10 +16,7 @@ from pathlib import Path
 
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
-from rich.table import Table
 from safetensors.torch import save_file
 from tqdm import tqdm
 
@@ -27,6 +24,7 @@ from fmtt import results, resume
 from fmtt.engine import Result, Run, finish
 from fmtt.experiment import ConfigurationError, Experiment, build
 from fmtt.sampler import State
+from fmtt.table import print_table
 from fmtt.tracking import Tracker
 
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy", "safetensors")
@@ -172,46 +170,3 @@ def peak_memory(device: torch.device) -> float:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def print_table(metrics: results.Metrics) -> None:
-    """The short table of the results, on stdout."""
-
-    def number(name: str, error: str | None = None) -> str:
-        text = f"{metrics[name]:.4g}"
-        return text if error is None or metrics[error] != metrics[error] else f"{text} ± {metrics[error]:.2g}"
-
-    rows = []
-    if "reward/base_mean" in metrics:
-        rows.append(("reward, base model", number("reward/base_mean", "reward/base_mean/stderr")))
-    rows += [
-        ("reward, tilted (weighted mean)", number("reward/weighted_mean", "reward/weighted_mean/stderr")),
-        ("reward, best particle", number("reward/max")),
-        ("log Z", number("log_z/mean", "log_z/stderr")),
-    ]
-    if "exact/log_z" in metrics:
-        rows.append(("log Z, exact", number("exact/log_z")))
-    if "recognised/tilted" in metrics:
-        rows.append(("recognised as a digit, tilted", f"{metrics['recognised/tilted']:.0%}"))
-    if "classes/tilted" in metrics:
-        for kind in ("base", "tilted"):
-            if f"classes/{kind}" in metrics:
-                rows.append((f"class shares 0-9, {kind}", " ".join(f"{100 * s:.0f}" for s in metrics[f"classes/{kind}"]) + " %"))
-    rows += [
-        ("ESS / N, final and lowest", f"{metrics['ess/final']:.2f}, {metrics['ess/min']:.2f}"),
-        ("network evaluations, forward + backward", f"{metrics['nfe/forward']} + {metrics['nfe/backward']}"),
-        ("seconds, total and in the network", f"{metrics['time/total_s']:.1f}, {metrics['time/model_s']:.1f}"),
-    ]
-    table = Table(show_header=False)
-    for label, value in rows:
-        table.add_row(label, value)
-    Console(width=100 if not sys.stdout.isatty() else None).print(table)
-
-
-class SweepSummary(Callback):
-    """At the end of a multirun: ``summary.csv`` and ``compare.html`` in its folder."""
-
-    def on_multirun_end(self, config: DictConfig) -> None:
-        from fmtt.report import summarise
-
-        summarise(Path(config.hydra.sweep.dir))

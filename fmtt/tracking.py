@@ -97,7 +97,8 @@ class Csv:
     def start(self, config: dict[str, Any], folder: Path) -> None:
         from lightning.pytorch.loggers import CSVLogger
 
-        (folder / "csv" / "metrics.csv").unlink(missing_ok=True)  # of a run that is being resumed; it is logged again
+        for old in ("metrics.csv", "hparams.yaml"):  # of a run that is being resumed; it is logged again
+            (folder / "csv" / old).unlink(missing_ok=True)
         self._logger = CSVLogger(folder, name="", version="csv")
         self._logger.log_hyperparams(config)
         self._last = 0
@@ -243,7 +244,7 @@ def choices(folder: Path) -> dict[str, str]:
     if not record.is_file():
         return {}
     chosen = OmegaConf.load(record).hydra.runtime.choices
-    return {group: str(choice) for group, choice in chosen.items() if not group.startswith("hydra/")}
+    return {group: str(choice) for group, choice in chosen.items() if choice and not group.startswith("hydra/")}
 
 
 def run_name(folder: Path) -> str:

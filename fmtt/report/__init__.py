@@ -1,0 +1,19 @@
+"""Pictures and pages of runs and sweeps, made from the files of their folders alone, never from a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def write_artefacts(folder: Path) -> Path:
+    """Write ``samples.png``, ``curves.png`` and ``report.html`` of a finished run; returns the path of the page."""
+    from fmtt.report.page import write_run  # imports matplotlib: only when there is something to draw
+
+    return write_run(Path(folder))
+
+
+def summarise(folder: Path) -> Path:
+    """Write ``summary.csv`` and ``compare.html`` of a sweep; returns the path of the page."""
+    from fmtt.report.sweep import write_sweep
+
+    return write_sweep(Path(folder))

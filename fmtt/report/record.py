@@ -1,0 +1,146 @@
+"""What a run folder says: its files read into one record (section 6 of the design says what lies there)."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from fmtt.tracking import choices
+
+Array = np.ndarray
+Metrics = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished run.
+
+    Attributes:
+        folder: where it lies.
+        config: the resolved configuration as YAML.
+        metrics: flat names; numbers, or lists with one number per group.
+        history: a column ``(steps,)`` for each name.
+        environment: versions, commit, device.
+        overrides: what the user typed, ``key=value``.
+        choices: what was chosen in each config group.
+        arrays: ``samples (G, N, *D)``, ``log_weights (G, N)``, ``rewards (G, N)``, ``selected (G,)``, and perhaps
+            ``base (G, N, *D)``, ``base_rewards (G, N)``, ``ancestors (G, N)``.
+    """
+
+    folder: Path
+    config: str
+    metrics: Metrics
+    history: Mapping[str, Array]
+    environment: Mapping[str, Any]
+    overrides: tuple[str, ...]
+    choices: Mapping[str, str]
+    arrays: Mapping[str, Array]
+
+
+def read_record(folder: Path) -> Record:
+    """Read a finished run.
+
+    Raises:
+        FileNotFoundError: if ``metrics.json``, ``history.csv``, ``config.yaml`` or ``samples.safetensors`` is missing.
+    """
+    from safetensors.numpy import load_file
+
+    environment = folder / "environment.json"
+    return Record(
+        folder=folder,
+        config=(folder / "config.yaml").read_text(),
+        metrics=read_metrics(folder),
+        history=read_history(folder / "history.csv"),
+        environment=json.loads(environment.read_text()) if environment.is_file() else {},
+        overrides=read_overrides(folder),
+        choices=choices(folder),
+        arrays=load_file(folder / "samples.safetensors"),
+    )
+
+
+def read_metrics(folder: Path) -> Metrics:
+    """``metrics.json`` with NaN where it has null.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it is not a JSON object.
+    """
+    metrics = json.loads((folder / "metrics.json").read_text())
+    if not isinstance(metrics, dict):
+        raise ValueError("metrics.json does not hold an object")
+    return {name: _with_nan(value) for name, value in metrics.items()}
+
+
+def _with_nan(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_nan(entry) for entry in value]
+    return math.nan if value is None else value
+
+
+def read_history(path: Path) -> dict[str, Array]:
+    """The columns of ``history.csv``, ``(steps,)`` each; NaN where a cell is empty or not a number."""
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = rows[0].keys() if rows else ()
+    return {name: np.array([_number(row[name]) for row in rows]) for name in names}
+
+
+def _number(text: str | None) -> float:
+    if text in ("True", "False"):
+        return float(text == "True")
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
+
+
+def read_overrides(folder: Path) -> tuple[str, ...]:
+    """What the user typed, from ``.hydra/overrides.yaml``; nothing where Hydra was not used."""
+    record = folder / ".hydra" / "overrides.yaml"
+    return tuple(OmegaConf.load(record)) if record.is_file() else ()
+
+
+def estimate(metrics: Metrics, name: str) -> tuple[float, float]:
+    """A metric and its standard error (NaN where there is none).
+
+    A list is averaged over its groups; the error of ``log_z/mean`` is ``log_z/stderr``.
+    """
+    value = metrics.get(name, math.nan)
+    if isinstance(value, list):
+        return mean_and_error(np.array(value, dtype=float))
+    error = metrics.get(name.removesuffix("/mean") + "/stderr", math.nan) if name.endswith("/mean") else math.nan
+    return float(value), float(error)
+
+
+def mean_and_error(values: Array) -> tuple[float, float]:
+    """Mean of ``(G,)`` and its standard error; NaN without values, and as the error of a single one."""
+    if len(values) == 0:
+        return math.nan, math.nan
+    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return float(values.mean()), float(error)
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a metric is a number or a list with one number per group, and not text or a histogram."""
+    entries = value if isinstance(value, list) else [value]
+    return bool(entries) and all(isinstance(entry, int | float) for entry in entries)
+
+
+def text_of(value: float, error: float = math.nan) -> str:
+    """``-0.09 ± 0.01`` with the digits that mean something; a dash for NaN."""
+    if math.isnan(value):
+        return "–"
+    if math.isnan(error) or error <= 0:
+        text = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+    else:
+        decimals = max(0, 1 - math.floor(math.log10(error)))  # two digits of the error
+        text = f"{value:.{decimals}f} ± {error:.{decimals}f}"
+    return text.replace("-", "−")

@@ -1,0 +1,203 @@
+"""What the loggers leave behind, read back with the readers of W&B and TensorBoard, without a network."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from fmtt import tracking
+from fmtt.tracking import Csv, TensorBoard, Tracker, Wandb, choices, logged_in, run_id, run_name, sweep_name
+
+ROWS = [{"t": k / 4, "reward/mean": -1 + k / 5, "ess": 1 - k / 10, "log_z": -k / 2} for k in range(5)]
+METRICS = {"reward/mean": -0.2, "log_z/stderr": None, "resamples": [1, 2]}
+CONFIG = {"seed": 3, "population": {"groups": 2, "particles": 8}}
+
+
+@pytest.fixture(autouse=True)
+def no_account(monkeypatch, tmp_path):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """A run folder inside a sweep, with Hydra's records and a picture."""
+    from PIL import Image
+
+    run = tmp_path / "2026-01-02" / "10-20-30" / "0"
+    (run / ".hydra").mkdir(parents=True)
+    (run.parent / "multirun.yaml").touch()
+    OmegaConf.save(["mode=search", "seed=3"], run / ".hydra" / "overrides.yaml")
+    picked = {"mode": "search", "reward": "symmetry", "hydra/launcher": "basic", "experiment": None}
+    OmegaConf.save({"hydra": {"runtime": {"choices": picked}}}, run / ".hydra" / "hydra.yaml")
+    Image.new("RGB", (12, 8), (250, 10, 20)).save(run / "samples.png")
+    return run
+
+
+def track(folder: Path, *loggers: tracking.Logger) -> None:
+    with Tracker(loggers, folder) as tracker:
+        tracker.start(CONFIG)
+        for step, row in enumerate(ROWS):
+            tracker.log(row, step)
+        tracker.images({"samples": folder / "samples.png"})
+        tracker.finish(METRICS)
+
+
+def wandb_records(folder: Path, *options: str) -> str:
+    """What ``wandb leet inspect`` prints of the only run in the folder."""
+    (run,) = folder.glob("wandb/offline-run-*/run-*.wandb")
+    command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", *options, str(run)]
+    environment = {**os.environ, "WANDB_ERROR_REPORTING": "false"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def test_wandb_offline_run_holds_history_summary_config_and_image(folder, capfd):
+    track(folder, Wandb())
+    assert capfd.readouterr() == ("", ""), "W&B must not write to the console"
+
+    summary = json.loads(wandb_records(folder, "--summary"))
+    assert summary["state"] == "finished" and summary["exit_code"] == 0
+    assert summary["project"] == "fmtt" and set(summary["tags"]) == {"search", "symmetry"}
+    assert summary["name"] == "mode=search seed=3"
+    assert summary["config"]["population"] == CONFIG["population"]
+    assert summary["config"]["choices"] == {"mode": "search", "reward": "symmetry"}
+    assert summary["summary"]["reward/mean"] == -0.2 and summary["summary"]["resamples"] == [1, 2]
+
+    records = [json.loads(line) for line in wandb_records(folder).splitlines()]
+    run = next(record["run"] for record in records if record["type"] == "run")
+    assert run["run_group"] == "2026-01-02/10-20-30" and run["job_type"] == "sample"
+    history = [record["item"] for record in of_type(records, "history")]
+    assert [{name: row[name] for name in ROWS[0]} for row in history] == ROWS
+    assert [row["_step"] for row in history] == list(range(len(ROWS)))
+    axes = {metric["name"]: metric.get("step_metric") for metric in of_type(records, "metric")}
+    assert axes == {"t": None, "reward/mean": "t", "ess": "t", "log_z": "t"}
+    assert (history[-1]["samples.width"], history[-1]["samples.height"]) == (12, 8)
+    (picture,) = folder.glob("wandb/offline-run-*/files/" + history[-1]["samples.path"])
+    assert picture.read_bytes() == (folder / "samples.png").read_bytes()
+
+
+def of_type(records: list[dict], kind: str) -> list[dict]:
+    """The content of the records of one kind."""
+    return [record[kind] for record in records if record["type"] == kind]
+
+
+def test_a_crash_finishes_the_wandb_run_with_a_failing_exit_code(folder):
+    with pytest.raises(RuntimeError, match="boom"), Tracker([Wandb()], folder) as tracker:
+        tracker.start(CONFIG)
+        tracker.log(ROWS[0], 0)
+        raise RuntimeError("boom")
+    summary = json.loads(wandb_records(folder, "--summary"))
+    assert summary["exit_code"] == 1 and summary["summary"]["reward/mean"] == -1
+
+
+def test_resuming_goes_on_with_the_same_wandb_run(folder):
+    track(folder, Wandb())
+    first = run_id(folder)
+    track(folder, Wandb(resume=True))
+    assert first == run_id(folder) and len(list(folder.glob(f"wandb/*-{first}/run-{first}.wandb"))) >= 1
+
+
+def test_an_unreachable_server_means_offline(folder, monkeypatch, capsys):
+    monkeypatch.setenv("WANDB_MODE", "online")
+    track(folder, Wandb())
+    assert "recorded offline" in capsys.readouterr().err
+    assert json.loads(wandb_records(folder, "--summary"))["exit_code"] == 0
+
+
+def test_wandb_mode_disabled_writes_nothing(folder, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    before = set(folder.rglob("*"))
+    track(folder, Wandb())
+    assert set(folder.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("variables", "netrc", "expected"),
+    [
+        ({}, "", False),
+        ({"WANDB_API_KEY": "k" * 40}, "", True),
+        ({}, "machine api.wandb.ai login user password secret", True),
+        ({}, "machine example.org login user password secret", False),
+        ({"WANDB_BASE_URL": "https://w.example.org"}, "machine w.example.org login user password secret", True),
+    ],
+)
+def test_logged_in(monkeypatch, tmp_path, variables, netrc, expected):
+    (tmp_path / "netrc").write_text(netrc)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert logged_in() is expected
+
+
+def test_csv(folder):
+    track(folder, Csv())
+    with open(folder / "csv" / "metrics.csv") as file:
+        *rows, final = csv.DictReader(file)
+    assert [{name: float(row[name]) for name in ROWS[0]} for row in rows] == ROWS
+    assert float(final["final/reward/mean"]) == -0.2 and final["final/log_z/stderr"] == "nan"
+    assert OmegaConf.load(folder / "csv" / "hparams.yaml") == CONFIG
+
+
+def test_tensorboard(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    track(folder, TensorBoard())
+    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"scalars": 0}).Reload()
+    curve = events.Scalars("reward/mean")
+    assert [event.step for event in curve] == list(range(len(ROWS)))
+    assert [event.value for event in curve] == pytest.approx([row["reward/mean"] for row in ROWS])
+    assert events.Scalars("final/reward/mean")[-1].value == pytest.approx(-0.2)
+    assert math.isnan(events.Scalars("final/log_z/stderr")[-1].value)
+    assert (events.Images("samples")[0].width, events.Images("samples")[0].height) == (12, 8)
+    assert "_hparams_/session_start_info" in events.Tags()["scalars"] + list(events.summary_metadata)
+
+
+def test_none_writes_nothing(folder):
+    before = set(folder.rglob("*"))
+    track(folder)
+    assert set(folder.rglob("*")) == before
+
+
+def test_a_logger_that_fails_to_close_does_not_keep_the_others_open(folder):
+    class Broken(Csv):
+        def close(self, failed: bool) -> None:
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        track(folder, Csv(), Broken(), Wandb())
+    assert (folder / "csv" / "metrics.csv").is_file()
+    assert json.loads(wandb_records(folder, "--summary"))["state"] == "finished"
+
+
+def test_names_of_a_run_outside_hydra(tmp_path):
+    assert choices(tmp_path) == {} and run_name(tmp_path) == tmp_path.name
+    assert sweep_name(tmp_path) is None and run_id(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "kinds"),
+    [
+        ("logger=wandb", [Wandb]),
+        ("logger=csv", [Csv]),
+        ("logger=[wandb,csv]", [Wandb, Csv]),
+        ("logger=[csv,tensorboard,wandb]", [Csv, TensorBoard, Wandb]),
+        ("logger=none", []),
+    ],
+)
+def test_every_spelling_of_the_logger_group(word, kinds):
+    configs = Path(tracking.__file__).parents[1] / "configs"
+    with initialize_config_dir(str(configs), version_base=None):
+        config = compose(overrides=[word.replace("logger=", "+logger=")])
+    loggers = [instantiate(node) for node in config.get("logger", {}).values()]
+    assert [type(logger) for logger in loggers] == kinds
