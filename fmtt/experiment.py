@@ -16,7 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 from fmtt import modes
 from fmtt.engine import Run, assemble
 from fmtt.flow import Velocity
+from fmtt.look_ahead import NoLookAhead
 from fmtt.rewards.combination import ScaledReward
+from fmtt.tracking import Logger
 from fmtt.validation import choice, whole_number
 
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
@@ -38,6 +40,7 @@ class Experiment:
         model: the model.
         reward: the reward.
         fabric: device and precision.
+        loggers: where the run is recorded.
     """
 
     run: Run
@@ -45,6 +48,7 @@ class Experiment:
     model: Velocity
     reward: ScaledReward
     fabric: Fabric
+    loggers: list[Logger]
 
 
 def build(config: DictConfig) -> Experiment:
@@ -80,14 +84,9 @@ def _build(config: DictConfig) -> Experiment:
         "device": fabric.device,
     }
     run = assemble(model, reward, look_ahead=instantiate(config.lookahead), mode=instantiate(config.mode), **common)
-    base = assemble(model, reward, look_ahead=_no_look_ahead, mode=modes.base, **common) if config.baseline else None
-    return Experiment(run, base, model, reward, fabric)
-
-
-def _no_look_ahead(model: Velocity) -> Any:
-    from fmtt.look_ahead import NoLookAhead
-
-    return NoLookAhead(model)
+    base = assemble(model, reward, look_ahead=NoLookAhead, mode=modes.base, **common) if config.baseline else None
+    loggers = [instantiate(node) for node in (config.logger or {}).values()]
+    return Experiment(run, base, model, reward, fabric, loggers)
 
 
 def schedule(sampler: DictConfig, key: str) -> Any:

@@ -43,7 +43,7 @@ def execute(config: DictConfig) -> float:
     resolved = OmegaConf.to_container(config, resolve=True)
     OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
     (folder / "environment.json").write_text(json.dumps(environment(experiment), indent=2))
-    with torch.no_grad(), experiment.fabric.autocast(), Tracker.of(config.logger, folder) as tracker:
+    with torch.no_grad(), experiment.fabric.autocast(), Tracker(experiment.loggers, folder) as tracker:
         tracker.start(resolved)
         state, history, base = _sample(experiment, config, folder, tracker)
         result = finish(experiment.run, state)
