@@ -32,7 +32,8 @@ def unique_ancestors(ancestors: Tensor) -> Tensor:
 def mean_and_error(values: Tensor) -> tuple[float, float]:
     """Mean over independent groups ``(G,)`` and its standard error (NaN for one group)."""
     values = values.double()
-    return values.mean().item(), (values.std(correction=1) / len(values) ** 0.5).item() if len(values) > 1 else float("nan")
+    error = (values.std(correction=1) / len(values) ** 0.5).item() if len(values) > 1 else float("nan")
+    return values.mean().item(), error
 
 
 def log_mean_and_error(log_values: Tensor) -> tuple[float, float]:

@@ -124,9 +124,9 @@ class Jarzynski:
 
 
 class Material(Jarzynski):
-    """Jarzynski weights for any look-ahead: adds ``beta grad r(L) . (d_t L + (grad L) b) dt``, one forward-mode derivative.
+    """Jarzynski weights for any look-ahead: adds ``beta scale grad r(L) . (d_t L + (grad L) b) dt``.
 
-    Right also for a learned flow map that is not quite transported.
+    Costs one forward-mode derivative; right also for a learned flow map that is not quite transported.
     """
 
     def check(self, tilt: Tilt, guidance: Guidance, epsilon: Epsilon) -> None:
@@ -141,8 +141,8 @@ class Kernel:
     """Ratio of the base and the guided Gaussian kernels, times ``exp(r_{k+1} - r_k)``.
 
     With drift ``eps g``, noise xi and step dt:
-    ``r_{k+1}(x_{k+1}) - r_k(x_k) - sqrt(eps dt / 2) g.xi - eps dt |g|^2 / 4``. Exact for the discretised base chain, for
-    any number of steps, any look-ahead and any guidance, clipped, normalised or none at all.
+    ``r_{k+1}(x_{k+1}) - r_k(x_k) - sqrt(eps dt / 2) g.xi - eps dt |g|^2 / 4``. Exact for the discretised base chain,
+    for any number of steps, any look-ahead and any guidance, clipped, normalised or none at all.
     """
 
     def check(self, tilt: Tilt, guidance: Guidance, epsilon: Epsilon) -> None:
@@ -200,7 +200,9 @@ class Dynamics:
         parts = [self.model.velocity(part, part.new_full(part.shape[:1], t)) for part in flat.split(self.tilt.chunk)]
         return torch.cat(parts).reshape(x.shape)
 
-    def step(self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], noise: Tensor | None) -> Move:
+    def step(
+        self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], noise: Tensor | None
+    ) -> Move:
         """One step of ``x (G, N, *D)``, whose tilt is ``before``, from ``times[0]`` to ``times[1]``.
 
         Args:

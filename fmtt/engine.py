@@ -145,11 +145,9 @@ def sample(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Result:
-    """Tilt ``model`` by ``exp(scale * reward)`` and return samples, weights and log Z; arguments as in :func:`assemble`."""
+    """Tilt ``model`` by ``exp(scale * reward)``: samples, weights and log Z; arguments as in :func:`assemble`."""
     run = assemble(
         model, reward, look_ahead=look_ahead, mode=mode, scale=scale, steps=steps, groups=groups, particles=particles,
         seed=seed, device=device,
     )  # fmt: skip
-    for state in run.sampler.run():
-        pass
-    return finish(run, state)
+    return finish(run, run.sampler.last())

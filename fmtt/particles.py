@@ -58,7 +58,7 @@ class Population:
         )
 
     def resampled(self, index: Tensor, where: Tensor) -> Population:
-        """In the groups ``where (G,)``, the offspring ``index (G, N)`` with their weights used up; elsewhere as it was."""
+        """In the groups ``where (G,)`` the offspring ``index (G, N)``, their weights used up; elsewhere as it was."""
         stay = torch.arange(index.shape[1], device=index.device).expand_as(index)
         chosen = self.take(torch.where(where[:, None], index, stay))
         return replace(

@@ -12,6 +12,7 @@ from fmtt.diagnostics import log_mean_and_error, mean_and_error, unique_ancestor
 from fmtt.engine import Result
 from fmtt.experiment import Experiment
 from fmtt.models.analytic import MixtureLaw
+from fmtt.particles import Population
 from fmtt.sampler import State
 
 HISTORY = ("step", "t", "reward/mean", "reward/max", "ess", "log_z", "discrepancy", "thermodynamic_length",
@@ -46,7 +47,7 @@ class Timing:
     peak_memory: float
 
 
-def final_metrics(state: State, result: Result, base_rewards: Tensor | None, timing: Timing) -> Metrics:
+def final_metrics(state: State, result: Result, base: Population | None, timing: Timing) -> Metrics:
     """The content of ``metrics.json`` (all but the class shares and exact values)."""
     weighted, weighted_error = mean_and_error(result.mean(result.rewards))
     log_z, log_z_error = result.log_z_and_error
@@ -73,8 +74,8 @@ def final_metrics(state: State, result: Result, base_rewards: Tensor | None, tim
         "time/model_s": timing.model,
         "memory/peak_mb": timing.peak_memory,
     }
-    if base_rewards is not None:
-        mean, error = mean_and_error(base_rewards.mean(1))
+    if base is not None:
+        mean, error = mean_and_error(base.tilt.reward.mean(1))
         metrics |= {"reward/base_mean": mean, "reward/base_mean/stderr": error}
     return metrics
 
@@ -89,7 +90,7 @@ def class_shares(evaluator: torch.nn.Module, samples: Tensor, log_weights: Tenso
     return shares.scatter_add(0, label, weights).tolist(), (weights * (best > 0.9)).sum().item()
 
 
-def class_metrics(experiment: Experiment, result: Result, base: Tensor | None) -> Metrics:
+def class_metrics(experiment: Experiment, result: Result, base: Population | None) -> Metrics:
     """``classes/...`` and ``recognised/...`` where the model names an evaluation classifier."""
     evaluator = getattr(experiment.model, "evaluator", None)
     if evaluator is None:
@@ -97,7 +98,7 @@ def class_metrics(experiment: Experiment, result: Result, base: Tensor | None) -
     shares, recognised = class_shares(evaluator, result.samples, result.log_weights)
     metrics: Metrics = {"classes/tilted": shares, "recognised/tilted": recognised}
     if base is not None:
-        shares, recognised = class_shares(evaluator, base, torch.zeros_like(result.log_weights))
+        shares, recognised = class_shares(evaluator, base.x, base.log_weights)
         metrics |= {"classes/base": shares, "recognised/base": recognised}
     return metrics
 

@@ -20,8 +20,9 @@ IRRELEVANT = ("resume", "checkpoint", "logger", "launcher")  # do not change the
 
 def digest(config: DictConfig) -> str:
     """A short name of everything in the configuration that the result depends on."""
-    relevant = {key: value for key, value in OmegaConf.to_container(config, resolve=True).items() if key not in IRRELEVANT}
-    return hashlib.sha256(repr(sorted(relevant.items(), key=lambda item: item[0])).encode()).hexdigest()[:16]
+    settings = OmegaConf.to_container(config, resolve=True)
+    relevant = sorted((key, value) for key, value in settings.items() if key not in IRRELEVANT)
+    return hashlib.sha256(repr(relevant).encode()).hexdigest()[:16]
 
 
 def checkpoint_path(folder: Path, config: DictConfig) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import platform
@@ -23,11 +22,13 @@ from tqdm import tqdm
 from fmtt import results, resume
 from fmtt.engine import Result, Run, finish
 from fmtt.experiment import ConfigurationError, Experiment, build
+from fmtt.particles import Population
+from fmtt.report import write_artefacts
 from fmtt.sampler import State
 from fmtt.table import print_table
 from fmtt.tracking import Tracker
 
-PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy", "safetensors")
+PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
 
 
 def execute(config: DictConfig) -> float:
@@ -35,6 +36,7 @@ def execute(config: DictConfig) -> float:
 
     Raises:
         ConfigurationError: if the configuration is impossible.
+        FloatingPointError: if a reward or a weight is not finite.
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after leaving a checkpoint.
     """
     started = time.perf_counter()
@@ -43,24 +45,18 @@ def execute(config: DictConfig) -> float:
     resolved = OmegaConf.to_container(config, resolve=True)
     OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
     (folder / "environment.json").write_text(json.dumps(environment(experiment), indent=2))
+    run = experiment.run
     with torch.no_grad(), experiment.fabric.autocast(), Tracker(experiment.loggers, folder) as tracker:
         tracker.start(resolved)
-        state, history, base = _sample(experiment, config, folder, tracker)
-        result = finish(experiment.run, state)
-        base_rewards = None if base is None else base.tilt.reward
-        base_samples = None if base is None else base.x
-        meter = experiment.run.meter
-        timing = results.Timing(
-            total=time.perf_counter() - started,
-            model=meter.forward_time.seconds + meter.backward_time.seconds,
-            peak_memory=peak_memory(experiment.fabric.device),
-        )
-        metrics = results.final_metrics(state, result, base_rewards, timing)
-        metrics |= results.class_metrics(experiment, result, base_samples) | results.exact_metrics(experiment)
-        save_samples(folder, result, state, base_samples, base_rewards)
+        state = _sample(run, config, folder, tracker)
+        base = experiment.baseline.sampler.last().population if experiment.baseline else None
+        result = finish(run, state)
+        network = run.meter.forward_time.seconds + run.meter.backward_time.seconds
+        timing = results.Timing(time.perf_counter() - started, network, peak_memory(experiment.fabric.device))
+        metrics = results.final_metrics(state, result, base, timing)
+        metrics |= results.class_metrics(experiment, result, base) | results.exact_metrics(experiment)
+        save_samples(folder, result, state.population, base)
         (folder / "metrics.json").write_text(json.dumps(results.json_ready(metrics), indent=2))
-        from fmtt.report import write_artefacts  # plotting libraries are slow to import
-
         page = write_artefacts(folder)
         tracker.images({"samples": folder / "samples.png", "curves": folder / "curves.png"})
         tracker.finish(metrics)
@@ -70,29 +66,28 @@ def execute(config: DictConfig) -> float:
     return float(metrics["reward/weighted_mean"])  # type: ignore[arg-type]
 
 
-def _sample(experiment: Experiment, config: DictConfig, folder: Path, tracker: Tracker):
-    """The last state, the history rows and the base population (or None)."""
-    run = experiment.run
+def _sample(run: Run, config: DictConfig, folder: Path, tracker: Tracker) -> State:
+    """The last state of the run; the history is tracked and written, and an interruption leaves a checkpoint."""
     path = resume.checkpoint_path(folder, config)
-    state, history = _restore(run, config, folder) if config.resume else (None, [])
+    reached, history = _restore(run, config, folder) if config.resume else (None, [])
     for row in history:
         tracker.log(row, int(row["step"]))
     try:
-        for state in _progress(run, state):
+        for state in _progress(run, reached):
+            reached = state
             if state.step > len(history):
                 history.append(results.history_row(state, run.meter.forward))
                 tracker.log(history[-1], state.step)
             if config.checkpoint.every and state.step and state.step % config.checkpoint.every == 0:
                 resume.save(path, state, run, history)
-        base = _last(experiment.baseline) if experiment.baseline else None
     except KeyboardInterrupt:
-        if state is None:
+        if reached is None:
             raise
-        resume.save(path, state, run, history)
+        resume.save(path, reached, run, history)
         raise KeyboardInterrupt(f"checkpoint in {path}; the same command with resume=true goes on from it") from None
     finally:
         write_history(folder, history)
-    return state, history, None if base is None else base.population
+    return reached
 
 
 def _restore(run: Run, config: DictConfig, folder: Path) -> tuple[State | None, list[dict[str, float]]]:
@@ -106,12 +101,6 @@ def _restore(run: Run, config: DictConfig, folder: Path) -> tuple[State | None, 
         return resume.load(path, run)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
-
-
-def _last(run: Run) -> State:
-    for state in run.sampler.run():
-        pass
-    return state
 
 
 def _progress(run: Run, state: State | None) -> Iterator[State]:
@@ -134,35 +123,42 @@ def write_history(folder: Path, history: list[dict[str, float]]) -> None:
         writer.writerows(history)
 
 
-def save_samples(folder: Path, result: Result, state: State, base: torch.Tensor | None, base_rewards: torch.Tensor | None) -> None:
-    """``samples.safetensors``: the population and, at the same noise, the base model's."""
+def save_samples(folder: Path, result: Result, population: Population, base: Population | None) -> None:
+    """``samples.safetensors``: the population and, from the same noise, the base model's."""
     tensors = {
         "samples": result.samples.float(),
         "log_weights": result.log_weights,
         "rewards": result.rewards,
         "selected": result.selected,
-        "ancestors": state.population.ancestors,
+        "ancestors": population.ancestors,
     }
     if base is not None:
-        tensors |= {"base": base.float(), "base_rewards": base_rewards}
+        tensors |= {"base": base.x.float(), "base_rewards": base.tilt.reward}
     save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, folder / "samples.safetensors")
 
 
 def environment(experiment: Experiment) -> dict[str, object]:
     """Versions, git commit and device of a run."""
-    commit = None
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        where = Path(__file__).parent
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=where, capture_output=True, text=True, check=True).stdout.strip()
     device = experiment.fabric.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: version(name) for name in PACKAGES},
-        "git_commit": commit,
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})",
+        "git_commit": git_commit(),
+        "device": name,
         "threads": torch.get_num_threads(),
     }
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that this package runs from, if it is one."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
 def peak_memory(device: torch.device) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -84,6 +85,10 @@ class Sampler:
             state = self.step(state)
             yield state
 
+    def last(self) -> State:
+        """The state at t = 1 of a run from its start."""
+        return deque(self.run(), maxlen=1).pop()
+
     def step(self, state: State) -> State:
         """Move, weigh, look, select."""
         steps, k, population = len(self.times) - 1, state.step, state.population
@@ -95,9 +100,7 @@ class Sampler:
         require_finite("the reward", move.tilt.reward, k + 1)
         require_finite("the log-weight", move.increment, k + 1)
         d = incremental_discrepancy(population.log_weights, move.increment)
-        population = replace(
-            population, x=move.x, tilt=move.tilt, log_weights=population.log_weights + move.increment
-        )
+        population = replace(population, x=move.x, tilt=move.tilt, log_weights=population.log_weights + move.increment)
         ess, selected = population.ess, torch.zeros_like(state.selected)
         if k + 1 < steps:
             population, selected = self.selection(population, k + 1, steps, self.noise)

@@ -31,8 +31,8 @@ def print_table(metrics: Metrics) -> None:
         rows.append(("recognised as a digit, tilted", f"{metrics['recognised/tilted']:.0%}"))
     if "classes/tilted" in metrics:
         for kind in ("base", "tilted"):
-            if f"classes/{kind}" in metrics:
-                rows.append((f"class shares 0-9, {kind}", " ".join(f"{100 * s:.0f}" for s in metrics[f"classes/{kind}"]) + " %"))
+            shares = metrics.get(f"classes/{kind}", [])
+            rows.append((f"class shares 0-9 in %, {kind}", " ".join(f"{100 * share:.0f}" for share in shares)))
     rows += [
         ("ESS / N, final and lowest", f"{metrics['ess/final']:.2f}, {metrics['ess/min']:.2f}"),
         ("network evaluations, forward + backward", f"{metrics['nfe/forward']} + {metrics['nfe/backward']}"),

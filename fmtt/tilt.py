@@ -18,7 +18,7 @@ from fmtt.validation import finite
 
 
 class TiltValue(NamedTuple):
-    """The tilt at the particles ``(G, N, *D)`` of a population; all of it belongs to particles and is permuted with them.
+    """The tilt at the particles ``(G, N, *D)`` of a population, with which it is permuted.
 
     Attributes:
         reward: ``r(L_t(x))`` without the scale, ``(G, N)`` in float64.

@@ -159,7 +159,7 @@ class Wandb:
         project, job_type: as in W&B.
         group: by default the name of the sweep's folder, if the run belongs to a sweep.
         tags: added to the names of the model, look-ahead, reward and mode.
-        mode: ``online``, ``offline`` or ``disabled``; by default ``WANDB_MODE``, else online for a user who is logged in.
+        mode: ``online``, ``offline`` or ``disabled``; by default ``WANDB_MODE``, else online if logged in.
         resume: go on with the W&B run that lies in the folder, if there is one.
     """
 

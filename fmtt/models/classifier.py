@@ -27,7 +27,8 @@ class DigitClassifier(nn.Module):
                 nn.AvgPool2d(2),
             ]  # fmt: skip
 
-        self.body = nn.Sequential(*stage(1, width), *stage(width, 2 * width), *stage(2 * width, 4 * width), nn.Flatten())
+        stages = [*stage(1, width), *stage(width, 2 * width), *stage(2 * width, 4 * width)]
+        self.body = nn.Sequential(*stages, nn.Flatten())
         self.hidden = nn.Linear(4 * width * 9, features)
         self.head = nn.Linear(features, classes)
 

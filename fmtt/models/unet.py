@@ -111,9 +111,7 @@ class TwoTimeUNet(nn.Module):
         self.middle = nn.ModuleList([ResidualBlock(wide, wide, embedding) for _ in range(2 * blocks)])
         self.attention = nn.ModuleList([Attention(wide) for _ in range(blocks)])
         self.expand = Convolution(wide, width)
-        self.up = nn.ModuleList(
-            [ResidualBlock(2 * width, width, embedding)] + [ResidualBlock(width, width, embedding) for _ in range(blocks - 1)]
-        )
+        self.up = nn.ModuleList(ResidualBlock(width if index else wide, width, embedding) for index in range(blocks))
         self.norm = nn.GroupNorm(8, width)
         self.outlet = Convolution(width, 4 * channels, zero=True)
 

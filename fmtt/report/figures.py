@@ -89,14 +89,14 @@ def mosaic(pictures: Array, framed: set[int] = frozenset()) -> Array:
 
     Small pictures are enlarged by a whole factor, so every pixel stays crisp; large ones are reduced.
     """
-    count, channels, height, width = pictures.shape
+    count, _, height, width = pictures.shape
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
     pixels = np.rint(np.clip((np.nan_to_num(pictures) + 1) * 127.5, 0, 255)).astype(np.uint8)
     pixels = np.broadcast_to(pixels, (count, 3, height, width)).transpose(0, 2, 3, 1)
     room = BLOCK // columns
     if room >= width:
-        factor = room // width
+        factor = round(room / width)
         pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
     else:
         size = (room, max(1, room * height // width))
@@ -114,6 +114,7 @@ def mosaic(pictures: Array, framed: set[int] = frozenset()) -> Array:
 def _axes(columns: int, rows: int, size: tuple[float, float], sharey: bool) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
     grid = figure.subplots(rows, columns, sharex=True, sharey=sharey, squeeze=False)
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.14, wspace=0.03)
     for axes in grid.flat:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="#e2e8f0", linewidth=0.8)

@@ -12,7 +12,8 @@ from typing import Any
 STYLE = """
 :root { color-scheme: light; --ink: #0f172a; --soft: #475569; --line: #cbd5e1; --wash: #f1f5f9; --link: #1d4ed8; }
 * { box-sizing: border-box; }
-body { margin: 0; background: #fff; color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; }
+body { margin: 0; background: #fff; color: var(--ink);
+       font: 16px/1.55 system-ui, -apple-system, "Segoe UI", sans-serif; }
 main { max-width: 68rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .4rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .7rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
@@ -31,12 +32,14 @@ th, td { padding: .38rem .9rem .38rem 0; text-align: left; border-bottom: 1px so
 th { font-weight: 600; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem; margin: 1rem 0; }
+.note { display: block; font-size: .85rem; }
 .card { background: var(--wash); border-radius: 8px; padding: .6rem .85rem; }
 .card b { display: block; font-size: 1.3rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
 .card span { color: var(--soft); font-size: .85rem; }
 details { margin-top: 1rem; border: 1px solid var(--line); border-radius: 6px; padding: .55rem .9rem; }
 summary { cursor: pointer; font-weight: 600; }
-th button { font: inherit; background: none; border: 0; padding: 0; cursor: pointer; color: var(--link); text-align: inherit; }
+th button { font: inherit; background: none; border: 0; padding: 0; cursor: pointer; color: var(--link);
+            text-align: inherit; }
 th[aria-sort=ascending] button::after { content: " \\25B2"; }
 th[aria-sort=descending] button::after { content: " \\25BC"; }
 select { font: inherit; padding: .25rem .5rem; border: 1px solid #64748b; border-radius: 5px; background: #fff; }
@@ -52,7 +55,6 @@ LAYOUT: dict[str, Any] = {
     "hoverlabel": {"namelength": -1},
 }
 AXIS: dict[str, Any] = {"gridcolor": "#e2e8f0", "linecolor": "#94a3b8", "zeroline": False, "automargin": True}
-CHART_OPTIONS = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 
 
 def document(title: str, body: Iterable[str], script: str = "") -> str:
@@ -68,7 +70,7 @@ def document(title: str, body: Iterable[str], script: str = "") -> str:
             f"<style>{STYLE}</style>",
             f"<script>{get_plotlyjs()}</script></head><body><main>",
             *body,
-            f"</main><script>{script}</script></body></html>",
+            f"</main><script>{PLOT}{script}</script></body></html>",
         ]
     )
 
@@ -93,10 +95,20 @@ def chart(name: str, label: str, height: int, caption: str = "", otherwise: str 
     return f"<figure>{place}{note}</figure>" + (f"<noscript>{otherwise}</noscript>" if otherwise else "")
 
 
+# On a touch screen a finger on a chart scrolls the page; elsewhere the mouse zooms.
+PLOT = """
+function plot(name, traces, layout) {
+  const touch = matchMedia("(pointer: coarse)").matches;
+  const options = {responsive: true, displaylogo: false, displayModeBar: touch ? false : "hover",
+                   modeBarButtonsToRemove: ["select2d", "lasso2d"]};
+  return Plotly.react(name, traces, {...layout, dragmode: touch ? false : "zoom"}, options);
+}
+"""
+
+
 def draw(name: str, traces: Sequence[Mapping[str, Any]], layout: Mapping[str, Any]) -> str:
     """The script that fills a place with traces."""
-    arguments = ", ".join(to_script(part) for part in (name, traces, {**LAYOUT, **layout}, CHART_OPTIONS))
-    return f"Plotly.newPlot({arguments});"
+    return f"plot({', '.join(to_script(part) for part in (name, traces, {**LAYOUT, **layout}))});"
 
 
 def to_script(value: Any) -> str:
@@ -114,28 +126,38 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], numeric: Iterable[int] = (), caption: str = "") -> str:
+Cell = str | tuple[str, str]  # text, or text with a note below it
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], numeric: Iterable[int] = (), caption: str = "") -> str:
     """A table of escaped text; the columns ``numeric`` are set flush right."""
     right = set(numeric)
+    alignment = ["number" if column in right else "" for column in range(len(head))]
 
-    def cells(row: Sequence[str], tag: str) -> str:
-        return "".join(
-            f'<{tag}{" scope=col" if tag == "th" else ""}{" class=number" if column in right else ""}>{cell}</{tag}>'
-            for column, cell in enumerate(map(escape, row))
-        )
+    def line(row: Sequence[Cell], tag: str, attributes: str = "") -> str:
+        pairs = zip(alignment, row, strict=True)
+        cells = (f'<{tag}{attributes} class="{kind}">{_cell(cell)}</{tag}>' for kind, cell in pairs)
+        return f"<tr>{''.join(cells)}</tr>"
 
-    lines = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in rows)
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
+    lines = "".join(line(row, "td") for row in rows)
     return (
-        f'<div class="scroll" tabindex="0"><table>{title}<thead><tr>{cells(head, "th")}</tr></thead>'
+        f'<div class="scroll" tabindex="0"><table>{title}<thead>{line(head, "th", " scope=col")}</thead>'
         f"<tbody>{lines}</tbody></table></div>"
     )
 
 
+def _cell(cell: Cell) -> str:
+    if isinstance(cell, str):
+        return escape(cell)
+    text, note = map(escape, cell)
+    return f'{text}<span class="soft note">{note}</span>' if note else text
+
+
 def cards(items: Iterable[tuple[str, str]]) -> str:
     """The few numbers to read first, as (what, value)."""
-    inside = "".join(f'<div class="card"><span>{escape(what)}</span><b>{escape(value)}</b></div>' for what, value in items)
-    return f'<div class="cards">{inside}</div>'
+    card = '<div class="card"><span>{}</span><b>{}</b></div>'
+    return f'<div class="cards">{"".join(card.format(escape(what), escape(value)) for what, value in items)}</div>'
 
 
 def folded(title: str, content: str) -> str:

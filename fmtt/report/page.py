@@ -12,20 +12,25 @@ import numpy as np
 
 from fmtt.report import html
 from fmtt.report.arrange import normalised
-from fmtt.report.figures import BASE, BEST, ESS, LOG_Z, RESAMPLED, TILTED, Panel, save_curves, save_samples
-from fmtt.report.record import Array, Metrics, Record, estimate, is_scalar, mean_and_error, read_record, text_of
+from fmtt.report.charts import classes, curves
+from fmtt.report.figures import Panel, save_curves, save_samples
+from fmtt.report.record import Metrics, Record, estimate, is_estimate, mean_and_error, read_record, text_of
 
 # what is measured -> its name on the page, and what it means
 RESULTS = {
     "reward/weighted_mean": ("Reward, weighted", "mean over particles by weight: the estimate under the tilted law"),
     "reward/mean": ("Reward, unweighted", "plain mean over particles"),
     "reward/max": ("Reward, best", "the best particle of a group"),
+    "reward/selected_mean": ("Reward, returned", "the samples returned for the groups"),
     "reward/base_mean": ("Reward of the base model", "the same noise without tilting"),
     "log_z/mean": ("log Z", "log of the mean estimate of Z over groups"),
+    "exact/log_z": ("log Z, exact", "in closed form"),
     "ess/final": ("ESS at the end", "effective sample size, as a fraction of N"),
     "ess/min": ("ESS, lowest", "the smallest on the way, as a fraction of N"),
     "resamples": ("Resamplings", "how often the selection acted on a group"),
     "ancestors/unique": ("Surviving ancestors", "particles of t = 0 that have descendants"),
+    "recognised/base": ("Recognised, base model", "share of samples about which the evaluation classifier is sure"),
+    "recognised/tilted": ("Recognised, tilted", "share of samples about which the evaluation classifier is sure"),
     "discrepancy": ("Discrepancy", "total over the steps"),
     "thermodynamic_length": ("Thermodynamic length", "sum of the roots of the discrepancies of the steps"),
 }
@@ -33,11 +38,12 @@ COSTS = {
     "nfe/forward": ("Network, forward", "evaluations, one per particle"),
     "nfe/backward": ("Network, backward", "evaluations, one per particle"),
     "nfe/reward": ("Reward", "evaluations, one per particle"),
-    "time/total_s": ("Time", "seconds for the sampling"),
+    "time/total_s": ("Time", "seconds, the whole run"),
     "time/model_s": ("Time in the model", "seconds"),
     "memory/peak_mb": ("Peak memory", "MB"),
 }
-FOLDED = {"log_z", "log_z/stderr", "classes/base", "classes/tilted"}  # shown elsewhere on the page
+NAMED = {*RESULTS, *COSTS, "log_z"}  # log_z holds one number per group; log_z/mean is their summary
+CURVES = "Reward, effective sample size and log Z over the sampling time"
 
 
 def write_run(folder: Path) -> Path:
@@ -62,8 +68,8 @@ def panels(record: Record) -> tuple[Panel | None, Panel]:
     arrays = record.arrays
     weights = normalised(arrays["log_weights"].astype(float))
     reward = mean_and_error((weights * arrays["rewards"]).sum(axis=1))[0]
-    tilted = Panel(f"{record.choices.get('mode', 'tilted')}: reward {text_of(round(reward, 3))}", arrays["samples"], weights)
-    tilted = Panel(tilted.title, arrays["samples"], arrays["log_weights"])
+    title = f"{record.choices.get('mode', 'tilted')}: reward {text_of(round(reward, 3))}"
+    tilted = Panel(title, arrays["samples"], arrays["log_weights"])
     if "base" not in arrays:
         return None, tilted
     value = base_reward(record)
@@ -78,7 +84,7 @@ def write_report(record: Record) -> Path:
     if samples:
         body.append(html.section("Samples", samples))
     body.append(html.section("Results", results(record)))
-    place, drawing = curves(record)
+    place, drawing = curves(record.history, base_reward(record), html.picture(record.folder / "curves.png", CURVES))
     body.append(html.section("Along the way", place))
     script.append(drawing)
     if "classes/tilted" in record.metrics:
@@ -134,22 +140,22 @@ def results(record: Record) -> str:
     """Every metric that is not a cost with its standard error over groups; those without a name of ours come last."""
     metrics = record.metrics
     names = [name for name in RESULTS if name in metrics]
-    names += [name for name in metrics if name not in {*RESULTS, *COSTS, *FOLDED} and is_scalar(metrics[name])]
+    names += [name for name, value in metrics.items() if name not in NAMED and is_estimate(name, value)]
     groups = record.arrays["rewards"].shape[0]
-    rows = [[RESULTS.get(name, (name, ""))[0], text_of(*estimate(metrics, name)), RESULTS.get(name, ("", ""))[1]] for name in names]
+    rows = [[RESULTS.get(name, (name, "")), text_of(*estimate(metrics, name))] for name in names]
     caption = f"Mean ± standard error over {groups} groups" if groups > 1 else "One group, so there are no error bars"
-    shown = html.table(["Metric", "Value", "Meaning"], rows, numeric=[1], caption=caption)
-    per_group = {name: value for name, value in metrics.items() if isinstance(value, list) and len(value) == groups > 1}
-    if not per_group:
+    shown = html.table(["Metric", "Value"], rows, numeric=[1], caption=caption)
+    lists = {name: value for name, value in metrics.items() if isinstance(value, list) and is_estimate(name, value)}
+    if groups == 1 or not lists:
         return shown
-    rows = [[name, *(text_of(float(value)) for value in values)] for name, values in per_group.items()]
+    rows = [[name, *(text_of(float(value)) for value in values)] for name, values in lists.items()]
     head = ["Metric", *(f"group {group}" for group in range(groups))]
     return shown + html.folded("Every group", html.table(head, rows, numeric=range(1, groups + 1)))
 
 
 def costs(metrics: Metrics) -> str:
-    rows = [[label, text_of(*estimate(metrics, name)), unit] for name, (label, unit) in COSTS.items() if name in metrics]
-    return html.table(["Cost", "Value", "Unit"], rows, numeric=[1], caption="Counted, for every method alike")
+    rows = [[COSTS[name], text_of(*estimate(metrics, name))] for name in COSTS if name in metrics]
+    return html.table(["Cost", "Value"], rows, numeric=[1], caption="Counted, for every method alike")
 
 
 def settings(record: Record) -> str:
@@ -157,82 +163,3 @@ def settings(record: Record) -> str:
     return html.folded("Resolved configuration", html.preformatted(record.config)) + html.folded(
         "Environment", html.preformatted(environment)
     )
-
-
-def curves(record: Record) -> tuple[str, str]:
-    """Reward, ESS and log Z over t, one above the other: the place on the page and the script that draws them."""
-    history, base = record.history, base_reward(record)
-    t = history.get("t", np.zeros(0))
-    lines = [
-        ("reward/mean", "reward, mean", TILTED, "y3"),
-        ("reward/max", "reward, best", BEST, "y3"),
-        ("ess", "ESS / N", ESS, "y2"),
-        ("log_z", "log Z", LOG_Z, "y"),
-    ]
-    traces = [
-        _line(t, history[name], label, color, axis)
-        for name, label, color, axis in lines
-        if name in history and np.isfinite(history[name]).any()
-    ]
-    if len(t) and math.isfinite(base):
-        trace = _line(t[[0, -1]], np.array([base, base]), "base model, mean", BASE, "y3")
-        traces.append({**trace, "line": {"color": BASE, "width": 2, "dash": "dash"}})
-    marks = t[history["resampled"] > 0] if "resampled" in history else t[:0]
-    if len(marks):
-        trace = _line(marks, np.full(len(marks), 0.03), "resampled", RESAMPLED, "y2")
-        traces.append({**trace, "mode": "markers", "marker": {"symbol": "triangle-up", "size": 9, "color": RESAMPLED}})
-    layout = {
-        "margin": {"l": 60, "r": 16, "t": 8, "b": 44},
-        "hovermode": "x unified",
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "xaxis": {**html.AXIS, "title": {"text": "sampling time t (0 noise, 1 data)"}, "anchor": "y", "range": [-0.01, 1.01]},
-        "yaxis3": {**html.AXIS, "title": {"text": "reward"}, "domain": [0.62, 1]},
-        "yaxis2": {**html.AXIS, "title": {"text": "ESS / N"}, "domain": [0.32, 0.56], "range": [0, 1.05]},
-        "yaxis": {**html.AXIS, "title": {"text": "log Z"}, "domain": [0, 0.26]},
-    }
-    otherwise = html.picture(record.folder / "curves.png", "Reward, ESS and log Z over the sampling time")
-    label = "Line charts of reward, effective sample size and log Z over the sampling time"
-    return html.chart("curves", label, 620, otherwise=otherwise), html.draw("curves", traces, layout)
-
-
-def _line(x: Array, y: Array, label: str, color: str, axis: str) -> dict:
-    return {
-        "x": x.tolist(),
-        "y": y.tolist(),
-        "name": label,
-        "mode": "lines",
-        "line": {"color": color, "width": 2},
-        "yaxis": axis,
-        "hovertemplate": "%{y:.4g}",
-    }
-
-
-def classes(metrics: Metrics) -> tuple[str, str]:
-    """Shares of the classes among base and tilted samples, as the evaluation classifier sees them."""
-    bars = [("classes/base", "base model", BASE), ("classes/tilted", "tilted", TILTED)]
-    traces = [
-        {
-            "type": "bar",
-            "x": [str(digit) for digit in range(len(metrics[name]))],
-            "y": metrics[name],
-            "name": label,
-            "marker": {"color": color},
-            "hovertemplate": "%{y:.1%}",
-        }
-        for name, label, color in bars
-        if name in metrics
-    ]
-    layout = {
-        "margin": {"l": 60, "r": 16, "t": 8, "b": 44},
-        "barmode": "group",
-        "hovermode": "x unified",
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-        "xaxis": {**html.AXIS, "title": {"text": "class"}, "type": "category"},
-        "yaxis": {**html.AXIS, "title": {"text": "share of the samples"}, "tickformat": ".0%", "rangemode": "tozero"},
-    }
-    head = ["Class", *(trace["name"] for trace in traces)]
-    shares = [[trace["x"][k] for trace in traces[:1]] + [f"{trace['y'][k]:.1%}" for trace in traces] for k in range(len(traces[0]["x"]))]
-    numbers = html.folded("The shares as numbers", html.table(head, shares, numeric=range(1, len(head))))
-    caption = "Judged by the evaluation classifier, which no reward uses."
-    place = html.chart("classes", "Bar chart of the shares of the classes", 320, caption=caption)
-    return place + numbers, html.draw("classes", traces, layout)

@@ -87,7 +87,7 @@ def _with_nan(value: Any) -> Any:
 
 def read_history(path: Path) -> dict[str, Array]:
     """The columns of ``history.csv``, ``(steps,)`` each; NaN where a cell is empty or not a number."""
-    with open(path, newline="") as file:
+    with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = rows[0].keys() if rows else ()
     return {name: np.array([_number(row[name]) for row in rows]) for name in names}
@@ -111,12 +111,13 @@ def read_overrides(folder: Path) -> tuple[str, ...]:
 def estimate(metrics: Metrics, name: str) -> tuple[float, float]:
     """A metric and its standard error (NaN where there is none).
 
-    A list is averaged over its groups; the error of ``log_z/mean`` is ``log_z/stderr``.
+    A list is averaged over its groups; the error of a number is ``<name>/stderr``, that of ``log_z/mean`` is
+    ``log_z/stderr``.
     """
     value = metrics.get(name, math.nan)
     if isinstance(value, list):
         return mean_and_error(np.array(value, dtype=float))
-    error = metrics.get(name.removesuffix("/mean") + "/stderr", math.nan) if name.endswith("/mean") else math.nan
+    error = metrics.get(f"{name}/stderr", metrics.get(name.removesuffix("/mean") + "/stderr", math.nan))
     return float(value), float(error)
 
 
@@ -128,19 +129,25 @@ def mean_and_error(values: Array) -> tuple[float, float]:
     return float(values.mean()), float(error)
 
 
-def is_scalar(value: Any) -> bool:
-    """Whether a metric is a number or a list with one number per group, and not text or a histogram."""
-    entries = value if isinstance(value, list) else [value]
-    return bool(entries) and all(isinstance(entry, int | float) for entry in entries)
+def is_estimate(name: str, value: Any) -> bool:
+    """Whether a metric is a quantity of its own: a number, or a list with one number per group.
+
+    Standard errors are not, nor are histograms over classes and exact vectors.
+    """
+    if name.endswith("/stderr") or isinstance(value, bool):
+        return False
+    if isinstance(value, list):
+        return bool(value) and not name.startswith(("classes/", "exact/"))
+    return isinstance(value, int | float)
 
 
 def text_of(value: float, error: float = math.nan) -> str:
-    """``-0.09 ± 0.01`` with the digits that mean something; a dash for NaN."""
+    """``-0.09 ± 0.01`` with the digits that mean something; ``n/a`` for NaN."""
     if math.isnan(value):
-        return "–"
+        return "n/a"
     if math.isnan(error) or error <= 0:
         text = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
     else:
         decimals = max(0, 1 - math.floor(math.log10(error)))  # two digits of the error
         text = f"{value:.{decimals}f} ± {error:.{decimals}f}"
-    return text.replace("-", "−")
+    return text.replace("-", "\N{MINUS SIGN}")

@@ -14,14 +14,19 @@ from torch import Tensor
 from fmtt.validation import choice, finite
 
 
-def mean_square(deviation: Tensor) -> Tensor:
-    """Mean over channels and pixels of ``deviation^2``; ``(B, C, H, W)`` to ``(B,)``.
+def images(reward: str, x: Tensor) -> Tensor:
+    """``x`` itself.
 
     Raises:
-        ValueError: if these are not images.
+        ValueError: if it is not a batch of images ``(B, C, H, W)``.
     """
-    if deviation.ndim != 4:
-        raise ValueError(f"this reward needs images (C, H, W), and the model's samples have shape {tuple(deviation.shape[1:])}")
+    if x.ndim != 4:
+        raise ValueError(f"reward {reward} needs images (C, H, W), not samples of shape {tuple(x.shape[1:])}")
+    return x
+
+
+def mean_square(deviation: Tensor) -> Tensor:
+    """Mean over channels and pixels of ``deviation^2``; ``(B, C, H, W)`` to ``(B,)``."""
     return deviation.square().mean((1, 2, 3))
 
 
@@ -35,7 +40,7 @@ class Symmetry:
         finite("reward.scale", self.scale)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return -mean_square(x - x.flip(-1))
+        return -mean_square(images("symmetry", x) - x.flip(-1))
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ class Antisymmetry:
         finite("reward.scale", self.scale)
 
     def __call__(self, x: Tensor) -> Tensor:
-        return -mean_square(x + x.flip(-1))
+        return -mean_square(images("antisymmetry", x) + x.flip(-1))
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,7 @@ class Rotation:
         finite("reward.scale", self.scale)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.ndim < 3:
-            return mean_square(x)  # not images: raises
-        return -mean_square(x - x.flip(-2, -1))
+        return -mean_square(images("rotation", x) - x.flip(-2, -1))
 
 
 def disc(u: Tensor, v: Tensor) -> Tensor:
@@ -87,7 +90,9 @@ def infinity(u: Tensor, v: Tensor) -> Tensor:
     return (square**2 - 0.75 * (u**2 - v**2)).abs() < 0.16
 
 
-MASKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"disc": disc, "half": half, "keyhole": keyhole, "infinity": infinity}
+MASKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "disc": disc, "half": half, "keyhole": keyhole, "infinity": infinity,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,8 @@ class Mask:
         finite("reward.scale", self.scale)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.ndim != 4:
-            return mean_square(x)  # not images: raises
-        u = torch.linspace(-1, 1, x.shape[-1], device=x.device, dtype=x.dtype)
-        v = torch.linspace(1, -1, x.shape[-2], device=x.device, dtype=x.dtype)
+        height, width = images("mask", x).shape[-2:]
+        u = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)
+        v = torch.linspace(1, -1, height, device=x.device, dtype=x.dtype)
         outside = ~MASKS[self.shape](u[None, :], v[:, None])
         return -mean_square(outside * (x + 1))

@@ -1,7 +1,7 @@
 """Measure a flow map against its own ODE and against real images.
 
-Times are those of the linear path; ``net(x, s, t)`` is the average velocity, so ``X_{s,t}(x) = x + (t - s) net(x, s, t)``
-is the flow map and ``net(x, t, t)`` the velocity. The ODE is solved by Heun's method. All figures are averages over
+Times are those of the linear path; ``net(x, s, t)`` is the average velocity, so that
+``X_{s,t}(x) = x + (t - s) net(x, s, t)`` is the flow map and ``net(x, t, t)`` the velocity. The ODE is solved by Heun's method. All figures are averages over
 samples that depend on the seed only.
 """
 
@@ -81,7 +81,7 @@ def semigroup_error(net: AverageVelocity, x: Tensor, t: Tensor, u: Tensor) -> Te
 
 
 def frechet_distance(first: Tensor, second: Tensor) -> float:
-    """Squared Frechet distance of the Gaussians fitted to two sets of features, ``(N, F)`` and ``(M, F)``, in float64."""
+    """Squared Frechet distance of the Gaussians fitted to two sets of features ``(N, F)``, ``(M, F)``, in float64."""
     features = nn.Identity()
     features.num_features = first.shape[1]
     metric = FrechetInceptionDistance(features)

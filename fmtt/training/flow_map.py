@@ -16,7 +16,7 @@ from fmtt.training.off_diagonal import OffDiagonal
 
 
 def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], int], None]:
-    """An exponential moving average whose decay grows from .5 to ``decay`` with the number of updates n: (1+n)/(10+n)."""
+    """An exponential moving average whose decay grows to ``decay`` with the number of updates n as (1+n)/(10+n)."""
 
     @torch.no_grad()
     def update(averaged: list[Tensor], current: list[Tensor], count: int) -> None:

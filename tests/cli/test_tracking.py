@@ -142,7 +142,7 @@ def test_logged_in(monkeypatch, tmp_path, variables, netrc, expected):
 
 def test_csv(folder):
     track(folder, Csv())
-    with open(folder / "csv" / "metrics.csv") as file:
+    with (folder / "csv" / "metrics.csv").open() as file:
         *rows, final = csv.DictReader(file)
     assert [{name: float(row[name]) for name in ROWS[0]} for row in rows] == ROWS
     assert float(final["final/reward/mean"]) == -0.2 and final["final/log_z/stderr"] == "nan"

@@ -1,0 +1,92 @@
+"""Whatever is mistyped or impossible ends with one clear line and exit status 2."""
+
+from pathlib import Path
+
+import pytest
+
+CASES = {
+    "lookahead=flowmap": ["flowmap1", "flowmap4", "denoiser"],
+    "mode=importence": ["importance", "search"],
+    "experiment=nothing": ["nothing"],
+    "sampelr=default": ["sampelr"],
+    "sampler.stesp=3": ["stesp", "steps"],
+    "population.particle=3": ["particle", "particles", "groups", "chunk"],
+    "reward.scal=3": ["scal", "scale", "direction"],
+    "reward.scale=nan": ["reward.scale", "nan", "finite"],
+    "reward.scale=.inf": ["reward.scale", "inf", "finite"],
+    "reward.scale=big": ["reward.scale", "big"],
+    "reward.direction=[1,2,3]": ["reward.direction", "2 numbers"],
+    "reward.direction=[nan,1]": ["reward.direction", "nan"],
+    "population.particles=-1": ["population.particles", "-1", "at least 1"],
+    "population.particles=2.5": ["population.particles", "2.5", "whole"],
+    "population.groups=0": ["population.groups", "at least 1"],
+    "population.chunk=0": ["population.chunk", "at least 1"],
+    "sampler.steps=0": ["sampler.steps", "at least 1"],
+    "sampler.steps=many": ["sampler.steps", "many"],
+    "sampler.epsilon=loud": ["sampler.epsilon", "loud", "zero", "linear"],
+    "sampler.epsilon.c=-1": ["sampler.epsilon.c", "-1"],
+    "mode.ess_threshold=1.5": ["mode.ess_threshold", "1.5", "[0, 1]"],
+    "mode.ess_threshold=-0.1": ["mode.ess_threshold", "[0, 1]"],
+    "mode.ess_threshold=nan": ["mode.ess_threshold", "nan"],
+    "mode.resampler=best": ["mode.resampler", "best", "systematic", "ssp"],
+    "mode.weights=right": ["mode.weights", "right", "jarzynski", "kernel"],
+    "lookahead.steps=0": ["lookahead.steps", "at least 1"],
+    "lookahead=denoiser mode.weights=jarzynski": ["jarzynski", "Denoiser", "material", "kernel"],
+    "reward=symmetry": ["symmetry", "images", "(2,)"],
+    "reward=rotation": ["rotation", "images", "(2,)"],
+    "reward=mask": ["mask", "images", "(2,)"],
+    "reward=mask reward.shape=blob": ["reward.shape", "blob", "disc"],
+    "reward=digit": ["digit", "images", "(2,)"],
+    "reward=digit reward.digit=10": ["reward.digit", "10"],
+    "reward=digit reward.checkpoint=/nowhere": ["/nowhere", "does not exist"],
+    "model=mnist model.checkpoint=/nowhere.safetensors": ["/nowhere.safetensors", "does not exist"],
+    "model.std=-1": ["model.std", "-1", "positive"],
+    "model.std=[1,2]": ["model.std", "3 numbers"],
+    "model.weights=[1,2]": ["model.weights", "3 numbers"],
+    "model.means=[[1,2],[3]]": ["model.means"],
+    "model.means=word": ["model.means", "word"],
+    "seed=-1": ["seed", "-1"],
+    "seed=null": ["seed"],
+    "seed": ["seed"],
+    "device=toaster": ["device", "toaster", "cpu"],
+    "precision=8": ["precision", "8", "32-true"],
+    "checkpoint.every=-1": ["checkpoint.every", "-1"],
+    "resume=perhaps": ["resume", "perhaps"],
+    "mode=search mode.keep=0": ["mode.keep", "at least 1"],
+    "mode=search mode.rounds=-2": ["mode.rounds", "-2"],
+    "sampler/beta=early sampler.beta.end=0": ["sampler.beta.end", "0"],
+}
+
+
+@pytest.mark.parametrize("words", CASES, ids=str)
+def test_one_line_names_the_value_and_what_is_allowed(fmtt, words: str) -> None:
+    outcome = fmtt(*words.split())
+    assert outcome.status == 2
+    assert len(outcome.complaint.splitlines()) == 1, outcome.complaint
+    assert all(word in outcome.complaint for word in CASES[words]), outcome.complaint
+    assert not (outcome.folder / "metrics.json").exists()
+
+
+def test_a_damaged_checkpoint_is_named(fmtt, tmp_path: Path) -> None:
+    file = tmp_path / "damaged.safetensors"
+    file.write_bytes(b"not a checkpoint")
+    outcome = fmtt("model=mnist", f"model.checkpoint={file}")
+    assert outcome.status == 2
+    assert str(file) in outcome.complaint
+    assert "damaged" in outcome.complaint
+    assert len(outcome.complaint.splitlines()) == 1
+
+
+def test_a_checkpoint_of_another_network_is_named(fmtt) -> None:
+    outcome = fmtt("model=mnist", "model.checkpoint=digit_classifier", small=False)
+    assert outcome.status == 2
+    assert "DigitClassifier" in outcome.complaint
+    assert "TwoTimeUNet" in outcome.complaint
+
+
+def test_a_sweep_finishes_the_good_runs_and_names_the_bad_one(fmtt) -> None:
+    outcome = fmtt("-m", "reward.scale=1,nan,2", "baseline=false")
+    assert outcome.status == 2
+    assert [(outcome.folder / str(n) / "metrics.json").exists() for n in range(3)] == [True, False, True]
+    assert "nan" in (outcome.folder / "1" / "error.txt").read_text()
+    assert len((outcome.folder / "summary.csv").read_text().splitlines()) == 1 + 3

@@ -1,0 +1,78 @@
+"""Every YAML of configs/ composes, binds to the signature of its target and makes its object."""
+
+import inspect
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import get_class, get_method, instantiate
+from omegaconf import DictConfig
+
+from fmtt.experiment import CONFIGS
+
+GROUPS = ("model", "lookahead", "reward", "mode", "sampler/grid", "sampler/epsilon", "sampler/beta", "logger")
+ENTRIES = [
+    (group, file.stem)
+    for group in GROUPS
+    for file in sorted((CONFIGS / group).glob("*.yaml"))
+    if (group, file.stem) != ("logger", "none")
+]
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+def node_of(group: str, name: str) -> DictConfig:
+    config = composed(f"{group}={name}")
+    for key in group.split("/"):
+        config = config[key]
+    return config[name] if group == "logger" else config
+
+
+@pytest.mark.parametrize(("group", "name"), ENTRIES, ids="/".join)
+def test_arguments_bind_to_the_signature_of_the_target(group: str, name: str) -> None:
+    node = node_of(group, name)
+    target = node._target_
+    function = get_class(target) if target.rpartition(".")[2][0].isupper() else get_method(target)
+    arguments = {key: value for key, value in node.items() if not str(key).startswith("_")}
+    signature = inspect.signature(function)
+    bound = signature.bind_partial(**arguments) if node.get("_partial_") else signature.bind(**arguments)
+    assert set(bound.arguments) == set(arguments)
+
+
+@pytest.mark.parametrize(("group", "name"), [e for e in ENTRIES if e != ("model", "mnist")], ids="/".join)
+def test_every_choice_makes_its_object(group: str, name: str) -> None:
+    made = instantiate(node_of(group, name))
+    assert isinstance(made, partial) == bool(node_of(group, name).get("_partial_"))
+
+
+@pytest.mark.parametrize("name", [file.stem for file in (CONFIGS / "experiment").glob("*.yaml")])
+def test_every_experiment_only_overrides_what_exists(name: str) -> None:
+    plain, overlaid = composed(), composed(f"experiment={name}")
+    assert set(overlaid) == set(plain)
+
+
+@pytest.mark.parametrize("name", [file.stem for file in (CONFIGS / "launcher").glob("*.yaml")])
+def test_every_launcher_composes(name: str) -> None:
+    assert composed(f"launcher={name}").seed == 0
+
+
+def test_the_table_of_groups_names_every_folder_and_choice() -> None:
+    text = (CONFIGS / "README.md").read_text()
+    missing = [f"{group}/{name}" for group, name in ENTRIES if f"`{name}`" not in text]
+    assert missing == []
+
+
+def test_several_loggers_or_one_are_chosen_alike() -> None:
+    assert set(composed("logger=[wandb,csv]").logger) == {"wandb", "csv"}
+    assert set(composed("logger=csv").logger) == {"csv"}
+    assert not composed("logger=none").logger
+
+
+@pytest.mark.parametrize("name", ["flow_map", "reward", "evaluation"])
+def test_configurations_of_the_scripts_compose(name: str) -> None:
+    with initialize_config_dir(str(Path(CONFIGS) / "training"), version_base="1.3"):
+        assert compose(name).seed == 0

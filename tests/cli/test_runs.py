@@ -1,0 +1,185 @@
+"""Runs end to end: artefacts, determinism, sweeps, resuming."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from safetensors.torch import load_file
+
+ROOT = Path(__file__).resolve().parents[2]
+METRICS = {
+    "reward/mean", "reward/weighted_mean", "reward/max", "reward/base_mean", "ess/final", "ess/min", "log_z",
+    "log_z/mean", "log_z/stderr", "discrepancy", "thermodynamic_length", "resamples", "ancestors/unique",
+    "nfe/forward", "nfe/backward", "nfe/reward", "time/total_s", "time/model_s", "memory/peak_mb",
+}  # fmt: skip
+COLUMNS = [
+    "step",
+    "t",
+    "reward/mean",
+    "reward/max",
+    "ess",
+    "log_z",
+    "discrepancy",
+    "thermodynamic_length",
+    "resampled",
+    "nfe/forward",
+]
+
+
+def test_a_run_leaves_every_artefact(fmtt) -> None:
+    outcome = fmtt("reward=quadratic", "logger=[wandb,csv,tensorboard]")
+    assert outcome.status == 0
+    assert outcome.out.strip().splitlines()[-1] == str(outcome.folder / "report.html")
+    assert set(outcome.metrics) >= METRICS
+    assert len(outcome.metrics["log_z"]) == 2
+    rows = list(csv.DictReader((outcome.folder / "history.csv").open()))
+    assert list(rows[0]) == COLUMNS
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4]
+    assert float(rows[-1]["t"]) == 1
+    tensors = load_file(outcome.folder / "samples.safetensors")
+    assert tensors["samples"].shape == (2, 8, 2)
+    assert tensors["log_weights"].shape == tensors["rewards"].shape == (2, 8)
+    assert tensors["selected"].shape == (2,)
+    for name in (
+        "samples.png",
+        "curves.png",
+        "report.html",
+        "environment.json",
+        ".hydra",
+        "wandb",
+        "csv",
+        "tensorboard",
+    ):
+        assert (outcome.folder / name).exists(), name
+    assert OmegaConf.load(outcome.folder / "config.yaml").population.particles == 8
+    environment = json.loads((outcome.folder / "environment.json").read_text())
+    assert environment["packages"]["torch"] == torch.__version__.split("+")[0] or environment["packages"]["torch"]
+
+
+def test_the_counts_of_calls_are_those_of_the_method(fmtt) -> None:
+    counts = {
+        name: fmtt(f"lookahead={name}", "baseline=false", "mode.ess_threshold=0", folder=name).metrics["nfe/forward"]
+        for name in ("none", "denoiser", "flowmap1")
+    }
+    particles, steps = 16, 4
+    assert counts["none"] == particles * steps
+    assert counts["denoiser"] == particles * steps  # the velocity of the look-ahead serves the step
+    assert counts["flowmap1"] == particles * 2 * steps
+
+
+def test_exact_values_are_printed_beside_the_estimates(fmtt) -> None:
+    outcome = fmtt("reward=quadratic")
+    assert "exact" in outcome.out
+    assert outcome.metrics["exact/log_z"] == pytest.approx(-1.568, abs=1e-3)
+
+
+@pytest.mark.parametrize("change", [["population.chunk=3"], ["population.groups=3"]], ids=["chunk", "groups"])
+def test_a_result_does_not_depend_on_chunks_or_on_other_groups(fmtt, change: list[str]) -> None:
+    one, other = (fmtt(*words, folder=name) for words, name in (([], "one"), (change, "other")))
+    expected, found = (load_file(outcome.folder / "samples.safetensors")["samples"][:2] for outcome in (one, other))
+    torch.testing.assert_close(found, expected)
+
+
+def test_seeds_differ_and_repeat(fmtt) -> None:
+    first, again, second = (
+        load_file(fmtt(f"seed={seed}", folder=name).folder / "samples.safetensors")["samples"]
+        for seed, name in ((1, "a"), (1, "b"), (2, "c"))
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("mode", ["base", "guidance", "importance", "search"])
+def test_every_mode_runs(fmtt, mode: str) -> None:
+    outcome = fmtt(f"mode={mode}")
+    assert outcome.status == 0
+    if mode != "importance":
+        assert outcome.metrics["log_z/mean"] == 0
+        assert not load_file(outcome.folder / "samples.safetensors")["log_weights"].any()
+
+
+def test_a_sweep_leaves_a_summary_with_a_row_for_each_run(fmtt) -> None:
+    outcome = fmtt("-m", "lookahead=denoiser,flowmap1", "seed=0,1", "baseline=false")
+    assert outcome.status == 0
+    rows = list(csv.DictReader((outcome.folder / "summary.csv").open()))
+    assert len(rows) == 4
+    assert {row["lookahead"] for row in rows} == {"denoiser", "flowmap1"}
+    assert all(float(row["reward/weighted_mean"]) for row in rows)
+    assert (outcome.folder / "compare.html").is_file()
+
+
+def test_resuming_in_the_middle_gives_the_same_result(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fmtt.sampler import Sampler
+
+    whole = fmtt("mode.ess_threshold=0.9", "reward.scale=3", folder="whole")
+    step, calls = Sampler.step, []
+
+    def interrupted(self: Sampler, state: object) -> object:
+        calls.append(state)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return step(self, state)
+
+    monkeypatch.setattr(Sampler, "step", interrupted)
+    broken = fmtt("mode.ess_threshold=0.9", "reward.scale=3", folder="broken")
+    assert broken.status == 1
+    assert "resume=true" in broken.complaint
+    monkeypatch.setattr(Sampler, "step", step)
+    resumed = fmtt("mode.ess_threshold=0.9", "reward.scale=3", "resume=true", folder="broken")
+    assert resumed.status == 0
+    expected, found = (load_file(outcome.folder / "samples.safetensors") for outcome in (whole, resumed))
+    for name in expected:
+        assert torch.equal(expected[name], found[name]), name
+    assert (whole.folder / "history.csv").read_text() == (resumed.folder / "history.csv").read_text()
+    assert whole.metrics["log_z"] == resumed.metrics["log_z"]
+    assert not list(resumed.folder.glob("checkpoint-*"))
+
+
+def test_sigterm_leaves_a_checkpoint(tmp_path: Path) -> None:
+    words = [
+        "model=gmm",
+        "reward=linear",
+        "logger=none",
+        "sampler.steps=100000",
+        "lookahead=none",
+        f"hydra.run.dir={tmp_path}",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "run.py"), *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    deadline = time.time() + 120
+    while not (tmp_path / "environment.json").exists() and time.time() < deadline:
+        time.sleep(0.2)
+    time.sleep(3)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    assert len(list(tmp_path.glob("checkpoint-*.pt"))) == 1
+    assert "resume=true" in err
+
+
+def test_nan_rewards_name_group_particle_and_step(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fmtt.rewards import Linear
+
+    plain = Linear.__call__
+
+    def poisoned(self: Linear, x: torch.Tensor) -> torch.Tensor:
+        values = plain(self, x)
+        return values if len(values) < 3 else torch.where(torch.arange(len(values)) == 9, float("nan"), values)
+
+    monkeypatch.setattr(Linear, "__call__", poisoned)
+    outcome = fmtt()
+    assert outcome.status == 1
+    assert "nan" in outcome.complaint
+    assert "particle 1 of group 1 at step 0" in outcome.complaint
