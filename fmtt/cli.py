@@ -61,7 +61,7 @@ def _give_up(reason: str, status: int) -> float:
 class SweepSummary(Callback):
     """At the end of a multirun: ``summary.csv`` and ``compare.html`` in its folder."""
 
-    def on_multirun_end(self, config: DictConfig) -> None:
+    def on_multirun_end(self, config: DictConfig, config_name: str | None = None) -> None:
         from fmtt.report import summarise  # plotting libraries are slow to import
 
         folder = Path(config.hydra.sweep.dir)

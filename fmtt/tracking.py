@@ -139,7 +139,8 @@ class TensorBoard:
         from PIL import Image
 
         for name, path in paths.items():
-            pixels = np.asarray(Image.open(path).convert("RGB"))
+            with Image.open(path) as picture:
+                pixels = np.asarray(picture.convert("RGB"))
             self._logger.experiment.add_image(name, pixels, self._last, dataformats="HWC")
 
     def finish(self, metrics: Metrics) -> None:
@@ -262,5 +263,5 @@ def sweep_name(folder: Path) -> str | None:
 
 def run_id(folder: Path) -> str | None:
     """The W&B id of the last run recorded in the folder."""
-    runs = sorted((folder / "wandb").glob("*run-*-*"), key=lambda run: run.stat().st_mtime)
-    return runs[-1].name.rsplit("-", 1)[1] if runs else None
+    records = sorted((folder / "wandb").glob("*run-*/run-*.wandb"), key=lambda record: record.stat().st_mtime)
+    return records[-1].stem.removeprefix("run-") if records else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 
 def whole_number(name: str, value: object, at_least: int) -> int:
@@ -50,5 +50,18 @@ def choice(name: str, value: object, allowed: Collection[str]) -> str:
 
 def numbers(name: str, value: object) -> list[float]:
     """``value`` as a list of finite floats; a single number counts as a list of one."""
-    values = [value] if isinstance(value, int | float) else list(value)  # type: ignore[call-overload]
-    return [finite(name, entry) for entry in values]
+    if isinstance(value, int | float):
+        return [finite(name, value)]
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"{name}={value}: must be a finite number or a list of them")
+    return [finite(name, entry) for entry in value]
+
+
+def points(name: str, value: object) -> list[list[float]]:
+    """``value`` as a list of points of one dimension."""
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise ValueError(f"{name}={value}: must be a list of points, each a list of numbers")
+    rows = [numbers(name, row) for row in value]
+    if len({len(row) for row in rows}) != 1:
+        raise ValueError(f"{name}={value}: must be a list of points of one dimension")
+    return rows

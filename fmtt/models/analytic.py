@@ -15,7 +15,7 @@ from torch import Tensor
 from fmtt import noise
 from fmtt.ode import runge_kutta
 from fmtt.path import expand
-from fmtt.validation import numbers, positive
+from fmtt.validation import numbers, points, positive
 
 
 class MixtureLaw(NamedTuple):
@@ -127,9 +127,7 @@ class GaussianMixture:
         weights: Sequence[float] | None = None,
         steps: int = 24,
     ):
-        rows = [numbers("model.means", row) for row in means]
-        if not rows or len({len(row) for row in rows}) != 1:
-            raise ValueError(f"model.means={means}: must be a list of points of one dimension")
+        rows = points("model.means", means)
         self.means = torch.tensor(rows, dtype=torch.float64)
         self.stds = _stds("model.std", std, (len(rows),))
         shares = [1.0] * len(rows) if weights is None else [positive("model.weights", w) for w in weights]

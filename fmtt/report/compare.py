@@ -14,7 +14,7 @@ from fmtt.report.record import text_of
 from fmtt.report.sweep import Entry, Kind, average, differing
 
 REWARDS = ("reward/weighted_mean", "reward/mean", "reward/max")  # the first that is there is drawn first
-COLUMNS = ("reward/weighted_mean", "reward/max", "reward/base_mean", "log_z/mean", "ess/final", "nfe/forward",
+COLUMNS = ("reward/weighted_mean", "reward/max", "log_z/mean", "ess/final", "nfe/forward",
            "nfe/backward", "nfe/reward", "time/total_s")  # fmt: skip
 PICTURES = 24  # at most, so that the page stays small
 
@@ -32,6 +32,13 @@ function compare() {
             line: {width: 1.5}, marker: {size: 10, symbol: SYMBOLS[k % SYMBOLS.length]},
             text: points.map(p => p.label), hovertemplate: "%{text}<br>%{y:.4g} at %{x:.5g}"};
   });
+  const base = SERIES.flatMap(series => series.points).map(p => p.estimates["reward/base_mean"]).filter(p => p);
+  const all = traces.flatMap(trace => trace.x);
+  if (base.length && y.startsWith("reward/")) {
+    const mean = base.reduce((sum, p) => sum + p[0], 0) / base.length;
+    traces.push({name: "base model, mean", mode: "lines", x: [Math.min(...all), Math.max(...all)], y: [mean, mean],
+                 line: {color: "#64748b", dash: "dash", width: 2}, hovertemplate: "%{y:.4g}"});
+  }
   const axis = {...AXIS, tickformat: "~s", title: {text: label("cost")}};
   const log = byId("log").checked ? {type: "log", dtick: "D2"} : {rangemode: "tozero"};
   plot("compare", traces, {...LAYOUT, xaxis: {...axis, ...log}, yaxis: {...AXIS, title: {text: label("quality")}}});
@@ -83,7 +90,8 @@ def write_page(folder: Path, entries: Sequence[Entry]) -> Path:
 
 def heading(title: str, entries: Sequence[Entry], kinds: Sequence[Kind], names: Sequence[str]) -> str:
     missing = sum(entry.status != "done" for entry in entries)
-    common = ", ".join(f"{name}={value}" for name, value in (kinds[0].settings if kinds else {}).items() if name not in names)
+    settings = kinds[0].settings if kinds else {}
+    common = ", ".join(f"{name}={value}" for name, value in settings.items() if name not in names)
     lines = [f"{len(entries) - missing} runs are done, {missing} are not."]
     lines += [f"In common: {common}."] if common else []
     return f"<header><h1>{escape(title)}</h1>{''.join(f'<p class=soft>{escape(line)}</p>' for line in lines)}</header>"
@@ -142,13 +150,17 @@ def _is_number(text: str | None) -> bool:
 def comparison(kinds: Sequence[Kind], names: Sequence[str]) -> str:
     """A row for each kind; a click on a heading sorts."""
     metrics = [name for name in COLUMNS if any(name in kind.estimates for kind in kinds)]
+    titles = [*((name, "") for name in names), ("runs", "number"), *((name_of(name), "number") for name in metrics)]
     head = "".join(
-        f'<th scope="col" class="{kind}"><button type="button">{escape(text)}</button></th>'
-        for text, kind in [*((name, "") for name in names), ("runs", "number"), *((name_of(m), "number") for m in metrics)]
+        f'<th scope="col" class="{kind}"><button type="button">{escape(title)}</button></th>' for title, kind in titles
     )
     rows = "".join(f"<tr>{_settings(kind, names)}{_measured(kind, metrics)}</tr>" for kind in kinds)
-    caption = "<caption>Mean ± standard error. Click a heading to sort.</caption>"
-    return f'<div class="scroll" tabindex="0"><table>{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return _table("<caption>Mean ± standard error. Click a heading to sort.</caption>", head, rows)
+
+
+def _table(caption: str, head: str, rows: str) -> str:
+    inside = f"{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
+    return f'<div class="scroll" tabindex="0"><table>{inside}</table></div>'
 
 
 def _settings(kind: Kind, names: Sequence[str]) -> str:
@@ -157,7 +169,8 @@ def _settings(kind: Kind, names: Sequence[str]) -> str:
 
 
 def _measured(kind: Kind, metrics: Sequence[str]) -> str:
-    estimates = [(float(len(kind.runs)), math.nan), *(kind.estimates.get(name, (math.nan, math.nan)) for name in metrics)]
+    unknown = (math.nan, math.nan)
+    estimates = [(float(len(kind.runs)), math.nan), *(kind.estimates.get(name, unknown) for name in metrics)]
     return "".join(
         f'<td class="number" data-value="{"" if math.isnan(value) else value}">{text_of(value, error)}</td>'
         for value, error in estimates
@@ -166,20 +179,21 @@ def _measured(kind: Kind, metrics: Sequence[str]) -> str:
 
 def gallery(folder: Path, kinds: Sequence[Kind], names: Sequence[str]) -> str:
     """The samples of the first run of each kind."""
-    figures = [
-        html.picture(folder / kind.runs[0].name / "samples.png", f"Samples of {label_of(kind, names)}", label_of(kind, names))
-        for kind in kinds[:PICTURES]
-    ]
+    figures = []
+    for kind in kinds[:PICTURES]:
+        label = label_of(kind, names)
+        figures.append(html.picture(folder / kind.runs[0].name / "samples.png", f"Samples of {label}", label))
     return f'<div class="wide">{"".join(figures)}</div>'
 
 
 def runs(folder: Path, entries: Sequence[Entry]) -> str:
     """Every run with its status and a link to its own page."""
+    row = '<tr><td>{}</td><td class="text">{}</td><td class="text"><code>{}</code></td></tr>'
     lines = []
     for entry in entries:
+        name, page = escape(entry.name), f"{entry.name}/report.html"
+        link = f'<a href="{quote(page)}">{name}</a>' if (folder / page).is_file() else name
         typed = " ".join(f"{key}={value}" for key, value in entry.settings.items())
-        page = f"{entry.name}/report.html"
-        link = f'<a href="{quote(page)}">{escape(entry.name)}</a>' if (folder / page).is_file() else escape(entry.name)
-        lines.append(f"<tr><td>{link}</td><td>{escape(entry.status)}</td><td><code>{escape(typed)}</code></td></tr>")
+        lines.append(row.format(link, escape(entry.status), escape(typed)))
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Run", "Status", "Settings"))
-    return f'<div class="scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
+    return _table("", head, "".join(lines))

@@ -19,7 +19,7 @@ Array = np.ndarray
 
 BASE, TILTED, BEST, ESS, LOG_Z, RESAMPLED = "#64748b", "#2563eb", "#b45309", "#0f766e", "#7c3aed", "#dc2626"
 INK, FAINT, FRAME = "#0f172a", "#475569", (220, 38, 38)
-DPI, BLOCK, GAP = 100, 640, 3  # pixels: size of a block of pictures, space between them
+DPI, BLOCK, GAP = 100, 640, 4  # pixels: size of a block of pictures, space between them
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _axes(columns: int, rows: int, size: tuple[float, float], sharey: bool) -> t
 def _scatter(tilted: Panel, base: Panel | None, selected: Array) -> Figure:
     """The first two coordinates; the area of a point is its weight."""
     panels = [tilted] if base is None else [base, tilted]
-    figure, grid = _axes(len(panels), 1, (6.6 * len(panels), 6.9), sharey=True)
+    figure, grid = _axes(len(panels), 1, (6.6 * len(panels), 7.2), sharey=True)
     clouds = [panel.samples.reshape(*panel.samples.shape[:2], -1)[..., :2] for panel in panels]
     everything = np.concatenate([cloud.reshape(-1, 2) for cloud in clouds])
     low, high = np.nanmin(everything, axis=0), np.nanmax(everything, axis=0)
@@ -143,7 +143,9 @@ def _scatter(tilted: Panel, base: Panel | None, selected: Array) -> Figure:
         if panel is tilted:
             x, y = cloud[np.arange(len(selected)), selected].T
             axes.scatter(x, y, s=90, facecolors="none", edgecolors=RESAMPLED, linewidths=1.6, label="returned")
-            axes.legend(loc="upper right", fontsize=10, framealpha=0.9, edgecolor="#e2e8f0")
+            figure.legend(
+                *axes.get_legend_handles_labels(), loc="outside lower right", ncols=3, fontsize=11, frameon=False
+            )
         axes.set_title(panel.title, loc="left", fontsize=15, fontweight="bold", color=INK)
         axes.set_aspect("equal")
         axes.set_xlim((low[0] + high[0]) / 2 - half, (low[0] + high[0]) / 2 + half)

@@ -22,7 +22,7 @@ RESULTS = {
     "reward/mean": ("Reward, unweighted", "plain mean over particles"),
     "reward/max": ("Reward, best", "the best particle of a group"),
     "reward/selected_mean": ("Reward, returned", "the samples returned for the groups"),
-    "reward/base_mean": ("Reward of the base model", "the same noise without tilting"),
+    "reward/base_mean": ("Reward, base model", "the same noise without tilting"),
     "log_z/mean": ("log Z", "log of the mean estimate of Z over groups"),
     "exact/log_z": ("log Z, exact", "in closed form"),
     "ess/final": ("ESS at the end", "effective sample size, as a fraction of N"),
@@ -111,7 +111,7 @@ def command_of(record: Record) -> str:
 
 def heading(record: Record) -> str:
     groups, particles = record.arrays["rewards"].shape
-    steps = max(0, len(record.history.get("t", ())) - 1)
+    steps = int(max(record.history.get("step", [0])))
     summary = f"{_count(groups, 'group')} of {_count(particles, 'particle')}, {_count(steps, 'step')}"
     reward = "reward/weighted_mean" if "reward/weighted_mean" in record.metrics else "reward/mean"
     first = [reward, "reward/base_mean", "reward/max", "log_z/mean", "ess/final", "nfe/forward"]

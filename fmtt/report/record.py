@@ -117,8 +117,13 @@ def estimate(metrics: Metrics, name: str) -> tuple[float, float]:
     value = metrics.get(name, math.nan)
     if isinstance(value, list):
         return mean_and_error(np.array(value, dtype=float))
-    error = metrics.get(f"{name}/stderr", metrics.get(name.removesuffix("/mean") + "/stderr", math.nan))
-    return float(value), float(error)
+    return float(value), float(metrics.get(error_name(metrics, name), math.nan))
+
+
+def error_name(metrics: Metrics, name: str) -> str:
+    """What the standard error of a metric is called: ``log_z/stderr`` for ``log_z/mean``, else ``<name>/stderr``."""
+    short = name.removesuffix("/mean") + "/stderr"
+    return short if short in metrics else f"{name}/stderr"
 
 
 def mean_and_error(values: Array) -> tuple[float, float]:

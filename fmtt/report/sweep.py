@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fmtt.report.record import Metrics, estimate, is_estimate, mean_and_error, read_metrics, read_overrides
+from fmtt.report.record import Metrics, error_name, estimate, is_estimate, mean_and_error, read_metrics, read_overrides
 
 SEEDS = ("seed",)  # the settings over which runs of one kind are averaged
 
@@ -90,7 +90,10 @@ def columns(entries: Sequence[Entry]) -> tuple[list[str], list[str]]:
     """The names of all settings and of all metrics, in the order in which they first appear."""
     settings = dict.fromkeys(key for entry in entries for key in entry.settings)
     metrics = dict.fromkeys(
-        name for entry in entries for name, value in entry.metrics.items() if is_estimate(name, value)
+        name
+        for entry in entries
+        for name, value in entry.metrics.items()
+        if is_estimate(name, value) and f"{name}/mean" not in entry.metrics  # log_z/mean sums up the list log_z
     )
     return list(settings), list(metrics)
 
@@ -102,7 +105,8 @@ def write_summary(path: Path, entries: Sequence[Entry]) -> None:
     with_error = [name for name in metrics if any(not math.isnan(row[name][1]) for row in measured)]
     head = ["run", "status", *settings]
     for name in metrics:
-        head += [name, f"{name}/stderr"] if name in with_error else [name]
+        known = next(entry.metrics for entry in entries if name in entry.metrics)
+        head += [name, error_name(known, name)] if name in with_error else [name]
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(head)
@@ -114,7 +118,9 @@ def write_summary(path: Path, entries: Sequence[Entry]) -> None:
 
 
 def _cell(number: float) -> str:
-    return "" if math.isnan(number) else repr(number)
+    if math.isnan(number):
+        return ""
+    return repr(int(number) if number.is_integer() else number)
 
 
 def average(entries: Sequence[Entry]) -> list[Kind]:

@@ -1,8 +1,8 @@
 """Measure a flow map against its own ODE and against real images.
 
 Times are those of the linear path; ``net(x, s, t)`` is the average velocity, so that
-``X_{s,t}(x) = x + (t - s) net(x, s, t)`` is the flow map and ``net(x, t, t)`` the velocity. The ODE is solved by Heun's method. All figures are averages over
-samples that depend on the seed only.
+``X_{s,t}(x) = x + (t - s) net(x, s, t)`` is the flow map and ``net(x, t, t)`` the velocity. The ODE is solved by
+Heun's method. All figures are averages over samples that depend on the seed only.
 """
 
 from __future__ import annotations

@@ -1,117 +1,125 @@
 """What the sampler converges to for Gaussian data with K steps and infinitely many particles, in closed form.
 
-On Gaussian data every velocity and look-ahead is affine in x, and the rewards are quadratic. The weighted law of the
-particles is then a Gaussian at every step, and one step multiplies it by the exponential of a quadratic, pushes it
-through an affine map with noise, and multiplies again. Nothing here is taken from the package but the schedules, so it
-is a second source for move and weights at any K, and as K grows it must become the tilted law.
+On Gaussian data every velocity and look-ahead is affine in x, and the rewards are quadratic, coordinate by coordinate.
+The weighted law of the particles is then a Gaussian at every step, and one step multiplies it by the exponential of a
+parabola, pushes it through an affine map with noise, and multiplies again. Nothing here is taken from the package but
+the schedules, so it is a second source for move and weights at any K, and as K grows it must become the tilted law.
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from tests.analytic.support import GAUSSIAN, REWARDS, Setup, Truth
 
 
 class Affine(NamedTuple):
-    """``x -> slope x + offset`` for each coordinate."""
+    """``x -> slope x + offset``."""
 
-    slope: Tensor
-    offset: Tensor
+    slope: float
+    offset: float
 
     def after(self, first: Affine) -> Affine:
         return Affine(self.slope * first.slope, self.slope * first.offset + self.offset)
 
 
 class Parabola(NamedTuple):
-    """``x -> -a x^2 / 2 + b x + c`` for each coordinate."""
+    """``x -> -a x^2 / 2 + b x + c``."""
 
-    a: Tensor
-    b: Tensor
-    c: Tensor
+    a: float
+    b: float
+    c: float = 0.0
 
     def of(self, inner: Affine) -> Parabola:
         p, q = inner
         return Parabola(self.a * p**2, p * (self.b - self.a * q), -self.a * q**2 / 2 + self.b * q + self.c)
+
+    def derivative(self) -> Affine:
+        return Affine(-self.a, self.b)
 
     def times(self, factor: float) -> Parabola:
         return Parabola(factor * self.a, factor * self.b, factor * self.c)
 
 
 class Mass(NamedTuple):
-    """The measure ``exp(log) N(mean, variance)`` for each coordinate."""
+    """The measure ``exp(log) N(mean, variance)``."""
 
-    log: Tensor
-    mean: Tensor
-    variance: Tensor
+    log: float
+    mean: float
+    variance: float
 
     def weighted(self, w: Parabola) -> Mass:
         """Multiplied by ``exp(w(x))``."""
         total, linear = 1 / self.variance + w.a, self.mean / self.variance + w.b
-        log = self.log + w.c + (linear**2 / total - self.mean**2 / self.variance - (total * self.variance).log()) / 2
-        return Mass(log, linear / total, 1 / total)
+        log = (linear**2 / total - self.mean**2 / self.variance - math.log(total * self.variance)) / 2
+        return Mass(self.log + w.c + log, linear / total, 1 / total)
 
     def moved(self, map_: Affine, variance: float) -> Mass:
         """Pushed through ``map_``, with noise of that variance added."""
         return Mass(self.log, map_.slope * self.mean + map_.offset, map_.slope**2 * self.variance + variance)
 
 
-def velocity(t: float) -> Affine:
-    mean, variance = GAUSSIAN.mean, GAUSSIAN.std**2
-    slope = (t * variance - (1 - t)) / ((1 - t) ** 2 + t**2 * variance)
-    return Affine(slope, mean - slope * t * mean)
+class Data(NamedTuple):
+    """One coordinate of the data, ``N(mean, std^2)``, and its affine fields."""
+
+    mean: float
+    std: float
+
+    def velocity(self, t: float) -> Affine:
+        slope = (t * self.std**2 - (1 - t)) / ((1 - t) ** 2 + t**2 * self.std**2)
+        return Affine(slope, self.mean - slope * t * self.mean)
+
+    def euler(self, t: float, width: float) -> Affine:
+        slope, offset = self.velocity(t)
+        return Affine(1 + width * slope, width * offset)
+
+    def look_ahead(self, name: str, t: float) -> Affine:
+        if name == "none" or t == 1:
+            return Affine(1.0, 0.0)
+        if name == "denoiser":
+            return self.euler(t, 1 - t)
+        if name == "diffusion2":
+            return self.euler((1 + t) / 2, (1 - t) / 2).after(self.euler(t, (1 - t) / 2))
+        stretch = self.std / math.sqrt((1 - t) ** 2 + t**2 * self.std**2)
+        return Affine(stretch, self.mean * (1 - stretch * t))
+
+    def material_rate(self, name: str, reward: Parabola, t: float) -> Parabola:
+        """``r'(L) (d_t L + L' b)``, a product of two affine functions of x."""
+        (p, q), (v, u), h = self.look_ahead(name, t), self.velocity(t), 1e-6
+        later, earlier = self.look_ahead(name, t + h), self.look_ahead(name, t - h)
+        w1, w0 = ((b - a) / (2 * h) + c for a, b, c in zip(earlier, later, (p * v, p * u), strict=True))
+        slope1, slope0 = reward.derivative().after(Affine(p, q))
+        return Parabola(-2 * slope1 * w1, slope1 * w0 + slope0 * w1, slope0 * w0)
 
 
-def euler(t: float, width: float) -> Affine:
-    return Affine(1 + width * velocity(t).slope, width * velocity(t).offset)
-
-
-def look_ahead(name: str, t: float) -> Affine:
-    one = torch.ones(2, dtype=torch.float64)
-    if name == "none" or t == 1:
-        return Affine(one, 0 * one)
-    if name == "denoiser":
-        return euler(t, 1 - t)
-    if name == "diffusion2":
-        return euler((1 + t) / 2, (1 - t) / 2).after(euler(t, (1 - t) / 2))
-    stretch = GAUSSIAN.std / torch.sqrt((1 - t) ** 2 + t**2 * GAUSSIAN.std**2)
-    return Affine(stretch, GAUSSIAN.mean - stretch * t * GAUSSIAN.mean)
-
-
-def material_rate(setup: Setup, reward: Parabola, t: float) -> Parabola:
-    """``r'(L) (d_t L + L' b)`` as a parabola in x."""
-    (p, q), (v, u), h = look_ahead(setup.look_ahead, t), velocity(t), 1e-6
-    later, earlier = look_ahead(setup.look_ahead, t + h), look_ahead(setup.look_ahead, t - h)
-    rate = Affine(*((b - a) / (2 * h) for a, b in zip(earlier, later, strict=True)))
-    w1, w0 = rate.slope + p * v, rate.offset + p * u
-    slope1, slope0 = -reward.a * p, reward.b - reward.a * q
-    return Parabola(-2 * slope1 * w1, slope1 * w0 + slope0 * w1, slope0 * w0)
+def evolve(data: Data, reward: Parabola, setup: Setup) -> Mass:
+    """One coordinate of ``setup.steps`` steps of the sampler."""
+    mass = Mass(0.0, 0.0, 1.0)
+    kernel, name = setup.weights == "kernel", setup.look_ahead
+    for t, then in zip(setup.times[:-1], setup.times[1:], strict=True):
+        dt, epsilon, beta, rise = then - t, setup.epsilon(then), setup.ramp(t), setup.ramp(then) - setup.ramp(t)
+        (v, u), seen = data.velocity(t), reward.of(data.look_ahead(name, t))
+        pull = -epsilon / (1 - t)  # eps s = pull E[x_0 | x_t]
+        slope, offset = v + pull * (1 - t * v), u - pull * t * u
+        if not kernel:  # kernel weights take the guidance back, exactly
+            slope, offset = slope - epsilon * beta * seen.a, offset + epsilon * beta * seen.b
+            mass = mass.weighted(seen.times(rise / 2))
+        if setup.weights == "material":
+            mass = mass.weighted(data.material_rate(name, reward, t).times(beta * dt))
+        mass = mass.moved(Affine(1 + dt * slope, dt * offset), 2 * epsilon * dt)
+        if not kernel:
+            mass = mass.weighted(reward.of(data.look_ahead(name, then)).times(rise / 2))
+    return mass.weighted(reward) if kernel else mass
 
 
 def reference(setup: Setup) -> Truth:
     """The law, and log Z, of ``setup.steps`` steps of the sampler; no resampling, which changes neither."""
     precision, slope, constant = REWARDS[setup.reward].quadratic_form(2)
-    reward = Parabola(precision, slope, torch.zeros(2, dtype=torch.float64)).times(setup.scale)
-    zero = torch.zeros(2, dtype=torch.float64)
-    mass = Mass(zero, zero, zero + 1)
-    for t, then in zip(setup.times[:-1], setup.times[1:], strict=True):
-        dt, epsilon, beta, after = then - t, setup.epsilon(then), setup.ramp(t), setup.ramp(then)
-        seen, (v, u), (p, q) = reward.of(look_ahead(setup.look_ahead, t)), velocity(t), look_ahead(setup.look_ahead, t)
-        pull = -epsilon / (1 - t)  # eps s = pull E[x_0 | x_t]
-        drift = Affine(v + pull * (1 - t * v), u - pull * t * u)
-        if setup.weights != "kernel":  # kernel weights take the guidance back, exactly
-            drift = Affine(
-                drift.slope - epsilon * beta * reward.a * p**2, drift.offset + epsilon * beta * p * (reward.b - reward.a * q)
-            )
-            mass = mass.weighted(seen.times((after - beta) / 2))
-        if setup.weights == "material":
-            mass = mass.weighted(material_rate(setup, reward, t).times(beta * dt))
-        mass = mass.moved(Affine(1 + dt * drift.slope, dt * drift.offset), 2 * epsilon * dt)
-        if setup.weights != "kernel":
-            mass = mass.weighted(reward.of(look_ahead(setup.look_ahead, then)).times((after - beta) / 2))
-    if setup.weights == "kernel":
-        mass = mass.weighted(reward)
-    return Truth(mass.mean, mass.mean**2 + mass.variance, mass.log.sum() + setup.scale * constant)
+    rewards = [Parabola(setup.scale * a, setup.scale * b) for a, b in zip(precision.tolist(), slope.tolist(), strict=True)]
+    data = [Data(*entry) for entry in zip(GAUSSIAN.mean.tolist(), GAUSSIAN.std.tolist(), strict=True)]
+    masses = [evolve(*entry, setup) for entry in zip(data, rewards, strict=True)]
+    log, mean, variance = torch.tensor(masses, dtype=torch.float64).unbind(1)
+    return Truth(mean, mean**2 + variance, log.sum() + setup.scale * constant)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -109,7 +110,13 @@ def z_scores(population: Population, truth: Truth) -> dict[str, float]:
     for name, values, true in (("mean", x, truth.mean), ("square", x**2, truth.second_moment)):
         deviation = z[:, None] * (weighted_mean(values, population.log_weights) - true)
         statistics |= {f"{name} {d}": deviation[:, d] for d in range(len(true))}
-    return {name: mean / error for name, (mean, error) in ((k, mean_and_error(v)) for k, v in statistics.items())}
+    return {name: standardised(values) for name, values in statistics.items()}
+
+
+def standardised(values: Tensor) -> float:
+    """Mean over groups ``(G,)`` in standard errors; zero, or infinite, where the groups do not differ."""
+    mean, error = mean_and_error(values)
+    return mean / error if error else math.copysign(math.inf, mean) if mean else 0.0
 
 
 def worst(population: Population, truth: Truth) -> float:

@@ -44,7 +44,9 @@ def fmtt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         where = tmp_path / folder
         place = "hydra.sweep.dir" if "-m" in words else "hydra.run.dir"
         loggers = [] if any(word.startswith("logger=") for word in words) else ["logger=none"]
-        monkeypatch.setattr(sys, "argv", ["run.py", *(SMALL if small else []), *loggers, *words, f"{place}={where}"])
+        flags, settings = [w for w in words if w.startswith("-")], [w for w in words if not w.startswith("-")]
+        arguments = [*flags, *(SMALL if small else []), *loggers, *settings, f"{place}={where}"]
+        monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
         monkeypatch.chdir(tmp_path)
         GlobalHydra.instance().clear()
         capsys.readouterr()

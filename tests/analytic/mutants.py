@@ -1,0 +1,202 @@
+"""Samplers with one mistake each. Every mistake is a small object put in place of a right one in a finished sampler."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fmtt.dynamics import Dynamics, Jarzynski, Kernel, Move, Step
+from fmtt.noise import Noise
+from fmtt.particles import Population
+from fmtt.sampler import Sampler
+from fmtt.schedules import LinearEpsilon
+from fmtt.selection import Selection
+from fmtt.tilt import Tilt, TiltValue
+from tests.analytic.support import Setup
+
+Mutation = Callable[[Sampler], Sampler]
+
+
+# --- weights ---------------------------------------------------------------------------------------------------
+
+
+class Flipped(Jarzynski):
+    """The wrong sign."""
+
+    def increment(self, step: Step, tilt: Tilt) -> Tensor:
+        return -super().increment(step, tilt)
+
+
+class Unchecked(Jarzynski):
+    """Short weights for any look-ahead."""
+
+    def check(self, tilt: Tilt, guidance: object, epsilon: object) -> None:
+        pass
+
+
+class WithoutQuadratic(Kernel):
+    """Forgets ``eps dt |g|^2 / 4``."""
+
+    def increment(self, step: Step, tilt: Tilt) -> Tensor:
+        right = super().increment(step, tilt)
+        if step.guidance is None or step.epsilon == 0:
+            return right
+        return right + step.epsilon * (step.t_next - step.t) / 4 * step.guidance.flatten(2).square().sum(-1)
+
+
+@dataclass
+class WrongVariance(Kernel):
+    """Takes the variance of the step for ``factor`` times what it is."""
+
+    factor: float
+
+    def increment(self, step: Step, tilt: Tilt) -> Tensor:
+        return super().increment(step._replace(epsilon=step.epsilon * self.factor), tilt)
+
+
+class FlippedNoise(Kernel):
+    """The wrong sign in the product of guidance and noise."""
+
+    def increment(self, step: Step, tilt: Tilt) -> Tensor:
+        return super().increment(step if step.noise is None else step._replace(noise=-step.noise), tilt)
+
+
+class Early(Jarzynski):
+    """The reward after the move counts for nothing, that before it for all of ``beta'`` at the wrong end of the step."""
+
+    def increment(self, step: Step, tilt: Tilt) -> Tensor:
+        dt = step.t_next - step.t
+        return (tilt.strength(step.t) - tilt.strength(max(step.t - dt, 0.0))) * step.before.reward
+
+
+def weights(wrong: Jarzynski | Kernel) -> Mutation:
+    return lambda sampler: replace(sampler, dynamics=replace(sampler.dynamics, weights=wrong))
+
+
+# --- move ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ScoreTimes(Dynamics):
+    """The score of the move is multiplied by ``factor``; the difference to the right move is hidden in the noise."""
+
+    factor: float = -1.0
+
+    def step(self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], noise: Tensor | None) -> Move:
+        t, t_next, _ = times
+        epsilon = self.epsilon(t_next)
+        if noise is not None:
+            score = -(x - t * self.velocity(x, t)) / (1 - t)
+            noise = noise + (self.factor - 1) * math.sqrt(epsilon * (t_next - t) / 2) * score
+        return super().step(x, before, times, noise)
+
+
+def score_times(factor: float) -> Mutation:
+    def mutate(sampler: Sampler) -> Sampler:
+        right = sampler.dynamics
+        parts = (right.model, right.tilt, right.epsilon, right.guidance, right.weights)
+        return replace(sampler, dynamics=ScoreTimes(*parts, factor))
+
+    return mutate
+
+
+@dataclass(frozen=True)
+class Lagged:
+    """``beta(t - lag)``."""
+
+    ramp: Callable[[float], float]
+    lag: float
+
+    def __call__(self, t: float) -> float:
+        return self.ramp(max(t - self.lag, 0.0))
+
+
+def lagged_ramp(sampler: Sampler) -> Sampler:
+    """The ramp one step late."""
+    tilt = sampler.dynamics.tilt
+    late = replace(tilt, ramp=Lagged(tilt.ramp, sampler.times[-1] - sampler.times[-2]))
+    return replace(sampler, dynamics=replace(sampler.dynamics, tilt=late))
+
+
+# --- selection -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Selected:
+    """A selection whose result is altered by ``change(before, after, where)``."""
+
+    right: Selection
+    change: Callable[[Population, Population, Tensor], Population]
+
+    def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]:
+        after, where = self.right(population, step, steps, noise)
+        return self.change(population, after, where), where
+
+
+def selection(change: Callable[[Population, Population, Tensor], Population]) -> Mutation:
+    return lambda sampler: replace(sampler, selection=Selected(sampler.selection, change))
+
+
+def dropped_carry(before: Population, after: Population, where: Tensor) -> Population:
+    """Weights forgotten where nothing was resampled (D3)."""
+    return replace(after, log_weights=torch.zeros_like(after.log_weights))
+
+
+def kept_weights(before: Population, after: Population, where: Tensor) -> Population:
+    """Weights that a resampling has used up, used again."""
+    return replace(after, log_weights=before.log_weights)
+
+
+def forgotten_permutation(before: Population, after: Population, where: Tensor) -> Population:
+    """Weights used up, particles left where they were."""
+    return replace(after, x=before.x, tilt=before.tilt)
+
+
+def forgotten_evidence(before: Population, after: Population, where: Tensor) -> Population:
+    """log Z of the weights used up not kept."""
+    return replace(after, log_z=before.log_z)
+
+
+def stale(name: str) -> Mutation:
+    """One cache of the tilt not permuted (D2, D4)."""
+    return selection(lambda before, after, where: replace(after, tilt=after.tilt._replace(**{name: getattr(before.tilt, name)})))
+
+
+def without_final_weights(population: Population) -> Population:
+    """What is returned if the weights gathered since the last resampling are dropped at the end."""
+    return replace(population, log_weights=torch.zeros_like(population.log_weights))
+
+
+# --- setups ----------------------------------------------------------------------------------------------------
+
+SHORT = Setup(weights="jarzynski")
+RATIO = Setup(weights="kernel")
+ALWAYS = Setup(weights="jarzynski", ess_threshold=1.0)
+SHUFFLED = ALWAYS.but(resampler="multinomial", epsilon=LinearEpsilon(2.0), scale=2.0)  # offspring far from ancestors
+
+MUTANTS: dict[str, tuple[Setup, Mutation]] = {
+    "increment with the wrong sign": (SHORT, weights(Flipped())),
+    "increment at the wrong end of the ramp": (SHORT, weights(Early())),
+    "short weights for the denoiser": (Setup(look_ahead="denoiser", weights="material"), weights(Unchecked())),
+    "short weights for no look-ahead": (Setup(look_ahead="none", weights="material"), weights(Unchecked())),
+    "kernel without the quadratic term": (RATIO, weights(WithoutQuadratic())),
+    "kernel with half the variance": (RATIO, weights(WrongVariance(0.5))),
+    "kernel with twice the variance": (RATIO, weights(WrongVariance(2.0))),
+    "kernel with the noise's sign flipped": (RATIO, weights(FlippedNoise())),
+    "score with the wrong sign": (SHORT, score_times(-1.0)),
+    "score left out": (SHORT, score_times(0.0)),
+    "ramp one step late, short weights": (SHORT, lagged_ramp),
+    "ramp one step late, kernel weights": (RATIO, lagged_ramp),
+    "carry dropped": (SHORT, selection(dropped_carry)),
+    "weights used twice": (ALWAYS, selection(kept_weights)),
+    "permutation forgotten": (ALWAYS, selection(forgotten_permutation)),
+    "evidence forgotten": (ALWAYS, selection(forgotten_evidence)),
+    "reward not permuted": (SHUFFLED, stale("reward")),
+    "gradient not permuted": (SHUFFLED, stale("gradient")),
+    "value not permuted": (SHUFFLED.but(weights="kernel"), stale("value")),
+    "velocity not permuted": (SHUFFLED.but(weights="kernel", look_ahead="denoiser"), stale("velocity")),
+}

@@ -1,0 +1,32 @@
+"""Without a tilt, noise and score together change no marginal: the law at t = 1 is that of the data for every epsilon."""
+
+import pytest
+import torch
+
+from fmtt import modes
+from fmtt.dynamics import Dynamics
+from fmtt.look_ahead import NoLookAhead
+from fmtt.noise import Noise
+from fmtt.particles import Population
+from fmtt.sampler import Sampler
+from fmtt.schedules import ConstantEpsilon, LinearEpsilon, PowerGrid, PowerRamp, RegularisedEpsilon, ZeroEpsilon
+from fmtt.tilt import Tilt
+from tests.analytic.support import MIXTURE, REWARDS, Truth, last, worst
+
+EPSILONS = (ZeroEpsilon(), ConstantEpsilon(1.0), LinearEpsilon(2.0), RegularisedEpsilon())
+DATA = Truth(MIXTURE.law.mean, MIXTURE.law.second_moment, torch.zeros((), dtype=torch.float64))
+
+
+def sampled(epsilon) -> Population:
+    look_ahead = NoLookAhead(MIXTURE)
+    mode = modes.base(look_ahead, epsilon)
+    tilt = Tilt(look_ahead, REWARDS["linear"], 1.0, PowerRamp(), 1_000_000)
+    dynamics = Dynamics(MIXTURE, tilt, epsilon, mode.guidance, mode.weights)
+    return last(Sampler(dynamics, mode.selection, PowerGrid().times(200), 32, Noise(0, tuple(range(64))))).population
+
+
+@pytest.mark.parametrize("epsilon", EPSILONS, ids=str)
+def test_law_of_the_data_for_every_epsilon(epsilon) -> None:
+    population = sampled(epsilon)
+    assert worst(population, DATA) < 4
+    assert (population.log_evidence == 0).all()
