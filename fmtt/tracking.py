@@ -19,8 +19,12 @@ from urllib.parse import urlsplit
 
 from omegaconf import OmegaConf
 
+from fmtt.validation import choice
+
 Metrics = Mapping[str, float | list[float] | None]
 
+MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # the last two are old names in W&B
+HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # W&B's own servers; the second is the default since wandb 0.31
 DESCRIBED = ("model", "lookahead", "reward", "mode")  # the config groups that name a run
 
 
@@ -160,7 +164,8 @@ class Wandb:
         project, job_type: as in W&B.
         group: by default the name of the sweep's folder, if the run belongs to a sweep.
         tags: added to the names of the model, look-ahead, reward and mode.
-        mode: ``online``, ``offline`` or ``disabled``; by default ``WANDB_MODE``, else online if logged in.
+        mode: ``online``, ``offline`` or ``disabled``; by default ``WANDB_MODE``, else online if logged in. A run that
+            cannot go online within ten seconds is recorded offline.
         resume: go on with the W&B run that lies in the folder, if there is one.
     """
 
@@ -173,16 +178,17 @@ class Wandb:
         mode: str | None = None,
         resume: bool = False,
     ):
+        mode = mode or os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
         self.project, self.job_type, self.group = project, job_type, group
-        self.tags, self.mode, self.resume = tuple(tags), mode, resume
+        self.tags, self.mode, self.resume = tuple(tags), choice("logger.wandb.mode", mode, MODES), resume
 
     def start(self, config: dict[str, Any], folder: Path) -> None:
-        mode = self.mode or os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
-        if mode != "online":
-            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # it would call home; read when wandb is imported
+        os.environ.setdefault("WANDB_SILENT", "true")
+        if self.mode != "online":
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # otherwise it calls home even when offline
         import wandb
 
-        chosen = choices(folder)
+        chosen = hydra_choices(folder)
         arguments: dict[str, Any] = {
             "project": self.project,
             "dir": folder,
@@ -194,12 +200,15 @@ class Wandb:
             "id": run_id(folder) if self.resume else None,
             "resume": "allow" if self.resume else None,
         }
-        settings = wandb.Settings(silent=True, console="off", init_timeout=15)
+        settings = wandb.Settings(console="off", init_timeout=10)  # the progress bar would fill W&B's console log
         try:
-            self._run = wandb.init(mode=mode, settings=settings, **arguments)
+            self._run = wandb.init(mode=self.mode, settings=settings, **arguments)  # type: ignore[arg-type]
         except wandb.Error as error:
-            print(f"W&B cannot be reached ({error}); the run is recorded offline", file=sys.stderr)
+            reason = str(error).splitlines()[0]
+            print(f"fmtt: W&B cannot be reached, so the run is recorded offline: {reason}", file=sys.stderr)
             self._run = wandb.init(mode="offline", settings=settings, **arguments)
+        if self._run.url:
+            print(f"fmtt: W&B shows this run at {self._run.url}", file=sys.stderr)
         self._run.define_metric("t")
         self._axis_of: set[str] = {"t"}
 
@@ -232,14 +241,15 @@ def logged_in() -> bool:
     """Whether this user has a key for W&B, in the environment or in the netrc file; nothing is sent to find out."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
+    base = os.environ.get("WANDB_BASE_URL")
+    hosts = {urlsplit(base).hostname} if base else set(HOSTS)
     try:
-        return host in netrc.netrc(os.environ.get("NETRC")).hosts
+        return not hosts.isdisjoint(netrc.netrc(os.environ.get("NETRC")).hosts)
     except (OSError, netrc.NetrcParseError):
         return False
 
 
-def choices(folder: Path) -> dict[str, str]:
+def hydra_choices(folder: Path) -> dict[str, str]:
     """What was chosen in each config group, such as ``{"mode": "search"}``, from Hydra's record of the run."""
     record = folder / ".hydra" / "hydra.yaml"
     if not record.is_file():

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
@@ -84,7 +86,7 @@ def _text(
     figure.text(x / total[0], y / total[1], text, fontsize=size, color=color, fontweight=weight, va="bottom")
 
 
-def mosaic(pictures: Array, framed: set[int] = frozenset()) -> Array:
+def mosaic(pictures: Array, framed: Collection[int] = ()) -> Array:
     """Pictures ``(M, C, H, W)`` in [-1, 1] on a near-square grid, uint8 ``(height, width, 3)``.
 
     Small pictures are enlarged by a whole factor, so every pixel stays crisp; large ones are reduced.
@@ -100,7 +102,9 @@ def mosaic(pictures: Array, framed: set[int] = frozenset()) -> Array:
         pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
     else:
         size = (room, max(1, room * height // width))
-        pixels = np.stack([np.asarray(Image.fromarray(picture).resize(size, Image.LANCZOS)) for picture in pixels])
+        pixels = np.stack(
+            [np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)) for picture in pixels]
+        )
     height, width = pixels.shape[1:3]
     out = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)
     for number, picture in enumerate(pixels):
@@ -112,9 +116,9 @@ def mosaic(pictures: Array, framed: set[int] = frozenset()) -> Array:
 
 
 def _axes(columns: int, rows: int, size: tuple[float, float], sharey: bool) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.14, wspace=0.03, rect=(0, 0, 1, 0.985))
+    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout=layout)
     grid = figure.subplots(rows, columns, sharex=True, sharey=sharey, squeeze=False)
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.14, wspace=0.03)
     for axes in grid.flat:
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="#e2e8f0", linewidth=0.8)
@@ -162,7 +166,7 @@ def _histograms(tilted: Panel, base: Panel | None) -> Figure:
     edges = np.linspace(np.nanmin(everything), np.nanmax(everything) + 1e-9, 41)
     for panel, color in panels:
         weights = normalised(panel.log_weights.astype(float)).ravel()
-        arguments = {"bins": edges, "weights": weights, "density": True, "color": color}
+        arguments: dict[str, Any] = {"bins": edges, "weights": weights, "density": True, "color": color}
         axes.hist(panel.samples.ravel(), alpha=0.35, **arguments)
         axes.hist(panel.samples.ravel(), histtype="step", linewidth=1.8, label=panel.title, **arguments)
     axes.legend(fontsize=11, framealpha=0.9, edgecolor="#e2e8f0")
@@ -189,7 +193,7 @@ def save_curves(path: Path, history: Mapping[str, Array], base_reward: float = m
     panels = [(title, lines) for title, lines in panels if lines]
     figure, grid = _axes(1, max(1, len(panels)), (9, 0.9 + 2.5 * max(1, len(panels))), sharey=False)
     t = history.get("t", np.zeros(0))
-    marks = t[history["resampled"] > 0] if "resampled" in history else []
+    marks = t[history["resampled"] > 0] if "resampled" in history else t[:0]
     for axes, (title, lines) in zip(grid, panels, strict=False):
         for mark in marks:
             axes.axvline(mark, color=RESAMPLED, linewidth=0.9, alpha=0.3)

@@ -36,7 +36,7 @@ td:has(.note), td.text { white-space: normal; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem; margin: 1rem 0; }
 .note { display: block; font-size: .85rem; }
 .card { background: var(--wash); border-radius: 8px; padding: .6rem .85rem; }
-.card b { display: block; font-size: 1.1rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
+.card b { display: block; font-size: 1.05rem; line-height: 1.35; font-variant-numeric: tabular-nums; }
 .card span { color: var(--soft); font-size: .85rem; }
 details { margin-top: 1rem; border: 1px solid var(--line); border-radius: 6px; padding: .55rem .9rem; }
 summary { cursor: pointer; font-weight: 600; }

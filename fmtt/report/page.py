@@ -14,7 +14,7 @@ from fmtt.report import html
 from fmtt.report.arrange import normalised
 from fmtt.report.charts import classes, curves
 from fmtt.report.figures import Panel, save_curves, save_samples
-from fmtt.report.record import Metrics, Record, estimate, is_estimate, mean_and_error, read_record, text_of
+from fmtt.report.record import Metrics, Record, estimate, is_estimate, read_record, text_of
 
 # what is measured -> its name on the page, and what it means
 RESULTS = {
@@ -67,7 +67,7 @@ def panels(record: Record) -> tuple[Panel | None, Panel]:
     """The base samples, if known, and the tilted ones, each under a title with its mean reward."""
     arrays = record.arrays
     weights = normalised(arrays["log_weights"].astype(float))
-    reward = mean_and_error((weights * arrays["rewards"]).sum(axis=1))[0]
+    reward = float((weights * arrays["rewards"]).sum(axis=1).mean())
     title = f"{record.choices.get('mode', 'tilted')}: reward {text_of(round(reward, 3))}"
     tilted = Panel(title, arrays["samples"], arrays["log_weights"])
     if "base" not in arrays:
@@ -142,7 +142,7 @@ def results(record: Record) -> str:
     names = [name for name in RESULTS if name in metrics]
     names += [name for name, value in metrics.items() if name not in NAMED and is_estimate(name, value)]
     groups = record.arrays["rewards"].shape[0]
-    rows = [[RESULTS.get(name, (name, "")), text_of(*estimate(metrics, name))] for name in names]
+    rows: list[list[html.Cell]] = [[RESULTS.get(name, (name, "")), text_of(*estimate(metrics, name))] for name in names]
     caption = f"Mean ± standard error over {groups} groups" if groups > 1 else "One group, so there are no error bars"
     shown = html.table(["Metric", "Value"], rows, numeric=[1], caption=caption)
     lists = {name: value for name, value in metrics.items() if isinstance(value, list) and is_estimate(name, value)}
@@ -154,7 +154,9 @@ def results(record: Record) -> str:
 
 
 def costs(metrics: Metrics) -> str:
-    rows = [[COSTS[name], text_of(*estimate(metrics, name))] for name in COSTS if name in metrics]
+    rows: list[list[html.Cell]] = [
+        [COSTS[name], text_of(*estimate(metrics, name))] for name in COSTS if name in metrics
+    ]
     return html.table(["Cost", "Value"], rows, numeric=[1], caption="Counted, for every method alike")
 
 

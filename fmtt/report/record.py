@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from omegaconf import OmegaConf
 
-from fmtt.tracking import choices
+from fmtt.tracking import hydra_choices
 
 Array = np.ndarray
 Metrics = Mapping[str, Any]
@@ -61,7 +61,7 @@ def read_record(folder: Path) -> Record:
         history=read_history(folder / "history.csv"),
         environment=json.loads(environment.read_text()) if environment.is_file() else {},
         overrides=read_overrides(folder),
-        choices=choices(folder),
+        choices=hydra_choices(folder),
         arrays=load_file(folder / "samples.safetensors"),
     )
 

@@ -12,8 +12,9 @@ from fmtt.models.analytic import GaussianMixture
 from fmtt.ode import runge_kutta
 from tests.analytic.support import GAUSSIAN, MIXTURE_ARGUMENTS, standardised
 
-FINE = GaussianMixture(*MIXTURE_ARGUMENTS, steps=60)
-MODELS = pytest.mark.parametrize(("model", "atol"), [(GAUSSIAN, 1e-12), (FINE, 2e-5)], ids=["gaussian", "mixture"])
+FINE = GaussianMixture(*MIXTURE_ARGUMENTS, steps=40)
+COARSE = GaussianMixture(*MIXTURE_ARGUMENTS, steps=10)  # as fine in four jumps
+MODELS = pytest.mark.parametrize(("model", "atol"), [(GAUSSIAN, 1e-12), (FINE, 1e-6)], ids=["gaussian", "mixture"])
 
 
 def cloud(count: int = 40) -> Tensor:
@@ -62,11 +63,12 @@ def eulerian_residual(look_ahead: LookAhead, model) -> Tensor:
 
 
 @MODELS
-@pytest.mark.parametrize("build", [lambda m: FlowMapJumps(m, 1), lambda m: FlowMapJumps(m, 4), lambda m: Exact(m, 60)])
-def test_transported_look_aheads_are_constant_along_the_ode(build, model, atol: float) -> None:
-    look_ahead = build(model)
+@pytest.mark.parametrize("name", ["one jump", "four jumps", "exact"])
+def test_transported_look_aheads_are_constant_along_the_ode(name: str, model, atol: float) -> None:
+    in_four = COARSE if model is FINE else model
+    look_ahead = {"one jump": FlowMapJumps(model, 1), "four jumps": FlowMapJumps(in_four, 4), "exact": Exact(model, 40)}[name]
     assert look_ahead.transported
-    assert eulerian_residual(look_ahead, model).abs().max() < 5e-4 * (atol > 1e-6) + 1e-6
+    assert eulerian_residual(look_ahead, model).abs().max() < 1e-6
 
 
 @MODELS
@@ -86,7 +88,7 @@ def test_flow_map_carries_the_density(model, atol: float) -> None:
     jacobian = torch.stack([column[1] for column in columns], -1)
     pulled = model.law.log_prob(columns[0][0]) + jacobian.det().log()
     normal = -(x**2).sum(1) / 2 - math.log(2 * math.pi)
-    torch.testing.assert_close(pulled, normal, rtol=0, atol=max(atol * 50, 1e-10))
+    torch.testing.assert_close(pulled, normal, rtol=0, atol=max(10 * atol, 1e-10))
 
 
 @MODELS
@@ -109,10 +111,10 @@ def test_runge_kutta_is_of_order_four(steps: int) -> None:
 def test_diffusion_look_ahead_converges_to_the_flow_map() -> None:
     x, (t, _, _) = cloud(), times()
     truth = GAUSSIAN.flow_map(x, t, torch.ones_like(t))
-    errors = [(Diffusion(GAUSSIAN, n)(x, t).sample - truth).abs().max() for n in (1, 100, 200)]
-    assert errors[0] > 0.05
-    assert torch.log2(errors[1] / errors[2]) == pytest.approx(1, abs=0.05)
-    assert errors[2] < 0.01
+    one, coarse, fine = (Diffusion(GAUSSIAN, n)(x, t).sample - truth for n in (1, 100, 200))
+    assert one.abs().max() > 0.5
+    assert torch.log2(coarse.abs().max() / fine.abs().max()) == pytest.approx(1, abs=0.05)
+    assert (2 * fine - coarse).abs().max() < 1e-3  # Richardson's extrapolation
 
 
 def test_one_step_of_diffusion_is_the_denoiser() -> None:

@@ -16,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from fmtt import tracking
-from fmtt.tracking import Csv, TensorBoard, Tracker, Wandb, choices, logged_in, run_id, run_name, sweep_name
+from fmtt.tracking import Csv, TensorBoard, Tracker, Wandb, hydra_choices, logged_in, run_id, run_name, sweep_name
 
 ROWS = [{"t": k / 4, "reward/mean": -1 + k / 5, "ess": 1 - k / 10, "log_z": -k / 2} for k in range(5)]
 METRICS = {"reward/mean": -0.2, "log_z/stderr": None, "resamples": [1, 2]}
@@ -116,6 +116,12 @@ def test_an_unreachable_server_means_offline(folder, monkeypatch, capsys):
     assert json.loads(wandb_records(folder, "--summary"))["exit_code"] == 0
 
 
+def test_a_mode_that_does_not_exist_is_refused(monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    with pytest.raises(ValueError, match=r"logger\.wandb\.mode=sometimes.*offline"):
+        Wandb()
+
+
 def test_wandb_mode_disabled_writes_nothing(folder, monkeypatch):
     monkeypatch.setenv("WANDB_MODE", "disabled")
     before = set(folder.rglob("*"))
@@ -129,6 +135,7 @@ def test_wandb_mode_disabled_writes_nothing(folder, monkeypatch):
         ({}, "", False),
         ({"WANDB_API_KEY": "k" * 40}, "", True),
         ({}, "machine api.wandb.ai login user password secret", True),
+        ({}, "machine api.forge.coreweave.com login user password secret", True),
         ({}, "machine example.org login user password secret", False),
         ({"WANDB_BASE_URL": "https://w.example.org"}, "machine w.example.org login user password secret", True),
     ],
@@ -182,7 +189,7 @@ def test_a_logger_that_fails_to_close_does_not_keep_the_others_open(folder):
 
 
 def test_names_of_a_run_outside_hydra(tmp_path):
-    assert choices(tmp_path) == {} and run_name(tmp_path) == tmp_path.name
+    assert hydra_choices(tmp_path) == {} and run_name(tmp_path) == tmp_path.name
     assert sweep_name(tmp_path) is None and run_id(tmp_path) is None
 
 

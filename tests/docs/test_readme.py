@@ -1,0 +1,75 @@
+"""The README's code runs, its commands compose, and what it names exists."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from fmtt.experiment import CONFIGS
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+def test_the_library_example_finds_the_closed_form(capsys: pytest.CaptureFixture) -> None:
+    names: dict = {}
+    for block in blocks("python")[:2]:
+        exec(compile(block, "README.md", "exec"), names)  # the page is the program under test
+    result, denoised = names["result"], names["denoised"]
+    mean = result.mean(result.samples)
+    error = mean.std(0) / len(mean) ** 0.5
+    assert ((mean.mean(0) - torch.tensor([1.5, -1.0])).abs() < 4 * error).all()
+    for outcome in (result, denoised):
+        log_z, error = outcome.log_z_and_error
+        assert abs(log_z - 2.5) < 4 * error
+        assert error < 0.1
+    assert capsys.readouterr().out
+
+
+def test_a_reward_of_ones_own_is_one_file_and_one_yaml(fmtt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "brightness.py").write_text(blocks("python")[2])
+    configs = tmp_path / "my" / "reward"
+    configs.mkdir(parents=True)
+    (configs / "brightness.yaml").write_text(blocks("yaml")[0].replace("fmtt.rewards.brightness", "brightness"))
+    monkeypatch.syspath_prepend(tmp_path)
+    outcome = fmtt(f"--config-dir={tmp_path / 'my'}", "reward=brightness")
+    assert outcome.status == 0
+    assert outcome.metrics["reward/weighted_mean"] > outcome.metrics["reward/base_mean"]
+
+
+COMMANDS = [line.split("#")[0] for block in blocks("bash") for line in block.splitlines() if "run.py" in line]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_compose(command: str) -> None:
+    words = [word for word in shlex.split(command)[2:] if not word.startswith("-")]
+    single = [word.split(",")[0] if "[" not in word else word for word in words]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        assert OmegaConf.to_container(compose("config", overrides=single), resolve=True)
+
+
+def test_files_that_are_named_exist() -> None:
+    named = set(re.findall(r"`((?:fmtt|scripts|configs)/[\w/]+\.\w+)", TEXT)) | set(re.findall(r"\]\((\w[^)#:]*)\)", TEXT))
+    examples = {"fmtt/rewards/brightness.py", "configs/reward/brightness.yaml"}
+    assert [name for name in sorted(named - examples) if not (ROOT / name).exists()] == []
+
+
+def test_names_in_the_equation_table_exist() -> None:
+    for file, name in re.findall(r"`(fmtt/[\w/]+\.py): ([\w.]+)`", TEXT):
+        source = (ROOT / file).read_text()
+        assert all(re.search(rf"(class|def) {part}\b", source) for part in name.split(".")), (file, name)
+
+
+def test_every_choice_of_the_table_is_a_file() -> None:
+    rows = re.findall(r"^\| `(model|lookahead|reward|mode)` \| (.*) \|$", TEXT, flags=re.MULTILINE)
+    assert len(rows) == 4
+    for group, choices in rows:
+        assert set(re.findall(r"`(\w+)`", choices)) == {file.stem for file in (CONFIGS / group).glob("*.yaml")}
