@@ -150,7 +150,7 @@ class Kernel:
 
     def increment(self, step: Step, tilt: Tilt) -> Tensor:
         change = step.after.value - step.before.value
-        if step.guidance is None or step.epsilon == 0:
+        if step.guidance is None or step.noise is None:
             return change
         g, xi = step.guidance.flatten(2), step.noise.flatten(2)
         variance = step.epsilon * (step.t_next - step.t)
@@ -213,6 +213,8 @@ class Dynamics:
         """
         t, t_next, t_after = times
         dt, epsilon = t_next - t, self.epsilon(t_next)
+        if (noise is None) != (epsilon == 0):
+            raise ValueError(f"a step with epsilon {epsilon:g} needs {'no' if epsilon == 0 else 'a'} draw of noise")
         velocity = before.velocity if before.velocity is not None else self.velocity(x, t)
         guidance = self.guidance(before) if epsilon > 0 else None
         drift = velocity
@@ -222,7 +224,7 @@ class Dynamics:
         if guidance is not None:
             drift = drift + epsilon * guidance
         moved = x + dt * drift
-        if epsilon > 0:
+        if noise is not None:
             moved = moved + math.sqrt(2 * epsilon * dt) * noise
         after = self.look(moved, t_next, t_after)
         record = Step(x, velocity, before, after, guidance, noise, epsilon, t, t_next)

@@ -14,6 +14,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+Mark = float | torch.cuda.Event
+
 
 @runtime_checkable
 class Velocity(Protocol):
@@ -69,23 +71,24 @@ class Stopwatch:
     """Seconds between pairs of marks, without synchronising: CUDA events where there is CUDA, else the clock."""
 
     def __init__(self, device: torch.device):
-        self._events = device.type == "cuda"
+        self._on_cuda = device.type == "cuda"
         self._seconds = 0.0
         self._pending: list[tuple[torch.cuda.Event, torch.cuda.Event]] = []
 
-    def mark(self) -> float | torch.cuda.Event:
-        if not self._events:
+    def mark(self) -> Mark:
+        if not self._on_cuda:
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)
         event.record()
         return event
 
-    def add(self, start: float | torch.cuda.Event) -> None:
+    def add(self, start: Mark) -> None:
         """Add the time from ``start``, a :meth:`mark`, until now."""
-        if self._events:
-            self._pending.append((start, self.mark()))
+        end = self.mark()
+        if isinstance(start, float) and isinstance(end, float):
+            self._seconds += end - start
         else:
-            self._seconds += time.perf_counter() - start
+            self._pending.append((start, end))  # type: ignore[arg-type]
 
     @property
     def seconds(self) -> float:
@@ -99,7 +102,7 @@ class Stopwatch:
 
 def time_backward(x: Tensor, out: Tensor, watch: Stopwatch) -> None:
     """Add to ``watch`` the time from the arrival of the gradient at ``out`` to its arrival at ``x``."""
-    marks: list[float | torch.cuda.Event] = []
+    marks: list[Mark] = []
 
     def left(gradient: Tensor) -> None:
         if marks:

@@ -19,7 +19,7 @@ def runge_kutta(
     """
     h = (t - s) / steps
     width = expand(h, x)
-    first = None
+    first = x  # replaced in the first step
     for k in range(steps):
         now = s + k * h
         k1 = velocity(x, now)
@@ -27,5 +27,5 @@ def runge_kutta(
         k3 = velocity(x + width / 2 * k2, now + h / 2)
         k4 = velocity(x + width * k3, now + h)
         x = x + width / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-        first = k1 if first is None else first
+        first = k1 if k == 0 else first
     return x, first

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fmtt.tilt import TiltValue
+from fmtt.tilt import TiltValue, gather
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Population:
 
     def take(self, index: Tensor) -> Population:
         """The particles ``index (G, M)`` of each group: positions, caches, weights and ancestors alike."""
-        tilt = TiltValue(*(None if part is None else gather(part, index) for part in self.tilt))
+        tilt = self.tilt.take(index)
         return Population(
             gather(self.x, index), tilt, gather(self.log_weights, index), self.log_z, gather(self.ancestors, index)
         )
@@ -66,12 +66,6 @@ class Population:
             log_weights=torch.where(where[:, None], 0.0, self.log_weights),
             log_z=torch.where(where, self.log_evidence, self.log_z),
         )
-
-
-def gather(values: Tensor, index: Tensor) -> Tensor:
-    """``out[g, m] = values[g, index[g, m]]``; ``values (G, N, *D)``, ``index (G, M)``."""
-    groups = torch.arange(values.shape[0], device=values.device)[:, None]
-    return values[groups, index]
 
 
 def log_mean_weight(log_weights: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import cast
 
 from rich.console import Console
 from rich.table import Table
@@ -31,7 +32,7 @@ def print_table(metrics: Metrics) -> None:
         rows.append(("recognised as a digit, tilted", f"{metrics['recognised/tilted']:.0%}"))
     if "classes/tilted" in metrics:
         for kind in ("base", "tilted"):
-            shares = metrics.get(f"classes/{kind}", [])
+            shares = cast(list[float], metrics.get(f"classes/{kind}", []))
             rows.append((f"class shares 0-9 in %, {kind}", " ".join(f"{100 * share:.0f}" for share in shares)))
     rows += [
         ("ESS / N, final and lowest", f"{metrics['ess/final']:.2f}, {metrics['ess/min']:.2f}"),

@@ -32,6 +32,17 @@ class TiltValue(NamedTuple):
     gradient: Tensor | None
     velocity: Tensor | None
 
+    def take(self, index: Tensor) -> TiltValue:
+        """The values of the particles ``index (G, M)`` of each group."""
+        optional = (None if part is None else gather(part, index) for part in (self.gradient, self.velocity))
+        return TiltValue(gather(self.reward, index), gather(self.value, index), *optional)
+
+
+def gather(values: Tensor, index: Tensor) -> Tensor:
+    """``out[g, m] = values[g, index[g, m]]``; ``values (G, N, *D)``, ``index (G, M)``."""
+    groups = torch.arange(values.shape[0], device=values.device)[:, None]
+    return values[groups, index]
+
 
 @dataclass(frozen=True)
 class Tilt:
@@ -67,11 +78,13 @@ class Tilt:
         strength = self.strength(t)
         wanted = gradient and strength != 0
         parts = [self._evaluate(part, t, wanted) for part in x.flatten(0, 1).split(self.chunk)]
-        reward, slope, velocity = (None if part[0] is None else torch.cat(part) for part in zip(*parts, strict=True))
+        rewards, slopes, velocities = zip(*parts, strict=True)
+        reward = torch.cat(rewards).double().reshape(x.shape[:2])
+        velocity = None if velocities[0] is None else torch.cat(velocities).reshape(x.shape)
+        slope = None
         if gradient:
-            slope = torch.zeros_like(x) if slope is None else slope.mul_(strength).reshape(x.shape)
-        reward = reward.double().reshape(x.shape[:2])
-        return TiltValue(reward, strength * reward, slope, None if velocity is None else velocity.reshape(x.shape))
+            slope = torch.cat(slopes).mul_(strength).reshape(x.shape) if wanted else torch.zeros_like(x)
+        return TiltValue(reward, strength * reward, slope, velocity)
 
     def _evaluate(self, x: Tensor, t: float, gradient: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
         with torch.set_grad_enabled(gradient):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TypeVar
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -14,6 +14,7 @@ from fmtt.models.classifier import DigitClassifier
 from fmtt.models.unet import TwoTimeUNet
 
 ARCHITECTURES: dict[str, type[nn.Module]] = {cls.__name__: cls for cls in (TwoTimeUNet, DigitClassifier)}
+Network = TypeVar("Network", bound=nn.Module)
 BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -37,7 +38,7 @@ def save_network(net: nn.Module, arguments: dict[str, object], path: Path | str,
     save_file(tensors, str(path), metadata=header)
 
 
-def load_network(path: Path | str, kind: type[nn.Module]) -> nn.Module:
+def load_network(path: Path | str, kind: type[Network]) -> Network:
     """The frozen network of class ``kind`` in file ``path``, or in the bundled file of that name, in eval mode.
 
     Raises:
@@ -68,8 +69,3 @@ def read_card(path: Path | str) -> dict[str, object]:
     """What :func:`save_network` wrote as ``card``."""
     with safe_open(str(path), framework="pt") as handle:
         return json.loads(handle.metadata()["card"])
-
-
-def state_of_average(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """The entries of a Lightning ``state_dict`` under ``prefix``, without it."""
-    return {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}

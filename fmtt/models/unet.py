@@ -74,6 +74,8 @@ class Attention(nn.Module):
 class TimePair(nn.Module):
     """Embedding of two times ``(s, t)``, each ``(B,)``, from Fourier features of s and of t - s; ``(B, width)``."""
 
+    omega: Tensor
+
     def __init__(self, width: int, frequencies: int = 16, highest: float = 64.0):
         super().__init__()
         omega = torch.exp(torch.linspace(0.0, math.log(highest), frequencies))
@@ -98,6 +100,9 @@ class TwoTimeUNet(nn.Module):
     Shapes: ``x (B, C, size, size)``, ``s, t (B,)`` with ``0 <= s <= t <= 1``; the result is like ``x``.
     The buffers ``mean`` and ``std``, ``(C, size, size)``, are those of the data (see :meth:`fit_gaussian`).
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, channels: int = 1, size: int = 28, width: int = 48, blocks: int = 2, embedding: int = 192):
         super().__init__()

@@ -73,7 +73,7 @@ def write_page(folder: Path, entries: Sequence[Entry]) -> Path:
     """``compare.html``."""
     kinds = average(entries)
     names = differing(kinds)
-    title = f"Comparison: {folder.resolve().name}"
+    title = f"Comparison: {'/'.join(folder.resolve().parts[-2:])}"
     body = [heading(title, entries, kinds, names)]
     script = ""
     if kinds:

@@ -37,7 +37,7 @@ RESULTS = {
 COSTS = {
     "nfe/forward": ("Network, forward", "evaluations, one per particle"),
     "nfe/backward": ("Network, backward", "evaluations, one per particle"),
-    "nfe/reward": ("Reward", "evaluations, one per particle"),
+    "nfe/reward": ("Reward calls", "evaluations, one per particle"),
     "time/total_s": ("Time", "seconds, the whole run"),
     "time/model_s": ("Time in the model", "seconds"),
     "memory/peak_mb": ("Peak memory", "MB"),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from fmtt.validation import finite
@@ -14,8 +15,10 @@ from fmtt.validation import finite
 class ScaledReward(Protocol):
     """A reward that knows its own factor."""
 
-    scale: float
-    __call__: Callable[[Tensor], Tensor]
+    @property
+    def scale(self) -> float: ...
+
+    def __call__(self, x: Tensor) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -36,4 +39,4 @@ class WeightedSum:
             raise ValueError("reward.terms={}: needs at least one reward")
 
     def __call__(self, x: Tensor) -> Tensor:
-        return sum(term.scale * term(x) for term in self.terms.values())
+        return torch.stack([term.scale * term(x) for term in self.terms.values()]).sum(0)

@@ -57,7 +57,7 @@ def test_commands_compose(command: str) -> None:
 
 
 def test_files_that_are_named_exist() -> None:
-    named = set(re.findall(r"`((?:fmtt|scripts|configs)/[\w/]+\.\w+)", TEXT)) | set(re.findall(r"\]\((\w[^)#:]*)\)", TEXT))
+    named = {*re.findall(r"`((?:fmtt|scripts|configs)/[\w/]+\.\w+)", TEXT), *re.findall(r"\]\((\w[^)#:]*)\)", TEXT)}
     examples = {"fmtt/rewards/brightness.py", "configs/reward/brightness.yaml"}
     assert [name for name in sorted(named - examples) if not (ROOT / name).exists()] == []
 

@@ -1,0 +1,75 @@
+"""Rewards in closed form."""
+
+import pytest
+import torch
+
+from fmtt import noise
+from fmtt.rewards import Antisymmetry, HalfPlane, Linear, Mask, Quadratic, Rotation, Symmetry, WeightedSum
+
+POINTS = noise.normal((5, 2), 0, "points").double()
+IMAGES = noise.normal((3, 2, 6, 8), 0, "images").double()
+
+
+def test_rewards_on_points() -> None:
+    x, y = POINTS.unbind(1)
+    torch.testing.assert_close(Linear((2.0, -1.0))(POINTS), 2 * x - y)
+    torch.testing.assert_close(Linear((2.0,))(POINTS), 2 * x + 2 * y)
+    torch.testing.assert_close(Quadratic((1.0, -1.0), (2.0, 3.0))(POINTS), -((x - 1) ** 2) - 1.5 * (y + 1) ** 2)
+    torch.testing.assert_close(HalfPlane()(POINTS), torch.where(x < 0, -(x**2), 0))
+
+
+def test_sum_weighs_each_term_by_its_own_scale() -> None:
+    terms = {"a": Linear((1.0, 0.0), scale=2.0), "b": Quadratic(scale=-0.5)}
+    torch.testing.assert_close(WeightedSum(terms)(POINTS), 2 * POINTS[:, 0] - 0.5 * Quadratic()(POINTS))
+    with pytest.raises(ValueError, match="at least one reward"):
+        WeightedSum({})
+
+
+@pytest.mark.parametrize("reward", [Symmetry(), Antisymmetry(), Rotation(), Mask("keyhole")], ids=str)
+def test_rewards_on_images_are_at_most_zero_and_one_per_image(reward) -> None:
+    values = reward(IMAGES)
+    assert values.shape == (3,)
+    assert (values < 0).all()
+    torch.testing.assert_close(values[1:2], reward(IMAGES[1:2]))
+    with pytest.raises(ValueError, match=r"needs images \(C, H, W\)"):
+        reward(POINTS)
+
+
+def test_images_that_are_rewarded_most() -> None:
+    mirror = IMAGES.flip(-1)
+    zero = torch.zeros(3).double()
+    torch.testing.assert_close(Symmetry()(IMAGES + mirror), zero)
+    torch.testing.assert_close(Antisymmetry()(IMAGES - mirror), zero)
+    torch.testing.assert_close(Rotation()(IMAGES + IMAGES.flip(-2, -1)), zero)
+    for shape in ("disc", "half", "keyhole", "infinity"):
+        assert torch.equal(Mask(shape)(-torch.ones_like(IMAGES)), zero)  # all black
+        assert (Mask(shape)(torch.ones_like(IMAGES)) < -0.4).all()
+
+
+def test_symmetry_by_hand() -> None:
+    image = torch.tensor([[[[1.0, 3.0], [0.0, 0.0]]]])
+    assert Symmetry()(image).item() == -(4 + 4) / 4
+    assert Antisymmetry()(image).item() == -(16 + 16) / 4
+    assert Rotation()(image).item() == -(1 + 9 + 9 + 1) / 4
+
+
+def test_half_mask_blackens_the_right() -> None:
+    left = torch.full((1, 1, 4, 4), -1.0)
+    left[..., :2] = 1
+    assert Mask("half")(left).item() == 0
+    assert Mask("half")(left.flip(-1)).item() == -2  # eight of sixteen pixels are off by two
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Linear((float("nan"),)), "reward.direction=nan: must be a finite number"),
+        (lambda: Quadratic(scale=float("nan")), "reward.scale=nan: must be a finite number"),
+        (lambda: Mask("square"), "reward.shape=square: must be one of disc, half, keyhole, infinity"),
+        (lambda: Linear((1.0, 2.0, 3.0))(POINTS), r"reward.direction=\[1.0, 2.0, 3.0\]: needs 1 or 2 numbers"),
+        (lambda: Quadratic()(IMAGES), "needs a model of points"),
+    ],
+)
+def test_bad_parameters_are_named(call, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()
