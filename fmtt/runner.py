@@ -41,6 +41,7 @@ def execute(config: DictConfig) -> float:
     """
     started = time.perf_counter()
     folder = Path(HydraConfig.get().runtime.output_dir)
+    (folder / "error.txt").unlink(missing_ok=True)  # of an earlier attempt in the same folder
     experiment = build(config)
     resolved = OmegaConf.to_container(config, resolve=True)
     OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")

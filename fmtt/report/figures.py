@@ -74,7 +74,9 @@ def _pictures(tilted: Panel, base: Panel | None, selected: Array, ancestors: Arr
         left = margin + number * (width + between)
         figure.figimage(block, left, below, origin="upper")
         _text(figure, left, below + height + 16, title, total, 15, INK, "bold")
-    notes = ["equal places: the same noise"] if base is not None else []
+    stayed = np.take_along_axis(ancestors[:groups], index, axis=1) == np.arange(particles)
+    same = "equal places: the same noise" + ("" if stayed.all() else ", or a copy that took its place")
+    notes = [same] if base is not None else []
     notes += ["red frame: the sample returned for its group"] if framed else []
     _text(figure, margin, 15, " · ".join(notes), total, 10.5, FAINT, "normal")
     return figure

@@ -19,7 +19,8 @@ def test_discrepancy_of_gaussian_increments_is_their_variance(sigma: float) -> N
 
 
 def test_discrepancy_of_two_weighted_particles() -> None:
-    log_weights, increment = torch.tensor([[0.0, math.log(3.0)]]).double(), torch.tensor([[math.log(2.0), 0.0]]).double()
+    log_weights = torch.tensor([[0.0, math.log(3.0)]], dtype=torch.float64)
+    increment = torch.tensor([[math.log(2.0), 0.0]], dtype=torch.float64)
     mean, square = 0.25 * 2 + 0.75, 0.25 * 4 + 0.75
     assert incremental_discrepancy(log_weights, increment).item() == pytest.approx(math.log(square / mean**2))
 
@@ -39,7 +40,7 @@ def test_groups_do_not_see_each_other() -> None:
 
 def test_weighted_mean() -> None:
     values = torch.tensor([[[1.0, 10.0], [5.0, 30.0]]])
-    log_weights = torch.tensor([[1000.0, 1000.0 + math.log(3.0)]]).double()
+    log_weights = torch.tensor([[1000.0, 1000.0 + math.log(3.0)]], dtype=torch.float64)
     torch.testing.assert_close(weighted_mean(values, log_weights), torch.tensor([[4.0, 25.0]]).double())
     assert weighted_mean(values[..., 0], log_weights).tolist() == pytest.approx([4.0])
 
@@ -58,7 +59,7 @@ def test_mean_and_error() -> None:
 
 @pytest.mark.parametrize("shift", [0.0, -2000.0, 2000.0])
 def test_log_of_the_mean_is_not_the_mean_of_the_log(shift: float) -> None:
-    log_values = torch.tensor([0.0, math.log(3.0)]).double() + shift
+    log_values = torch.tensor([0.0, math.log(3.0)], dtype=torch.float64) + shift
     found, error = log_mean_and_error(log_values)
     assert found == pytest.approx(math.log(2.0) + shift)
     assert error == pytest.approx(0.5)  # standard error of (1, 3) over their mean

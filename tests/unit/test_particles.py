@@ -54,7 +54,7 @@ def test_start() -> None:
     p = Population.start(torch.zeros(3, 5, 2), tilt)
     assert p.tilt is tilt
     assert torch.equal(p.log_evidence, torch.zeros(3).double())
-    assert torch.equal(p.ess, torch.ones(3).double())
+    torch.testing.assert_close(p.ess, torch.ones(3).double())
     assert p.ancestors.tolist() == [[0, 1, 2, 3, 4]] * 3
 
 
