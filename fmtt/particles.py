@@ -6,6 +6,7 @@ Weights that are not used up by a resampling are carried. ``log Z`` is defined o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -84,13 +85,13 @@ def effective_fraction(log_weights: Tensor) -> Tensor:
     return (log_ess.exp() / log_weights.shape[1]).clamp_max(1.0)
 
 
-def require_finite(name: str, values: Tensor, step: int) -> None:
-    """Check rewards or log-weights ``(G, N)``; the one synchronisation of a step.
+def require_finite(name: str, values: Tensor, step: int, groups: Sequence[int]) -> None:
+    """Check rewards or log-weights ``(G, N)`` of the groups with these numbers; the one synchronisation of a step.
 
     Raises:
         FloatingPointError: naming the first group and particle with a NaN or an infinity, and the step.
     """
     if not torch.isfinite(values).all():
-        group, particle = torch.nonzero(~torch.isfinite(values))[0].tolist()
-        value = values[group, particle].item()
-        raise FloatingPointError(f"{name} is {value} for particle {particle} of group {group} at step {step}")
+        row, particle = torch.nonzero(~torch.isfinite(values))[0].tolist()
+        value = values[row, particle].item()
+        raise FloatingPointError(f"{name} is {value} for particle {particle} of group {groups[row]} at step {step}")

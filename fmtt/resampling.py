@@ -32,8 +32,8 @@ def systematic(weights: Tensor, u: Tensor, m: int) -> Tensor:
 
 def residual(weights: Tensor, u: Tensor, m: int) -> Tensor:
     """``floor(m w)`` certain offspring each, and independent draws from what is left."""
-    certain = (m * weights).floor()
-    rest = m * weights - certain
+    certain = (m * weights + 1e-9).floor()  # a whole number that rounding left just below itself is certain, too
+    rest = (m * weights - certain).clamp_min(0.0)
     slots = torch.arange(m, device=u.device)
     fixed = offspring_to_index(certain, m)
     total = rest.sum(1, keepdim=True)

@@ -70,7 +70,7 @@ class Sampler:
         """N particles from N(0, I) in each group, and the tilt there."""
         x = self.noise.normal((self.particles, *self.dynamics.model.shape), 0, "start")
         tilt = self.dynamics.look(x, self.times[0], self.times[1])
-        require_finite("the reward", tilt.reward, 0)
+        require_finite("the reward", tilt.reward, 0, self.noise.groups)
         return State.start(self.times[0], Population.start(x, tilt))
 
     def run(self, state: State | None = None) -> Iterator[State]:
@@ -97,8 +97,8 @@ class Sampler:
         xi = self.noise.normal(population.x.shape[1:], k, "move") if noisy else None
         after_next = self.times[k + 2] if k + 2 <= steps else None
         move = self.dynamics.step(population.x, population.tilt, (now, then, after_next), xi)
-        require_finite("the reward", move.tilt.reward, k + 1)
-        require_finite("the log-weight", move.increment, k + 1)
+        require_finite("the reward", move.tilt.reward, k + 1, self.noise.groups)
+        require_finite("the log-weight", move.increment, k + 1, self.noise.groups)
         d = incremental_discrepancy(population.log_weights, move.increment)
         population = replace(population, x=move.x, tilt=move.tilt, log_weights=population.log_weights + move.increment)
         ess, selected = population.ess, torch.zeros_like(state.selected)

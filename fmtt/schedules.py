@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
-from fmtt.validation import at_least, fraction, positive, whole_number
+from fmtt.validation import at_least, finite, fraction, positive, whole_number
 
 
 class Grid(Protocol):
@@ -37,10 +37,13 @@ class ShiftedGrid:
 
     mu: float = 1.15
 
+    def __post_init__(self) -> None:
+        finite("sampler.grid.mu", self.mu)
+
     def times(self, steps: int) -> tuple[float, ...]:
-        levels = [1 - k / whole_number("sampler.steps", steps, 1) for k in range(steps)]
+        levels = [1 - k / steps for k in range(1, whole_number("sampler.steps", steps, 1))]
         shift = math.exp(self.mu)
-        return (*(1 - shift / (shift + 1 / u - 1) for u in levels), 1.0)
+        return (0.0, *(1 - shift / (shift + 1 / u - 1) for u in levels), 1.0)
 
 
 class Epsilon(Protocol):

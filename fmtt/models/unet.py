@@ -31,7 +31,7 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight.view(self.shape).contiguous(memory_format=torch.channels_last)
+        weight = self.weight.view(self.shape)
         return F.conv2d(x, weight, self.bias, stride=self.stride, padding=self.shape[-1] // 2)
 
 
@@ -135,7 +135,7 @@ class TwoTimeUNet(nn.Module):
 
     def correction(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
         embedding = self.times(s, t)
-        h = self.inlet(F.pixel_unshuffle(x, 2).contiguous(memory_format=torch.channels_last))
+        h = self.inlet(F.pixel_unshuffle(x, 2))
         for block in self.down:
             h = block(h, embedding)
         skip, h = h, self.reduce(h)

@@ -53,7 +53,9 @@ def train_flow_map(config: DictConfig) -> None:
         devices=1,
         precision=config.precision,
         max_epochs=config.training.steps // config.epoch,
-        logger=CSVLogger(config.output, name="", version="log", flush_logs_every_n_steps=50),
+        logger=CSVLogger(
+            config.output, name="log", flush_logs_every_n_steps=50
+        ),  # a resumed run has a table of its own
         log_every_n_steps=10,
         callbacks=[
             ModelCheckpoint(config.output, filename="last", enable_version_counter=False),

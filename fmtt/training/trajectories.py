@@ -52,10 +52,10 @@ class TrajectoryPool(nn.Module):
     def refresh(self, teacher: AverageVelocity, count: int) -> None:
         """Replace the ``count`` oldest trajectories by new ones of ``teacher``."""
         start = int(self.filled)
-        jitter = noise.uniform((count, self.intervals), self.seed, start, "pool times").float()
-        times = (torch.arange(self.intervals) + jitter) / self.intervals
+        jitter = noise.uniform((count, self.intervals), self.seed, start, "pool times")
+        times = (torch.arange(self.intervals) + 0.01 + 0.98 * jitter) / self.intervals  # no two of them coincide
         times[:, 0] = 0.0
-        times = torch.cat([times, torch.ones(count, 1)], dim=1).to(self.path.device)
+        times = torch.cat([times, torch.ones(count, 1)], dim=1).float().to(self.path.device)
         x0 = noise.normal((count, *self.path.shape[2:]), self.seed, start, "pool noise", device=self.path.device)
         where = torch.arange(start, start + count, device=self.path.device) % self.size
         self.path[where] = heun_trajectory(teacher, x0, times).float()
@@ -64,7 +64,7 @@ class TrajectoryPool(nn.Module):
 
     def pairs(self, count: int, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """``(x_s, x_t, s, t)`` of ``count`` random pairs s < t: half end in t = 1, a fifth start in s = 0."""
-        u = noise.uniform((4, count), self.seed, step, "pool pairs").float()
+        u = noise.uniform((4, count), self.seed, step, "pool pairs")
         kind, which = u[0], (u[1] * self.size).long()
         i, j = (u[2] * self.intervals).long(), (u[3] * (self.intervals + 1)).long()
         i, j = torch.minimum(i, j), torch.maximum(i, j)

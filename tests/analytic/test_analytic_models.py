@@ -97,6 +97,7 @@ def test_ring_has_its_modes_on_a_circle() -> None:
         (lambda: GaussianMixture(((0.0,), (1.0,)), 1.0, (1.0,)), "2 numbers, one per mean"),
         (lambda: GaussianMixture(((0.0,), (1.0,)), 1.0, (1.0, -1.0)), "model.weights=-1.0: must be positive"),
         (lambda: GaussianMixture(((0.0,), (1.0,)), (1.0, 2.0, 3.0)), "must be one number or 2 numbers"),
+        (lambda: GaussianMixture(((0.0,), (1.0,)), 1.0, steps=0), "steps=0: must be a whole number of at least 1"),
     ],
 )
 def test_bad_parameters_are_named(build, words: str) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fmtt import noise
-from fmtt.particles import Population, effective_fraction, gather, log_mean_weight, normalised_weights, require_finite
+from fmtt.particles import Population, effective_fraction, gather, log_mean_weight, normalised_weights
 from fmtt.tilt import TiltValue
 
 
@@ -86,15 +86,3 @@ def test_resampling_acts_where_it_is_told_to() -> None:
         if name != "log_weights":
             assert torch.equal(per_particle(after)[name][where], gather(values, index)[where]), name
     assert after.log_z[1] == p.log_z[1]
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_first_number_that_is_not_finite_is_named(value: float) -> None:
-    values = torch.zeros(3, 4)
-    values[1, 2] = values[2, 0] = value
-    with pytest.raises(FloatingPointError, match=f"the reward is {value} for particle 2 of group 1 at step 7"):
-        require_finite("the reward", values, 7)
-
-
-def test_finite_numbers_pass() -> None:
-    assert require_finite("the reward", torch.tensor([[1e300, -1e300]], dtype=torch.float64), 0) is None

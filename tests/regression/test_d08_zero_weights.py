@@ -1,0 +1,41 @@
+"""D8: the guard against D7 returned the last particle, though its weight was zero."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from fmtt.noise import uniform
+from fmtt.resampling import RESAMPLERS
+
+BELOW_ONE = math.nextafter(1.0, 0.0)
+N = 41
+
+
+def weights(name: str, dead: Tensor) -> Tensor:
+    alive = uniform((6, N), 0, name)
+    values = {"smooth": alive, "tiny": alive * 1e-12, "spread": torch.exp(60 * (alive - 1))}[name] * ~dead
+    values = values / values.sum(1, keepdim=True)
+    return values.float().double() if name == "smooth" else values  # sums that miss one by a float32 rounding
+
+
+DEAD = {
+    "first": torch.arange(N) < 3,
+    "last": torch.arange(N) >= N - 3,
+    "both ends": (torch.arange(N) < 3) | (torch.arange(N) >= N - 3),
+    "every other": torch.arange(N) % 2 == 0,
+    "all but one": torch.arange(N) != 17,
+}
+
+
+@pytest.mark.parametrize("kind", RESAMPLERS)
+@pytest.mark.parametrize("where", DEAD)
+@pytest.mark.parametrize("name", ["smooth", "tiny", "spread"])
+def test_particle_of_zero_weight_is_never_chosen(kind: str, where: str, name: str) -> None:
+    w = weights(name, DEAD[where])
+    draws = [torch.full((6, 200), u, dtype=torch.float64) for u in (0.0, 1e-300, 0.5, BELOW_ONE)]
+    for u in (*draws, uniform((6, 200), 1, "u")):
+        for m in (7, N, 100):
+            chosen = RESAMPLERS[kind](w, u, m)
+            assert (w.gather(1, chosen) > 0).all(), m

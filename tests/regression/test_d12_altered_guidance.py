@@ -1,0 +1,73 @@
+"""D12: the weight stayed "reward times dt" also when the drift was another one, for which that rule does not hold.
+
+Short and material weights refuse any guidance but the gradient itself wherever there is noise; kernel weights are exact
+for clipped, normalised or absent guidance, and for one that has nothing to do with the reward.
+"""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from fmtt.dynamics import Jarzynski, Material, NoGuidance
+from fmtt.schedules import ZeroEpsilon
+from fmtt.tilt import TiltValue
+from tests.analytic.gaussian_chain import reference
+from tests.analytic.support import Setup, last, worst
+
+
+class Altered:
+    """A guidance made from the gradient."""
+
+    raw = absent = False
+
+    def __init__(self, change):
+        self.change = change
+
+    def __call__(self, tilt: TiltValue) -> Tensor:
+        return self.change(tilt.gradient)
+
+
+GUIDANCES = {
+    "clipped": Altered(lambda g: g.clamp(-0.3, 0.3)),
+    "normalised": Altered(lambda g: torch.nn.functional.normalize(g, dim=-1)),
+    "constant": Altered(lambda g: torch.ones_like(g) * torch.tensor([0.5, -0.4])),
+    "wrong way": Altered(lambda g: -0.5 * g),
+    "absent": NoGuidance(),
+}
+
+
+def with_guidance(setup: Setup, name: str):
+    sampler = setup.sampler()
+    return replace(sampler, dynamics=replace(sampler.dynamics, guidance=GUIDANCES[name]))
+
+
+@pytest.mark.parametrize("name", GUIDANCES)
+def test_kernel_weights_are_right_for_any_guidance(name: str) -> None:
+    setup = Setup(weights="kernel", look_ahead="denoiser", seed=12)
+    assert worst(last(with_guidance(setup, name)).population, reference(setup)) < 4
+
+
+@pytest.mark.parametrize("weights", [Jarzynski(), Material()], ids=["jarzynski", "material"])
+@pytest.mark.parametrize("name", GUIDANCES)
+def test_other_weights_refuse(name: str, weights) -> None:
+    dynamics = Setup(weights="jarzynski").sampler().dynamics
+    kind = type(weights).__name__.lower()
+    with pytest.raises(ValueError, match=f"mode.weights={kind}: needs the unmodified gradient.*use mode.weights=kernel"):
+        replace(dynamics, guidance=GUIDANCES[name], weights=weights)
+    assert replace(dynamics, guidance=GUIDANCES[name], weights=weights, epsilon=ZeroEpsilon()).epsilon.vanishes
+
+
+def test_short_weights_would_be_wrong_for_them() -> None:
+    """What is refused is refused with reason."""
+
+    class Unchecked(Jarzynski):
+        def check(self, tilt: object, guidance: object, epsilon: object) -> None:
+            pass
+
+    setup = Setup(weights="jarzynski", seed=12)
+    sampler = setup.sampler()
+    for name in ("clipped", "absent"):
+        wrong = replace(sampler, dynamics=replace(sampler.dynamics, guidance=GUIDANCES[name], weights=Unchecked()))
+        assert worst(last(wrong).population, reference(setup)) > 6

@@ -1,0 +1,94 @@
+"""The ledger: evaluations of one run, counted by hand from K, N and G."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fmtt import noise
+from fmtt.dynamics import Dynamics, NoGuidance, NoWeights
+from fmtt.flow import Meter, MeteredModel, MeteredReward
+from fmtt.schedules import ConstantEpsilon, Epsilon, LinearEpsilon, ZeroEpsilon
+from fmtt.tilt import Tilt
+from tests.analytic.support import LOOK_AHEADS, MIXTURE, Setup, last
+
+K, N, G = 7, 5, 3
+PARTICLES = N * G
+# Evaluations of the network for one landing; whether it hands on the velocity that the move needs.
+COST = {"none": (0, False), "denoiser": (1, True), "diffusion2": (2, True), "flowmap1": (1, False), "flowmap4": (4, False), "exact": (16, True)}  # fmt: skip
+
+
+def counted(look_ahead: str, weights: str, epsilon: Epsilon, base: bool = False, chunk: int = 1000) -> tuple[float, float, float]:
+    """Forward, backward and reward calls for each particle."""
+    setup = Setup(model="mixture", look_ahead=look_ahead, weights=weights, epsilon=epsilon, steps=K, particles=N, groups=G)
+    sampler, meter = setup.sampler(), Meter()
+    model = MeteredModel(MIXTURE, meter)
+    right = sampler.dynamics.tilt
+    tilt = Tilt(LOOK_AHEADS[look_ahead](model), MeteredReward(right.reward, meter), right.scale, right.ramp, chunk)
+    dynamics = Dynamics(model, tilt, epsilon, sampler.dynamics.guidance, sampler.dynamics.weights)
+    if base:
+        dynamics = replace(dynamics, guidance=NoGuidance(), weights=NoWeights())
+    last(replace(sampler, dynamics=dynamics))
+    assert min(meter.forward_time.seconds, meter.backward_time.seconds, meter.reward_time.seconds) >= 0
+    return tuple(count / PARTICLES for count in (meter.forward, meter.backward, meter.reward))
+
+
+def forward(look_ahead: str) -> int:
+    """K looks (that at t = 1 is free), and K velocities where the look does not hand them on."""
+    cost, hands_on = COST[look_ahead]
+    return K * cost + (0 if hands_on else K)
+
+
+@pytest.mark.parametrize("look_ahead", LOOK_AHEADS)
+@pytest.mark.parametrize("chunk", [4, 1000])
+def test_importance_sampling(look_ahead: str, chunk: int) -> None:
+    """Gradients at all looks but the first, where the tilt is zero, that at t = 1, and that before it, where epsilon is."""
+    cost, _ = COST[look_ahead]
+    assert counted(look_ahead, "kernel", LinearEpsilon(), chunk=chunk) == (forward(look_ahead), (K - 2) * cost, K + 1)
+
+
+@pytest.mark.parametrize("look_ahead", ["denoiser", "flowmap4"])
+def test_noise_to_the_end_needs_one_gradient_more(look_ahead: str) -> None:
+    cost, _ = COST[look_ahead]
+    assert counted(look_ahead, "kernel", ConstantEpsilon()) == (forward(look_ahead), (K - 1) * cost, K + 1)
+
+
+@pytest.mark.parametrize("look_ahead", ["denoiser", "flowmap1"])
+def test_without_noise_no_gradient_is_taken(look_ahead: str) -> None:
+    assert counted(look_ahead, "kernel", ZeroEpsilon()) == (forward(look_ahead), 0, K + 1)
+
+
+@pytest.mark.parametrize("look_ahead", LOOK_AHEADS)
+def test_base_model(look_ahead: str) -> None:
+    assert counted(look_ahead, "kernel", LinearEpsilon(), base=True) == (forward(look_ahead), 0, K + 1)
+
+
+@pytest.mark.parametrize("look_ahead", ["none", "denoiser", "diffusion2", "flowmap1"])
+def test_material_weights_look_once_more_in_each_step(look_ahead: str) -> None:
+    cost, _ = COST[look_ahead]
+    expected = (forward(look_ahead) + K * cost, (K - 2) * cost, 2 * K + 1)
+    assert counted(look_ahead, "material", LinearEpsilon()) == expected
+
+
+def test_backward_is_counted_once_for_each_forward_it_goes_through() -> None:
+    meter = Meter()
+    x = noise.normal((4, 2), 0, "x").requires_grad_()
+    t = torch.full((4,), 0.3)
+    model = MeteredModel(MIXTURE, meter)
+    (model.velocity(x, t) + model.velocity(x, t).square()).sum().backward()
+    assert (meter.forward, meter.backward) == (8, 8)
+    model.velocity(x, t)
+    assert (meter.forward, meter.backward) == (12, 8)
+    with torch.no_grad():
+        model.velocity(x, t)
+    assert (meter.forward, meter.backward) == (16, 8)
+
+
+def test_metered_model_is_the_model() -> None:
+    meter = Meter()
+    model = MeteredModel(MIXTURE, meter)
+    x, t = noise.normal((4, 2), 0, "x"), torch.full((4,), 0.3)
+    assert model.shape == MIXTURE.shape
+    assert torch.equal(model.velocity(x, t), MIXTURE.velocity(x, t))
+    assert torch.equal(model.flow_map(x, t, 2 * t), MIXTURE.flow_map(x, t, 2 * t))
+    assert meter.forward == 8

@@ -1,0 +1,83 @@
+"""Rules between steps."""
+
+import pytest
+import torch
+
+from fmtt import noise
+from fmtt.noise import Noise
+from fmtt.particles import Population, normalised_weights
+from fmtt.resampling import RESAMPLERS
+from fmtt.selection import ResampleAtSteps, ResampleOnEss, TopAndClone
+from fmtt.tilt import TiltValue
+
+GROUPS, PARTICLES, STEPS = 3, 8, 20
+NOISE = Noise(0, (0, 1, 2))
+
+
+@pytest.fixture
+def population() -> Population:
+    reward, log_weights = noise.normal((2, GROUPS, PARTICLES), 0, "r").double()
+    x = noise.normal((GROUPS, PARTICLES, 2), 0, "x")
+    ancestors = torch.arange(PARTICLES).expand(GROUPS, PARTICLES)
+    return Population(x, TiltValue(reward, 2 * reward, None, None), log_weights, torch.zeros(GROUPS).double(), ancestors)
+
+
+@pytest.mark.parametrize("kind", RESAMPLERS)
+def test_resampling_uses_the_keyed_uniforms_of_its_step(kind: str, population: Population) -> None:
+    after, where = ResampleOnEss(1.0, RESAMPLERS[kind])(population, 4, STEPS, NOISE)
+    u = NOISE.uniform((2 * PARTICLES,), 4, "resampling")
+    assert where.all()
+    assert torch.equal(after.ancestors, RESAMPLERS[kind](normalised_weights(population.log_weights), u, PARTICLES))
+    other, _ = ResampleOnEss(1.0, RESAMPLERS["multinomial"])(population, 5, STEPS, NOISE)
+    assert not torch.equal(other.ancestors, after.ancestors)
+
+
+def test_threshold_is_a_fraction_of_n(population: Population) -> None:
+    for group in range(GROUPS):
+        ess = population.ess[group].item()
+        for threshold, expected in ((ess * 1.0001, True), (ess * 0.9999, False)):
+            where = ResampleOnEss(threshold, RESAMPLERS["systematic"])(population, 4, STEPS, NOISE)[1]
+            assert bool(where[group]) == expected
+
+
+def test_steps_to_resample_at_count_from_one(population: Population) -> None:
+    rule = ResampleAtSteps((1, 7), RESAMPLERS["systematic"])
+    assert [step for step in range(1, STEPS) if rule(population, step, STEPS, NOISE)[1].any()] == [1, 7]
+
+
+@pytest.mark.parametrize("rounds", [1, 3, 4])
+def test_search_acts_at_evenly_spread_steps(rounds: int, population: Population) -> None:
+    rule = TopAndClone(keep=3, rounds=rounds)
+    acted = [step for step in range(1, STEPS) if rule(population, step, STEPS, NOISE)[1].any()]
+    assert acted == [round((i + 1) * STEPS / (rounds + 1)) for i in range(rounds)]
+    assert torch.equal(rule(population, 1, STEPS, NOISE)[0].x, population.x)
+
+
+def test_search_clones_the_best_of_each_group(population: Population) -> None:
+    after, where = TopAndClone(keep=3, rounds=1)(population, STEPS // 2, STEPS, NOISE)
+    assert where.all()
+    for g in range(GROUPS):
+        best = population.tilt.value[g].argsort(descending=True)[:3].tolist()
+        assert after.ancestors[g].tolist() == (best * 3)[:PARTICLES]
+        assert torch.equal(after.x[g], population.x[g, after.ancestors[g]])
+        assert torch.equal(after.tilt.reward[g], population.tilt.reward[g, after.ancestors[g]])
+
+
+def test_search_that_keeps_more_than_there_are_keeps_all(population: Population) -> None:
+    after, _ = TopAndClone(keep=50, rounds=1)(population, STEPS // 2, STEPS, NOISE)
+    assert torch.equal(after.ancestors.sort(1).values, population.ancestors)
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: ResampleOnEss(1.2, RESAMPLERS["ssp"]), r"mode.ess_threshold=1.2: must lie in \[0, 1\]"),
+        (lambda: ResampleOnEss(-0.1, RESAMPLERS["ssp"]), r"mode.ess_threshold=-0.1: must lie in \[0, 1\]"),
+        (lambda: ResampleOnEss(float("nan"), RESAMPLERS["ssp"]), "mode.ess_threshold=nan: must be a finite number"),
+        (lambda: TopAndClone(0, 1), "mode.keep=0: must be a whole number of at least 1"),
+        (lambda: TopAndClone(1, 0), "mode.rounds=0: must be a whole number of at least 1"),
+    ],
+)
+def test_bad_parameters_are_named(build, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        build()

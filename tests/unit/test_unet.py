@@ -1,0 +1,100 @@
+"""The two-time U-Net: the Gaussian flow map it starts from, shapes, derivatives."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from fmtt import noise
+from fmtt.models.analytic import Gaussian
+from fmtt.models.learned import TwoTimeModel
+from fmtt.models.unet import TwoTimeUNet
+
+SHAPE = (2, 8, 8)
+PIXELS = 2 * 8 * 8
+
+
+def network(trained: bool, dtype: torch.dtype = torch.float64) -> TwoTimeUNet:
+    """A small network fitted to random images; if ``trained``, the weights that start at zero are not zero."""
+    torch.manual_seed(0)
+    net = TwoTimeUNet(channels=2, size=8, width=8, blocks=1, embedding=16)
+    spread = 0.3 + noise.uniform(SHAPE, 0, "spread").float()
+    net.fit_gaussian(noise.normal(SHAPE, 0, "mean") + spread * noise.normal((200, *SHAPE), 0, "images"), floor=0.5)
+    if trained:
+        with torch.no_grad():
+            for name, parameter in net.named_parameters():
+                if (parameter == 0).all():
+                    parameter.copy_(0.1 * noise.normal(parameter.shape, 0, name))
+    return net.to(dtype).requires_grad_(False)
+
+
+def draw(dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+    s, t = noise.uniform((2, 5), 0, "times").sort(0).values.to(dtype)
+    return noise.normal((5, *SHAPE), 0, "x").to(dtype), s, t
+
+
+def test_gaussian_is_fitted_pixel_by_pixel() -> None:
+    net = TwoTimeUNet(channels=2, size=8, width=8, blocks=1, embedding=16)
+    images = 0.3 * noise.normal((50, *SHAPE), 0, "images")
+    images[:, 0] *= 0.1
+    net.fit_gaussian(images, floor=0.1)
+    torch.testing.assert_close(net.mean, images.mean(0))
+    torch.testing.assert_close(net.std[1], images[:, 1].std(0))
+    torch.testing.assert_close(net.std[0], torch.full((8, 8), 0.1))
+
+
+def test_untrained_network_is_the_flow_map_of_the_gaussian() -> None:
+    net = network(trained=False)
+    gaussian = Gaussian(net.mean.flatten().tolist(), net.std.flatten().tolist())
+    model = TwoTimeModel(net, SHAPE)
+    x, s, t = draw()
+    flat = x.flatten(1)
+    torch.testing.assert_close(model.flow_map(x, s, t).flatten(1), gaussian.flow_map(flat, s, t))
+    torch.testing.assert_close(model.velocity(x, t).flatten(1), gaussian.velocity(flat, t))
+    zero, one = torch.zeros(5).double(), torch.ones(5).double()
+    torch.testing.assert_close(model.flow_map(x, zero, one).flatten(1), gaussian.flow_map(flat, zero, one))
+
+
+def test_trained_network_is_another_map_with_the_same_frame() -> None:
+    model, start = TwoTimeModel(network(trained=True), SHAPE), TwoTimeModel(network(trained=False), SHAPE)
+    x, s, t = draw()
+    assert (model.flow_map(x, s, t) - start.flow_map(x, s, t)).abs().max() > 1e-2
+    assert torch.equal(model.flow_map(x, t, t), x)
+    _, slope = torch.func.jvp(lambda end: model.flow_map(x, s, end), (s,), (torch.ones_like(s),))
+    torch.testing.assert_close(slope, model.velocity(x, s))
+
+
+@pytest.mark.parametrize(("channels", "size", "blocks"), [(1, 28, 2), (3, 12, 1), (2, 8, 2)])
+def test_shapes(channels: int, size: int, blocks: int) -> None:
+    net = TwoTimeUNet(channels=channels, size=size, width=8, blocks=blocks, embedding=16)
+    x, t = noise.normal((3, channels, size, size), 0, "x"), torch.tensor([0.1, 0.5, 1.0])
+    assert net(x, t / 2, t).shape == x.shape
+    assert net.mean.shape == (channels, size, size)
+
+
+def test_images_and_times_do_not_see_each_other() -> None:
+    net = network(trained=True)
+    x, s, t = draw()
+    alone = torch.cat([net(x[k : k + 1], s[k : k + 1], t[k : k + 1]) for k in range(5)])
+    torch.testing.assert_close(net(x, s, t), alone)
+    for moved in ((x, s / 2, t), (x, s, (1 + t) / 2)):
+        assert (net(*moved) - net(x, s, t)).abs().amax(dim=(1, 2, 3)).min() > 1e-4
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("slot", [0, 1, 2], ids=["x", "s", "t"])
+def test_forward_derivatives_against_finite_differences(slot: int, trained: bool) -> None:
+    net, point, h = network(trained), draw(), 1e-6
+    tangents = [torch.zeros_like(part) for part in point]
+    tangents[slot] = torch.ones_like(point[slot])
+    _, slope = torch.func.jvp(net, point, tuple(tangents))
+    ahead, behind = (net(*(part + sign * h * tangent for part, tangent in zip(point, tangents, strict=True))) for sign in (1, -1))
+    torch.testing.assert_close(slope, (ahead - behind) / (2 * h), rtol=1e-5, atol=1e-6)
+
+
+def test_forward_and_reverse_derivatives_agree_in_float32() -> None:
+    net = network(trained=True, dtype=torch.float32)
+    x, s, t = draw(torch.float32)
+    direction, weight = noise.normal((2, *x.shape), 0, "tangents")
+    _, slope = torch.func.jvp(lambda x: net(x, s, t), (x,), (direction,))
+    (gradient,) = torch.autograd.grad((net(x.requires_grad_(), s, t) * weight).sum(), x)
+    torch.testing.assert_close((slope * weight).sum(), (gradient * direction).sum(), rtol=1e-3, atol=1e-3)
