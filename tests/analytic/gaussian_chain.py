@@ -118,7 +118,9 @@ def evolve(data: Data, reward: Parabola, setup: Setup) -> Mass:
 def reference(setup: Setup) -> Truth:
     """The law, and log Z, of ``setup.steps`` steps of the sampler; no resampling, which changes neither."""
     precision, slope, constant = REWARDS[setup.reward].quadratic_form(2)
-    rewards = [Parabola(setup.scale * a, setup.scale * b) for a, b in zip(precision.tolist(), slope.tolist(), strict=True)]
+    rewards = [
+        Parabola(setup.scale * a, setup.scale * b) for a, b in zip(precision.tolist(), slope.tolist(), strict=True)
+    ]
     data = [Data(*entry) for entry in zip(GAUSSIAN.mean.tolist(), GAUSSIAN.std.tolist(), strict=True)]
     masses = [evolve(*entry, setup) for entry in zip(data, rewards, strict=True)]
     log, mean, variance = torch.tensor(masses, dtype=torch.float64).unbind(1)

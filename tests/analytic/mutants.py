@@ -66,7 +66,7 @@ class FlippedNoise(Kernel):
 
 
 class Early(Jarzynski):
-    """The reward after the move counts for nothing, that before it for all of ``beta'`` at the wrong end of the step."""
+    """The reward before the move only, times the rise of the ramp in the step before."""
 
     def increment(self, step: Step, tilt: Tilt) -> Tensor:
         dt = step.t_next - step.t
@@ -86,7 +86,9 @@ class ScoreTimes(Dynamics):
 
     factor: float = -1.0
 
-    def step(self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], noise: Tensor | None) -> Move:
+    def step(
+        self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], noise: Tensor | None
+    ) -> Move:
         t, t_next, _ = times
         epsilon = self.epsilon(t_next)
         if noise is not None:
@@ -163,7 +165,9 @@ def forgotten_evidence(before: Population, after: Population, where: Tensor) -> 
 
 def stale(name: str) -> Mutation:
     """One cache of the tilt not permuted (D2, D4)."""
-    return selection(lambda before, after, where: replace(after, tilt=after.tilt._replace(**{name: getattr(before.tilt, name)})))
+    return selection(
+        lambda before, after, where: replace(after, tilt=after.tilt._replace(**{name: getattr(before.tilt, name)}))
+    )
 
 
 def without_final_weights(population: Population) -> Population:

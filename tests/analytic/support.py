@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from fmtt import modes
@@ -82,7 +81,9 @@ class Setup:
         mode = modes.importance(look_ahead, self.epsilon, self.weights, self.resampler, self.ess_threshold)
         tilt = Tilt(look_ahead, REWARDS[self.reward], self.scale, self.ramp, self.chunk)
         dynamics = Dynamics(model, tilt, self.epsilon, mode.guidance, mode.weights)
-        return Sampler(dynamics, mode.selection, self.times, self.particles, Noise(self.seed, tuple(range(self.groups))))
+        return Sampler(
+            dynamics, mode.selection, self.times, self.particles, Noise(self.seed, tuple(range(self.groups)))
+        )
 
     def truth(self) -> Truth:
         """The closed form of the tilted law, which the sampler reaches as the steps get short."""

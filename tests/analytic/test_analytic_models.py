@@ -61,8 +61,12 @@ def test_denoiser_and_noise_are_posterior_means(t: float) -> None:
     x0 = (x[:, None, 0] - t * x1[:, 0]) / (1 - t)
     posterior = torch.softmax(model.law.log_prob(x1) - x0**2 / 2, dim=1)
     velocity = model.velocity(x, at(x, t))
-    torch.testing.assert_close(denoiser_from_velocity(velocity, x, at(x, t))[:, 0], posterior @ x1[:, 0], rtol=1e-8, atol=1e-8)
-    torch.testing.assert_close(noise_from_velocity(velocity, x, at(x, t))[:, 0], (posterior * x0).sum(1), rtol=1e-8, atol=1e-8)
+    torch.testing.assert_close(
+        denoiser_from_velocity(velocity, x, at(x, t))[:, 0], posterior @ x1[:, 0], rtol=1e-8, atol=1e-8
+    )
+    torch.testing.assert_close(
+        noise_from_velocity(velocity, x, at(x, t))[:, 0], (posterior * x0).sum(1), rtol=1e-8, atol=1e-8
+    )
 
 
 def test_clean_data_hold_no_noise() -> None:

@@ -1,4 +1,4 @@
-"""Without a tilt, noise and score together change no marginal: the law at t = 1 is that of the data for every epsilon."""
+"""Without a tilt, noise and score together change no marginal: samples have the law of the data for every epsilon."""
 
 import pytest
 import torch

@@ -66,7 +66,11 @@ def eulerian_residual(look_ahead: LookAhead, model) -> Tensor:
 @pytest.mark.parametrize("name", ["one jump", "four jumps", "exact"])
 def test_transported_look_aheads_are_constant_along_the_ode(name: str, model, atol: float) -> None:
     in_four = COARSE if model is FINE else model
-    look_ahead = {"one jump": FlowMapJumps(model, 1), "four jumps": FlowMapJumps(in_four, 4), "exact": Exact(model, 40)}[name]
+    look_ahead = {
+        "one jump": FlowMapJumps(model, 1),
+        "four jumps": FlowMapJumps(in_four, 4),
+        "exact": Exact(model, 40),
+    }[name]
     assert look_ahead.transported
     assert eulerian_residual(look_ahead, model).abs().max() < 1e-6
 
@@ -84,7 +88,9 @@ def test_flow_map_carries_the_density(model, atol: float) -> None:
     """``log rho_1(X(x)) + log det grad X(x) = log N(x; 0, I)`` for X the flow map from 0 to 1."""
     x = cloud()
     zero, one = torch.zeros(len(x), dtype=x.dtype), torch.ones(len(x), dtype=x.dtype)
-    columns = [torch.func.jvp(lambda y: model.flow_map(y, zero, one), (x,), (e.expand_as(x),)) for e in torch.eye(2).double()]
+    columns = [
+        torch.func.jvp(lambda y: model.flow_map(y, zero, one), (x,), (e.expand_as(x),)) for e in torch.eye(2).double()
+    ]
     jacobian = torch.stack([column[1] for column in columns], -1)
     pulled = model.law.log_prob(columns[0][0]) + jacobian.det().log()
     normal = -(x**2).sum(1) / 2 - math.log(2 * math.pi)

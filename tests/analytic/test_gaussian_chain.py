@@ -9,13 +9,23 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt.schedules import ConstantEpsilon, EarlyRamp, LinearEpsilon, PowerGrid, PowerRamp, RegularisedEpsilon, ZeroEpsilon
+from fmtt.schedules import (
+    ConstantEpsilon,
+    EarlyRamp,
+    LinearEpsilon,
+    PowerGrid,
+    PowerRamp,
+    RegularisedEpsilon,
+    ZeroEpsilon,
+)
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.support import Setup
 
 EPSILONS = (ZeroEpsilon(), ConstantEpsilon(1.0), LinearEpsilon(), RegularisedEpsilon())
 UNBIASED = [("jarzynski", "flowmap1")] + [
-    (weights, look_ahead) for weights in ("material", "kernel") for look_ahead in ("none", "denoiser", "diffusion2", "flowmap1")
+    (weights, look_ahead)
+    for weights in ("material", "kernel")
+    for look_ahead in ("none", "denoiser", "diffusion2", "flowmap1")
 ]
 
 

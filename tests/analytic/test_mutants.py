@@ -1,4 +1,4 @@
-"""The check against the closed form sees every mistake that has been made elsewhere: each mutant must fail it clearly."""
+"""The check against the closed form sees the mistakes that have been made elsewhere: each mutant must fail clearly."""
 
 import functools
 
@@ -24,7 +24,9 @@ def test_mutant_is_detected(name: str) -> None:
     assert detected > 6
 
 
-@pytest.mark.parametrize("setup", [SHORT, RATIO, SHORT.but(ess_threshold=0.0)], ids=["jarzynski", "kernel", "never resampled"])
+@pytest.mark.parametrize(
+    "setup", [SHORT, RATIO, SHORT.but(ess_threshold=0.0)], ids=["jarzynski", "kernel", "never resampled"]
+)
 def test_weights_dropped_at_the_end_are_detected(setup: Setup) -> None:
     truth = reference(setup)
     accepted, detected = worst(right(setup), truth), worst(without_final_weights(right(setup)), truth)

@@ -39,9 +39,12 @@ def test_weights_and_look_aheads(weights: str, look_ahead: str, reward: str) -> 
     check(Setup(weights=weights, look_ahead=look_ahead, reward=reward, seed=seed))
 
 
-@pytest.mark.parametrize("epsilon", [ZeroEpsilon(), ConstantEpsilon(1.0), LinearEpsilon(0.3), RegularisedEpsilon()], ids=str)
 @pytest.mark.parametrize(
-    ("weights", "look_ahead"), [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "denoiser"), ("kernel", "none")]
+    "epsilon", [ZeroEpsilon(), ConstantEpsilon(1.0), LinearEpsilon(0.3), RegularisedEpsilon()], ids=str
+)
+@pytest.mark.parametrize(
+    ("weights", "look_ahead"),
+    [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "denoiser"), ("kernel", "none")],
 )
 def test_noise_schedules(weights: str, look_ahead: str, epsilon) -> None:
     check(Setup(weights=weights, look_ahead=look_ahead, epsilon=epsilon, seed=100))
@@ -49,7 +52,9 @@ def test_noise_schedules(weights: str, look_ahead: str, epsilon) -> None:
 
 @pytest.mark.parametrize("ramp", [PowerRamp(2.0), EarlyRamp(0.5)], ids=str)
 @pytest.mark.parametrize("grid", [PowerGrid(1.5), ShiftedGrid(-0.8)], ids=str)
-@pytest.mark.parametrize(("weights", "look_ahead"), [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "diffusion2")])
+@pytest.mark.parametrize(
+    ("weights", "look_ahead"), [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "diffusion2")]
+)
 def test_ramps_and_grids(weights: str, look_ahead: str, grid, ramp) -> None:
     check(Setup(weights=weights, look_ahead=look_ahead, ramp=ramp, grid=grid, seed=101))
 

@@ -13,7 +13,9 @@ from tests.analytic import support
 from tests.analytic.support import Setup, last, worst
 
 FINE = Setup(model="mixture", steps=160, groups=64, particles=24)
-CHEAP = [(weights, look_ahead) for weights in ("kernel", "material") for look_ahead in ("none", "denoiser", "diffusion2")]
+CHEAP = [
+    (weights, look_ahead) for weights in ("kernel", "material") for look_ahead in ("none", "denoiser", "diffusion2")
+]
 
 
 def check(setup: Setup) -> None:
@@ -27,7 +29,9 @@ def test_look_aheads_that_are_not_transported(weights: str, look_ahead: str, rew
     check(FINE.but(weights=weights, look_ahead=look_ahead, reward=reward, seed=seed))
 
 
-@pytest.mark.parametrize(("weights", "reward"), [("jarzynski", "linear"), ("jarzynski", "quadratic"), ("kernel", "quadratic")])
+@pytest.mark.parametrize(
+    ("weights", "reward"), [("jarzynski", "linear"), ("jarzynski", "quadratic"), ("kernel", "quadratic")]
+)
 def test_flow_map(weights: str, reward: str) -> None:
     check(FINE.but(weights=weights, reward=reward, look_ahead="flowmap1", seed=20))
 

@@ -11,7 +11,9 @@ from tests.analytic.support import Setup, last, worst
 STRONG = Setup(scale=3.0, groups=256, seed=3)
 
 
-@pytest.mark.parametrize(("weights", "look_ahead"), [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "denoiser")])
+@pytest.mark.parametrize(
+    ("weights", "look_ahead"), [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "denoiser")]
+)
 @pytest.mark.parametrize("threshold", [0.0, 0.7, 0.9, 1.0])
 def test_law_does_not_depend_on_when_to_resample(threshold: float, weights: str, look_ahead: str) -> None:
     setup = STRONG.but(weights=weights, look_ahead=look_ahead, ess_threshold=threshold)

@@ -15,7 +15,11 @@ NOISE = Noise(0, (0, 1, 2))
 
 
 def weighted() -> Population:
-    run = Setup(look_ahead="denoiser", weights="kernel", scale=3.0, groups=3, particles=20, ess_threshold=0.0).sampler().run()
+    run = (
+        Setup(look_ahead="denoiser", weights="kernel", scale=3.0, groups=3, particles=20, ess_threshold=0.0)
+        .sampler()
+        .run()
+    )
     return next(state.population for state in run if state.step == 6)
 
 
@@ -28,7 +32,11 @@ def same(one: Population, other: Population, group: int) -> bool:
 def test_nothing_happens_above_the_threshold() -> None:
     before = weighted()
     lowest = before.ess.min().item()
-    for rule in (ResampleOnEss(0.99 * lowest, RESAMPLERS["systematic"]), ResampleAtSteps((3,), RESAMPLERS["ssp"]), KeepAll()):
+    for rule in (
+        ResampleOnEss(0.99 * lowest, RESAMPLERS["systematic"]),
+        ResampleAtSteps((3,), RESAMPLERS["ssp"]),
+        KeepAll(),
+    ):
         after, where = rule(before, 6, 12, NOISE)
         assert not where.any()
         assert all(same(before, after, group) for group in range(3))

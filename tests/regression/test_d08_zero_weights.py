@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fmtt.noise import uniform
-from fmtt.resampling import RESAMPLERS
+from fmtt.resampling import RESAMPLERS, inverse_cdf
 
 BELOW_ONE = math.nextafter(1.0, 0.0)
 N = 41
@@ -39,3 +39,14 @@ def test_particle_of_zero_weight_is_never_chosen(kind: str, where: str, name: st
         for m in (7, N, 100):
             chosen = RESAMPLERS[kind](w, u, m)
             assert (w.gather(1, chosen) > 0).all(), m
+
+
+def test_rounding_of_a_parallel_sum_makes_no_room_for_zero_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parallel scan need not give a zero weight the very sum of the one before it: here it is one rounding more."""
+    above = math.nextafter(0.5, 1.0)
+    monkeypatch.setattr(
+        Tensor, "cumsum", lambda weights, dim: torch.tensor([[0.5, above, 1.0, above]], dtype=torch.float64)
+    )
+    weights = torch.tensor([[0.5, 0.0, 0.5, 0.0]], dtype=torch.float64)
+    points = torch.tensor([[0.0, 0.5, above, BELOW_ONE]], dtype=torch.float64)
+    assert inverse_cdf(weights, points).tolist() == [[0, 2, 2, 2]]

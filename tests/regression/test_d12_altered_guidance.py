@@ -54,7 +54,9 @@ def test_kernel_weights_are_right_for_any_guidance(name: str) -> None:
 def test_other_weights_refuse(name: str, weights) -> None:
     dynamics = Setup(weights="jarzynski").sampler().dynamics
     kind = type(weights).__name__.lower()
-    with pytest.raises(ValueError, match=f"mode.weights={kind}: needs the unmodified gradient.*use mode.weights=kernel"):
+    with pytest.raises(
+        ValueError, match=f"mode.weights={kind}: needs the unmodified gradient.*use mode.weights=kernel"
+    ):
         replace(dynamics, guidance=GUIDANCES[name], weights=weights)
     assert replace(dynamics, guidance=GUIDANCES[name], weights=weights, epsilon=ZeroEpsilon()).epsilon.vanishes
 

@@ -37,7 +37,11 @@ def cases():
     source = np.random.default_rng(0)
     for n, m in SIZES:
         for shape in ("smooth", "spread", "equal"):
-            weights = {"smooth": source.random(n), "spread": np.exp(3 * source.standard_normal(n)), "equal": np.ones(n)}[shape]
+            weights = {
+                "smooth": source.random(n),
+                "spread": np.exp(3 * source.standard_normal(n)),
+                "equal": np.ones(n),
+            }[shape]
             weights /= weights.sum()
             for kind in KINDS:
                 seed = int(source.integers(2**31))

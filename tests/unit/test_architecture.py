@@ -13,7 +13,18 @@ FILES = sorted(ROOT.rglob("*.py"))
 NAMES = [str(file.relative_to(ROOT)) for file in FILES]
 EACH = pytest.mark.parametrize("file", FILES, ids=NAMES)
 
-DRAWS = ("rand", "randn", "randint", "randperm", "normal", "bernoulli", "multinomial", "poisson", "rand_like", "randn_like")
+DRAWS = (
+    "rand",
+    "randn",
+    "randint",
+    "randperm",
+    "normal",
+    "bernoulli",
+    "multinomial",
+    "poisson",
+    "rand_like",
+    "randn_like",
+)
 GLOBAL = {f"torch.{name}" for name in (*DRAWS, "seed", "manual_seed", "randint_like")}
 IN_PLACE = {"normal_", "uniform_", "bernoulli_", "exponential_", "random_", "cauchy_", "log_normal_", "geometric_"}
 
@@ -33,7 +44,9 @@ def global_draws(source: str) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and node.module in ("torch", "random"):
-            found += [f"import of {alias.name}" for alias in node.names if alias.name in DRAWS or node.module == "random"]
+            found += [
+                f"import of {alias.name}" for alias in node.names if alias.name in DRAWS or node.module == "random"
+            ]
         if not isinstance(node, ast.Call) or any(keyword.arg == "generator" for keyword in node.keywords):
             continue
         name = dotted(node.func)
@@ -67,7 +80,12 @@ def test_global_randomness_is_recognised(line: str) -> None:
 
 
 def test_keyed_randomness_is_not() -> None:
-    assert global_draws("torch.rand(3, generator=g); generator(0).standard_normal(3); nn.init.normal_(w); noise.normal((3,), 0)") == []
+    assert (
+        global_draws(
+            "torch.rand(3, generator=g); generator(0).standard_normal(3); nn.init.normal_(w); noise.normal((3,), 0)"
+        )
+        == []
+    )
 
 
 @EACH
@@ -77,11 +95,27 @@ def test_files_are_short(file: Path) -> None:
 
 @EACH
 def test_no_function_swallows_keywords(file: Path) -> None:
-    functions = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [
+        node
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
     assert [function.name for function in functions if function.args.kwarg] == []
 
 
-CORE = ("path", "ode", "noise", "flow", "look_ahead", "schedules", "tilt", "dynamics", "particles", "resampling", "selection")
+CORE = (
+    "path",
+    "ode",
+    "noise",
+    "flow",
+    "look_ahead",
+    "schedules",
+    "tilt",
+    "dynamics",
+    "particles",
+    "resampling",
+    "selection",
+)
 
 
 @pytest.mark.parametrize("name", [*CORE, "diagnostics", "sampler", "modes"])

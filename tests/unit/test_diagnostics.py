@@ -6,7 +6,13 @@ import pytest
 import torch
 
 from fmtt import noise
-from fmtt.diagnostics import incremental_discrepancy, log_mean_and_error, mean_and_error, unique_ancestors, weighted_mean
+from fmtt.diagnostics import (
+    incremental_discrepancy,
+    log_mean_and_error,
+    mean_and_error,
+    unique_ancestors,
+    weighted_mean,
+)
 
 
 @pytest.mark.parametrize("sigma", [0.1, 0.4, 0.8])
@@ -28,7 +34,9 @@ def test_discrepancy_of_two_weighted_particles() -> None:
 def test_discrepancy_of_a_constant_increment_is_zero() -> None:
     log_weights = noise.normal((4, 7), 0, "w").double()
     increment = torch.full((4, 7), 500.0).double()
-    torch.testing.assert_close(incremental_discrepancy(log_weights, increment), torch.zeros(4).double(), rtol=0, atol=1e-9)
+    torch.testing.assert_close(
+        incremental_discrepancy(log_weights, increment), torch.zeros(4).double(), rtol=0, atol=1e-9
+    )
     assert (incremental_discrepancy(log_weights, increment) >= 0).all()
 
 

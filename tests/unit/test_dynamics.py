@@ -20,7 +20,9 @@ SHAPE = (3, 5, 2)
 X, XI = noise.normal((2, *SHAPE), 0, "x").double()
 
 
-def dynamics(look_ahead=Denoiser, guidance=TiltGradient(), weights=Kernel(), epsilon=LinearEpsilon(2.0), chunk: int = 7):
+def dynamics(
+    look_ahead=Denoiser, guidance=TiltGradient(), weights=Kernel(), epsilon=LinearEpsilon(2.0), chunk: int = 7
+):
     tilt = Tilt(look_ahead(MIXTURE), REWARDS["quadratic"], 1.3, PowerRamp(2.0), chunk)
     return Dynamics(MIXTURE, tilt, epsilon, guidance, weights)
 
@@ -38,7 +40,9 @@ def test_move_is_euler_maruyama_with_epsilon_of_the_end(look_ahead) -> None:
     """``x + dt (b + eps (s + grad r_t)) + sqrt(2 eps dt) xi``, with b, s and r_t of the start."""
     d = dynamics(look_ahead)
     velocity = flat_velocity()
-    score = score_from_velocity(velocity.flatten(0, 1), X.flatten(0, 1), torch.full((15,), T, dtype=torch.float64)).reshape(SHAPE)
+    score = score_from_velocity(
+        velocity.flatten(0, 1), X.flatten(0, 1), torch.full((15,), T, dtype=torch.float64)
+    ).reshape(SHAPE)
     gradient = d.tilt.evaluate(X, T, gradient=True).gradient
     expected = X + DT * (velocity + EPSILON * (score + gradient)) + math.sqrt(2 * EPSILON * DT) * XI
     torch.testing.assert_close(stepped(d).x, expected)

@@ -23,7 +23,9 @@ def t() -> Tensor:
 @pytest.mark.parametrize("metered", [False, True])
 def test_flow_map_is_needed_and_asked_for(metered: bool) -> None:
     model = Flow((2,), GAUSSIAN.velocity)
-    with pytest.raises(ValueError, match="needs a flow map, and model .* has a velocity only; use the look-ahead none, denoiser"):
+    with pytest.raises(
+        ValueError, match=r"needs a flow map, and model .* has a velocity only; use the look-ahead none, denoiser"
+    ):
         FlowMapJumps(MeteredModel(model, Meter()) if metered else model, 1)
 
 
@@ -70,7 +72,9 @@ def test_look_aheads_of_a_gaussian_in_closed_form(x: Tensor, t: Tensor) -> None:
     posterior = mean + time * variance * (x - time * mean) / ((1 - time) ** 2 + time**2 * variance)
     torch.testing.assert_close(Denoiser(GAUSSIAN)(x, t).sample, posterior)
     landed = FlowMapJumps(GAUSSIAN, 1)(x, t).sample
-    torch.testing.assert_close((landed - mean) / GAUSSIAN.std, (x - time * mean) / ((1 - time) ** 2 + time**2 * variance).sqrt())
+    torch.testing.assert_close(
+        (landed - mean) / GAUSSIAN.std, (x - time * mean) / ((1 - time) ** 2 + time**2 * variance).sqrt()
+    )
     torch.testing.assert_close(FlowMapJumps(GAUSSIAN, 4)(x, t).sample, landed)
     torch.testing.assert_close(Exact(GAUSSIAN, 300)(x, t).sample, landed, rtol=0, atol=1e-8)
 

@@ -15,12 +15,23 @@ from tests.analytic.support import LOOK_AHEADS, MIXTURE, Setup, last
 K, N, G = 7, 5, 3
 PARTICLES = N * G
 # Evaluations of the network for one landing; whether it hands on the velocity that the move needs.
-COST = {"none": (0, False), "denoiser": (1, True), "diffusion2": (2, True), "flowmap1": (1, False), "flowmap4": (4, False), "exact": (16, True)}  # fmt: skip
+COST = {
+    "none": (0, False),
+    "denoiser": (1, True),
+    "diffusion2": (2, True),
+    "flowmap1": (1, False),
+    "flowmap4": (4, False),
+    "exact": (16, True),
+}
 
 
-def counted(look_ahead: str, weights: str, epsilon: Epsilon, base: bool = False, chunk: int = 1000) -> tuple[float, float, float]:
+def counted(
+    look_ahead: str, weights: str, epsilon: Epsilon, base: bool = False, chunk: int = 1000
+) -> tuple[float, float, float]:
     """Forward, backward and reward calls for each particle."""
-    setup = Setup(model="mixture", look_ahead=look_ahead, weights=weights, epsilon=epsilon, steps=K, particles=N, groups=G)
+    setup = Setup(
+        model="mixture", look_ahead=look_ahead, weights=weights, epsilon=epsilon, steps=K, particles=N, groups=G
+    )
     sampler, meter = setup.sampler(), Meter()
     model = MeteredModel(MIXTURE, meter)
     right = sampler.dynamics.tilt
@@ -42,7 +53,7 @@ def forward(look_ahead: str) -> int:
 @pytest.mark.parametrize("look_ahead", LOOK_AHEADS)
 @pytest.mark.parametrize("chunk", [4, 1000])
 def test_importance_sampling(look_ahead: str, chunk: int) -> None:
-    """Gradients at all looks but the first, where the tilt is zero, that at t = 1, and that before it, where epsilon is."""
+    """Gradients at all looks but the first, where the tilt is zero, and the last two, after which there is no noise."""
     cost, _ = COST[look_ahead]
     assert counted(look_ahead, "kernel", LinearEpsilon(), chunk=chunk) == (forward(look_ahead), (K - 2) * cost, K + 1)
 

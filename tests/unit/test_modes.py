@@ -41,7 +41,9 @@ def test_composition(build, guidance, weighted: bool, selection, greedy: bool) -
 
 
 def test_guidance_raises_the_reward_and_search_raises_it_more() -> None:
-    base, guided, searched = (run(build(LOOK, EPSILON)).population for build in (modes.base, modes.guidance, modes.search))
+    base, guided, searched = (
+        run(build(LOOK, EPSILON)).population for build in (modes.base, modes.guidance, modes.search)
+    )
     rewards = [population.tilt.reward.mean().item() for population in (base, guided, searched)]
     assert rewards == sorted(rewards)
     assert rewards[2] - rewards[0] > 0.5

@@ -124,7 +124,10 @@ def test_flow_matching_at_the_exact_velocity_is_the_conditional_variance() -> No
     assert standardised(shifted - loss) > 6
 
 
-@pytest.mark.parametrize("kind", [off_diagonal.ProgressiveMidpoint, off_diagonal.ProgressiveUniform, off_diagonal.Lagrangian, off_diagonal.MeanFlow])
+@pytest.mark.parametrize(
+    "kind",
+    [off_diagonal.ProgressiveMidpoint, off_diagonal.ProgressiveUniform, off_diagonal.Lagrangian, off_diagonal.MeanFlow],
+)
 def test_configured_objectives_tell_the_exact_flow_map(kind) -> None:
     images = GAUSSIAN.law.sample(B, 1).float()
     right, wrong = (kind(seed=0)(net, exact, images, 3) for net in (exact, perturbed))

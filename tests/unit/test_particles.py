@@ -17,7 +17,9 @@ def population(groups: int = 3, particles: int = 5) -> Population:
     x, gradient, velocity = noise.normal((3, *shape, 2), 0, "vectors")
     reward, value, log_weights = noise.normal((3, *shape), 0, "scalars").double()
     ancestors = torch.arange(groups * particles).reshape(shape) * 10
-    return Population(x, TiltValue(reward, value, gradient, velocity), log_weights, torch.arange(groups).double(), ancestors)
+    return Population(
+        x, TiltValue(reward, value, gradient, velocity), log_weights, torch.arange(groups).double(), ancestors
+    )
 
 
 def per_particle(p: Population) -> dict[str, Tensor]:
@@ -39,8 +41,12 @@ def test_ess_of_two_weights() -> None:
 @pytest.mark.parametrize("shift", [-1e5, 0.0, 1e5])
 def test_common_factor_changes_the_mean_weight_only(shift: float) -> None:
     log_weights = population().log_weights
-    torch.testing.assert_close(effective_fraction(log_weights + shift), effective_fraction(log_weights), rtol=1e-9, atol=0)
-    torch.testing.assert_close(log_mean_weight(log_weights + shift), log_mean_weight(log_weights) + shift, rtol=1e-14, atol=1e-9)
+    torch.testing.assert_close(
+        effective_fraction(log_weights + shift), effective_fraction(log_weights), rtol=1e-9, atol=0
+    )
+    torch.testing.assert_close(
+        log_mean_weight(log_weights + shift), log_mean_weight(log_weights) + shift, rtol=1e-14, atol=1e-9
+    )
     torch.testing.assert_close(normalised_weights(log_weights).sum(1), torch.ones(3).double())
 
 

@@ -69,7 +69,9 @@ def test_times_of_wrong_shape_are_refused(shape: tuple[int, ...]) -> None:
         expand(torch.zeros(shape), torch.zeros(3, 2))
 
 
-@pytest.mark.parametrize("convert", [denoiser_from_velocity, noise_from_velocity, score_from_velocity, velocity_from_score])
+@pytest.mark.parametrize(
+    "convert", [denoiser_from_velocity, noise_from_velocity, score_from_velocity, velocity_from_score]
+)
 def test_conversions_do_not_broadcast_times(convert) -> None:
     with pytest.raises(ValueError, match="time must have shape"):
         convert(torch.zeros(3, 2), torch.zeros(3, 2), torch.zeros(1))

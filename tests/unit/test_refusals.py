@@ -17,7 +17,9 @@ X, T = torch.zeros(3, 2), torch.full((3,), 0.5)
 
 @pytest.mark.parametrize("look_ahead", ["none", "denoiser", "diffusion2"])
 def test_short_weights_name_what_to_use_instead(look_ahead: str) -> None:
-    with pytest.raises(ValueError, match="mode.weights=jarzynski: right only for a flow map.*use mode.weights=material or kernel"):
+    with pytest.raises(
+        ValueError, match=r"mode.weights=jarzynski: right only for a flow map.*use mode.weights=material or kernel"
+    ):
         Setup(weights="jarzynski", look_ahead=look_ahead).sampler()
 
 
@@ -25,7 +27,10 @@ def test_short_weights_name_what_to_use_instead(look_ahead: str) -> None:
     ("arguments", "words"),
     [
         ({"weights": "short"}, "mode.weights=short: must be one of auto, jarzynski, material, kernel"),
-        ({"resampler": "wheel"}, "mode.resampler=wheel: must be one of systematic, stratified, residual, multinomial, ssp"),
+        (
+            {"resampler": "wheel"},
+            "mode.resampler=wheel: must be one of systematic, stratified, residual, multinomial, ssp",
+        ),
         ({"ess_threshold": 1.5}, r"mode.ess_threshold=1.5: must lie in \[0, 1\]"),
         ({"ess_threshold": float("nan")}, "mode.ess_threshold=nan: must be a finite number"),
         ({"ess_threshold": None}, "mode.ess_threshold=None: must be a finite number"),

@@ -21,7 +21,9 @@ def uniforms(groups: int, n: int, m: int, seed: int = 0) -> Tensor:
 
 def offspring(index: Tensor, n: int) -> Tensor:
     """Number of offspring of each particle, ``(G, M)`` to ``(G, n)``."""
-    return torch.zeros(len(index), n, dtype=torch.float64).scatter_add(1, index, torch.ones(index.shape, dtype=torch.float64))
+    return torch.zeros(len(index), n, dtype=torch.float64).scatter_add(
+        1, index, torch.ones(index.shape, dtype=torch.float64)
+    )
 
 
 @st.composite

@@ -19,5 +19,8 @@ def test_same_indices_as_particles(kind: str) -> None:
     cases = [case for case in CASES if case["kind"] == kind]
     assert len(cases) == 24
     for case in cases:
-        weights, u = torch.tensor([case["weights"]], dtype=torch.float64), torch.tensor([case["u"]], dtype=torch.float64)
+        weights, u = (
+            torch.tensor([case["weights"]], dtype=torch.float64),
+            torch.tensor([case["u"]], dtype=torch.float64),
+        )
         assert RESAMPLERS[kind](weights, u, case["m"]).tolist() == [case["index"]], (len(case["weights"]), case["m"])

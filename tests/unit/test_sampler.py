@@ -1,5 +1,6 @@
 """The loop: a run depends on its seed and on nothing else."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -38,7 +39,9 @@ def require_same(one: State, other: State, exactly: bool, group: int | None = No
     for key, values in first.items():
         if group is not None:
             values = values[group : group + 1]
-        tolerance = {"rtol": 0, "atol": 0} if exactly or not values.is_floating_point() else {"rtol": 1e-4, "atol": 1e-5}
+        tolerance = (
+            {"rtol": 0, "atol": 0} if exactly or not values.is_floating_point() else {"rtol": 1e-4, "atol": 1e-5}
+        )
         torch.testing.assert_close(second[key], values, **tolerance, msg=lambda text, key=key: f"{key}: {text}")
 
 
@@ -95,7 +98,7 @@ def test_diagnostics_are_those_before_selection_and_add_up() -> None:
     """Followed by hand in a run without resampling, where the weights of a step are those of the state before."""
     states = list(setup("flow map").but(ess_threshold=0.0).sampler().run())
     total, length = torch.zeros(3).double(), torch.zeros(3).double()
-    for before, after in zip(states[:-1], states[1:], strict=True):
+    for before, after in itertools.pairwise(states):
         increment = after.population.log_weights - before.population.log_weights
         d = incremental_discrepancy(before.population.log_weights, increment)
         total, length = total + d, length + d.sqrt()

@@ -1,5 +1,6 @@
 """Grids, noise schedules and ramps."""
 
+import itertools
 import math
 
 import pytest
@@ -28,7 +29,7 @@ def test_grid_rises_strictly_from_zero_to_one(grid, steps: int) -> None:
     assert len(times) == steps + 1
     assert times[0] == 0
     assert times[-1] == 1
-    assert all(now < then for now, then in zip(times[:-1], times[1:], strict=True))
+    assert all(now < then for now, then in itertools.pairwise(times))
 
 
 def test_grids_are_what_they_say() -> None:

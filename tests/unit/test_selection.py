@@ -19,7 +19,9 @@ def population() -> Population:
     reward, log_weights = noise.normal((2, GROUPS, PARTICLES), 0, "r").double()
     x = noise.normal((GROUPS, PARTICLES, 2), 0, "x")
     ancestors = torch.arange(PARTICLES).expand(GROUPS, PARTICLES)
-    return Population(x, TiltValue(reward, 2 * reward, None, None), log_weights, torch.zeros(GROUPS).double(), ancestors)
+    return Population(
+        x, TiltValue(reward, 2 * reward, None, None), log_weights, torch.zeros(GROUPS).double(), ancestors
+    )
 
 
 @pytest.mark.parametrize("kind", RESAMPLERS)
@@ -38,6 +40,21 @@ def test_threshold_is_a_fraction_of_n(population: Population) -> None:
         for threshold, expected in ((ess * 1.0001, True), (ess * 0.9999, False)):
             where = ResampleOnEss(threshold, RESAMPLERS["systematic"])(population, 4, STEPS, NOISE)[1]
             assert bool(where[group]) == expected
+
+
+@pytest.mark.parametrize("particles", [1, 7, 8, 64])
+def test_threshold_one_is_always_and_zero_is_never(particles: int) -> None:
+    shape = (1, particles)
+    alone = torch.full(shape, -torch.inf, dtype=torch.float64)
+    alone[0, 0] = 0
+    for log_weights in (torch.zeros(shape).double(), alone):
+        tilt = TiltValue(torch.zeros(shape).double(), torch.zeros(shape).double(), None, None)
+        population = Population(
+            torch.zeros(*shape, 2), tilt, log_weights, torch.zeros(1).double(), torch.arange(particles)[None]
+        )
+        for threshold, expected in ((1.0, True), (0.0, False)):
+            where = ResampleOnEss(threshold, RESAMPLERS["systematic"])(population, 4, STEPS, Noise(0, (0,)))[1]
+            assert where.tolist() == [expected]
 
 
 def test_steps_to_resample_at_count_from_one(population: Population) -> None:

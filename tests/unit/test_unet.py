@@ -87,7 +87,9 @@ def test_forward_derivatives_against_finite_differences(slot: int, trained: bool
     tangents = [torch.zeros_like(part) for part in point]
     tangents[slot] = torch.ones_like(point[slot])
     _, slope = torch.func.jvp(net, point, tuple(tangents))
-    ahead, behind = (net(*(part + sign * h * tangent for part, tangent in zip(point, tangents, strict=True))) for sign in (1, -1))
+    ahead, behind = (
+        net(*(part + sign * h * tangent for part, tangent in zip(point, tangents, strict=True))) for sign in (1, -1)
+    )
     torch.testing.assert_close(slope, (ahead - behind) / (2 * h), rtol=1e-5, atol=1e-6)
 
 
