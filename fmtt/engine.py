@@ -16,7 +16,7 @@ from fmtt import modes
 from fmtt.diagnostics import log_mean_and_error, weighted_mean
 from fmtt.dynamics import Dynamics
 from fmtt.flow import Meter, MeteredModel, MeteredReward, Velocity
-from fmtt.look_ahead import FlowMapJumps, LookAhead
+from fmtt.look_ahead import FlowMapJumps, LookAhead, NoLookAhead
 from fmtt.modes import Mode
 from fmtt.noise import Noise
 from fmtt.sampler import Sampler, State
@@ -112,6 +112,7 @@ def assemble(
     metered = MeteredModel(model, meter)
     look = look_ahead(metered)
     composed = mode(look, epsilon)
+    look = look if composed.looks_ahead else NoLookAhead(metered)
     tilt = Tilt(look, MeteredReward(reward, meter), scale, beta, chunk)
     dynamics = Dynamics(metered, tilt, epsilon, composed.guidance, composed.weights)
     noise = Noise(seed, tuple(range(groups)), device)

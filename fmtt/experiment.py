@@ -84,7 +84,7 @@ def _build(config: DictConfig) -> Experiment:
         "device": fabric.device,
     }
     run = assemble(model, reward, look_ahead=instantiate(config.lookahead), mode=instantiate(config.mode), **common)
-    base = assemble(model, reward, look_ahead=NoLookAhead, mode=modes.base, **common) if config.baseline else None
+    base = assemble(model, reward, mode=modes.base, look_ahead=NoLookAhead, **common) if config.baseline else None
     loggers = [instantiate(node) for node in (config.logger or {}).values()]
     return Experiment(run, base, model, reward, fabric, loggers)
 

@@ -28,12 +28,14 @@ class Mode:
         selection: what happens between steps.
         greedy: whether the particle returned for a group is its best; otherwise it is a draw by weight, which keeps
             the law (returning the largest weight would not).
+        looks_ahead: whether the look-ahead is asked at all; if not, no network call is spent on it.
     """
 
     guidance: Guidance
     weights: Weights
     selection: Selection
     greedy: bool = False
+    looks_ahead: bool = True
 
     def choose(self, population: Population, noise: Noise) -> Tensor:
         """The index of the particle returned for each group, ``(G,)``."""
@@ -44,8 +46,8 @@ class Mode:
 
 
 def base(look_ahead: LookAhead, epsilon: Epsilon) -> Mode:
-    """The model itself: no guidance, equal weights."""
-    return Mode(NoGuidance(), NoWeights(), KeepAll())
+    """The model itself: no guidance, equal weights, and no look-ahead; rewards on the way are those of ``x_t``."""
+    return Mode(NoGuidance(), NoWeights(), KeepAll(), looks_ahead=False)
 
 
 def guidance(look_ahead: LookAhead, epsilon: Epsilon) -> Mode:

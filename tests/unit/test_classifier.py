@@ -61,7 +61,15 @@ def test_augmentation() -> None:
 def test_batches_are_keyed() -> None:
     images = torch.arange(12, dtype=torch.uint8)[:, None, None, None].expand(-1, 1, 28, 28)
     module = ClassifierTraining(
-        DigitClassifier(4, 8), images, torch.arange(12), epochs=2, batch=4, lr=1e-3, weight_decay=0.0, noise_std=0.1, seed=0
+        DigitClassifier(4, 8),
+        images,
+        torch.arange(12),
+        epochs=2,
+        batch=4,
+        lr=1e-3,
+        weight_decay=0.0,
+        noise_std=0.1,
+        seed=0,
     )
     epoch = [module.draw(step) for step in range(3)]
     assert torch.cat([labels for _, labels in epoch]).sort().values.tolist() == list(range(12))
