@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -108,6 +109,9 @@ def assemble(
     whole_number("population.particles", particles, 1)
     whole_number("population.chunk", chunk, 1)
     whole_number("seed", seed, 0)
+    times = grid.times(steps)
+    if any(then <= now for now, then in pairwise(times)):
+        raise ValueError(f"sampler.grid: {type(grid).__name__} with {steps} steps has two steps at the same time")
     meter = Meter(torch.device(device))
     metered = MeteredModel(model, meter)
     look = look_ahead(metered)
@@ -116,7 +120,7 @@ def assemble(
     tilt = Tilt(look, MeteredReward(reward, meter), scale, beta, chunk)
     dynamics = Dynamics(metered, tilt, epsilon, composed.guidance, composed.weights)
     noise = Noise(seed, tuple(range(groups)), device)
-    return Run(Sampler(dynamics, composed.selection, grid.times(steps), particles, noise), composed, meter)
+    return Run(Sampler(dynamics, composed.selection, times, particles, noise), composed, meter)
 
 
 def finish(run: Run, state: State) -> Result:

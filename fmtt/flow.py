@@ -61,7 +61,7 @@ def require_flow_map(model: Velocity) -> FlowMap:
     """
     if getattr(model, "flow_map", None) is None:
         raise ValueError(
-            f"the look-ahead needs a flow map, and model {type(model).__name__} has a velocity only;"
+            "the look-ahead needs a flow map, and the model has a velocity only;"
             " use the look-ahead none, denoiser, diffusion4 or exact"
         )
     return model  # type: ignore[return-value]

@@ -63,7 +63,6 @@ def ssp(weights: Tensor, u: Tensor, m: int) -> Tensor:
         over = total >= 1
         # Below one, the winner takes the sum. From one on, the winner is rounded up and the loser keeps the excess.
         first_wins = torch.where(over, draw * (2 - total) < 1 - b, draw * total < a)
-        first_wins = torch.where(over | (total > 0), first_wins, True)
         winner = torch.where(first_wins, pa, pb)
         loser = torch.where(first_wins, pb, pa)
         counts = counts.scatter_add(1, winner, over.to(counts.dtype))

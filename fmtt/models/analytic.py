@@ -15,7 +15,7 @@ from torch import Tensor
 from fmtt import noise
 from fmtt.ode import runge_kutta
 from fmtt.path import expand
-from fmtt.validation import numbers, points, positive
+from fmtt.validation import numbers, points, positive, whole_number
 
 
 class MixtureLaw(NamedTuple):
@@ -136,7 +136,7 @@ class GaussianMixture:
         self.log_weights = torch.log_softmax(torch.tensor(shares, dtype=torch.float64).log(), 0)
         stds = self.stds[:, None].expand_as(self.means)
         self.law = MixtureLaw(self.means, stds, self.log_weights)
-        self.shape, self.steps = (self.means.shape[1],), steps
+        self.shape, self.steps = (self.means.shape[1],), whole_number("model.steps", steps, 1)
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         means, log_weights = self.means.to(x), self.log_weights.to(x)

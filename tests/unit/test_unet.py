@@ -63,6 +63,16 @@ def test_trained_network_is_another_map_with_the_same_frame() -> None:
     torch.testing.assert_close(slope, model.velocity(x, s))
 
 
+def test_correction_is_seen_and_given_in_units_of_the_gaussian() -> None:
+    """``v = v_gaussian + std / sigma_s correction((x - s mean) / sigma_s)``: what trained weights were trained in."""
+    net, start = network(trained=True), network(trained=False)
+    x, s, t = draw()
+    time = s[:, None, None, None]
+    sigma = ((1 - time) ** 2 + (time * net.std) ** 2).sqrt()
+    correction = net.correction((x - time * net.mean) / sigma, s, t)
+    torch.testing.assert_close(net(x, s, t) - start(x, s, t), net.std / sigma * correction)
+
+
 @pytest.mark.parametrize(("channels", "size", "blocks"), [(1, 28, 2), (3, 12, 1), (2, 8, 2)])
 def test_shapes(channels: int, size: int, blocks: int) -> None:
     net = TwoTimeUNet(channels=channels, size=size, width=8, blocks=blocks, embedding=16)
