@@ -37,6 +37,8 @@ bench: setup ## time of a step: network forward, backward, reward, everything el
 
 train-mnist: setup ## train the bundled flow map and classifiers again (hours)
 	$(RUN) scripts/train_reward.py
+	$(RUN) scripts/train_reward.py seed=1 net.width=24 net.features=96 training.epochs=6 \
+		export=fmtt/models/bundled/digit_evaluator.safetensors
 	$(RUN) scripts/train_flow_map.py
 
 clean: ## delete .venv, outputs and caches

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import save_file
+from safetensors.torch import save
 from tqdm import tqdm
 
 from fmtt import results, resume
@@ -135,7 +135,8 @@ def save_samples(folder: Path, result: Result, population: Population, base: Pop
     }
     if base is not None:
         tensors |= {"base": base.x.float(), "base_rewards": base.tilt.reward}
-    save_file({name: value.cpu().contiguous() for name, value in tensors.items()}, folder / "samples.safetensors")
+    content = save({name: value.cpu().contiguous() for name, value in tensors.items()})
+    (folder / "samples.safetensors").write_bytes(content)
 
 
 def environment(experiment: Experiment) -> dict[str, object]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from fmtt.models.classifier import DigitClassifier
@@ -35,7 +35,7 @@ def save_network(net: nn.Module, arguments: dict[str, object], path: Path | str,
     tensors = {name: (v.half() if v.is_floating_point() else v).contiguous() for name, v in state.items()}
     header = {"architecture": type(net).__name__, "arguments": json.dumps(arguments), "card": json.dumps(card)}
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, str(path), metadata=header)
+    Path(path).write_bytes(save(tensors, metadata=header))
 
 
 def load_network(path: Path | str, kind: type[Network]) -> Network:
