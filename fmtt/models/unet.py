@@ -1,20 +1,16 @@
 """The two-time U-Net: average velocity of a flow map on small images.
 
-The network corrects the flow map of a Gaussian. If the data were N(mu, sigma^2) pixel by pixel, the flow map of
-the linear path would be ``X_{s,t}(x) = t mu + (x - s mu) sigma_t / sigma_s`` with
-``sigma_t^2 = (1-t)^2 + t^2 sigma^2``; its average velocity, free of 0/0 on the diagonal, is the skip connection
-of :class:`TwoTimeUNet`, and the convolutions learn what is left (the preconditioning of Karras et al. 2022,
-carried over to two times).
+It corrects the flow map of a Gaussian (:mod:`fmtt.models.two_time`), one for all pixels of a channel: with a Gaussian
+for each pixel the same stroke looks different everywhere, and convolutions learn it slowly.
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fmtt.models.two_time import TimePair, gaussian_frame
 from fmtt.path import expand
 
 
@@ -71,22 +67,6 @@ class Attention(nn.Module):
         return x + self.out((v @ attention.transpose(-1, -2)).reshape(b, c, h, w))
 
 
-class TimePair(nn.Module):
-    """Embedding of two times ``(s, t)``, each ``(B,)``, from Fourier features of s and of t - s; ``(B, width)``."""
-
-    omega: Tensor
-
-    def __init__(self, width: int, frequencies: int = 16, highest: float = 64.0):
-        super().__init__()
-        omega = torch.exp(torch.linspace(0.0, math.log(highest), frequencies))
-        self.register_buffer("omega", omega, persistent=False)
-        self.net = nn.Sequential(nn.Linear(4 * frequencies, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
-
-    def forward(self, s: Tensor, t: Tensor) -> Tensor:
-        phases = torch.cat([s[:, None] * self.omega, (t - s)[:, None] * self.omega], dim=1)
-        return self.net(torch.cat([phases.sin(), phases.cos()], dim=1))
-
-
 class TwoTimeUNet(nn.Module):
     """Average velocity ``v_{s,t}(x)``, with ``X_{s,t}(x) = x + (t - s) v_{s,t}(x)`` and ``v_{t,t} = b_t``.
 
@@ -98,7 +78,7 @@ class TwoTimeUNet(nn.Module):
         embedding: width of the embedding of the two times.
 
     Shapes: ``x (B, C, size, size)``, ``s, t (B,)`` with ``0 <= s <= t <= 1``; the result is like ``x``.
-    The buffers ``mean`` and ``std``, ``(C, size, size)``, are those of the data (see :meth:`fit_gaussian`).
+    The buffers ``mean`` and ``std``, ``(C, 1, 1)``, are those of the data (see :meth:`fit_gaussian`).
     """
 
     mean: Tensor
@@ -106,8 +86,9 @@ class TwoTimeUNet(nn.Module):
 
     def __init__(self, channels: int = 1, size: int = 28, width: int = 48, blocks: int = 2, embedding: int = 192):
         super().__init__()
-        self.register_buffer("mean", torch.zeros(channels, size, size))
-        self.register_buffer("std", torch.ones(channels, size, size))
+        self.shape = (channels, size, size)
+        self.register_buffer("mean", torch.zeros(channels, 1, 1))
+        self.register_buffer("std", torch.ones(channels, 1, 1))
         self.times = TimePair(embedding)
         self.inlet = Convolution(4 * channels, width)
         wide = 2 * width
@@ -120,18 +101,14 @@ class TwoTimeUNet(nn.Module):
         self.norm = nn.GroupNorm(8, width)
         self.outlet = Convolution(width, 4 * channels, zero=True)
 
-    def fit_gaussian(self, images: Tensor, floor: float = 0.1) -> None:
-        """Take the mean and standard deviation of every pixel of ``images (B, C, H, W)``, at least ``floor``."""
-        self.mean.copy_(images.mean(0))
-        self.std.copy_(images.std(0).clamp_min(floor))
+    def fit_gaussian(self, images: Tensor) -> None:
+        """Take the mean and standard deviation of every channel of ``images (B, C, H, W)``."""
+        self.mean.copy_(images.mean((0, 2, 3))[:, None, None])
+        self.std.copy_(images.std((0, 2, 3))[:, None, None])
 
     def forward(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
-        s_, t_, variance = expand(s, x), expand(t, x), self.std**2
-        sigma_s = torch.sqrt((1 - s_) ** 2 + s_**2 * variance)
-        sigma_t = torch.sqrt((1 - t_) ** 2 + t_**2 * variance)
-        centred = (x - s_ * self.mean) / sigma_s
-        gaussian = self.mean + centred * ((s_ + t_) * (1 + variance) - 2) / (sigma_s + sigma_t)
-        return gaussian + self.std / sigma_s * self.correction(centred, s, t)
+        frame = gaussian_frame(x, expand(s, x), expand(t, x), self.mean, self.std)
+        return frame.velocity + frame.unit * self.correction(frame.x, s, t)
 
     def correction(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
         embedding = self.times(s, t)

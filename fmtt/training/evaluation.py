@@ -199,7 +199,7 @@ def evaluate_flow_map(config: DictConfig) -> dict:
     net = load_network(config.checkpoint, TwoTimeUNet).to(device)
     evaluator = load_network(config.evaluator, DigitClassifier).to(device)
     real = to_unit_range(load_mnist("test")[0]).to(device)
-    x0 = noise.normal((config.samples, *net.mean.shape), config.seed, "evaluation", device=device)
+    x0 = noise.normal((config.samples, *net.shape), config.seed, "evaluation", device=device)
     with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16):
         path = chunked(lambda x: ode_path(net, x, config.ode_steps), chunk, x0)
         samples = {

@@ -1,0 +1,49 @@
+"""What networks ``v_{s,t}(x)`` share: the frame of a Gaussian flow map, and the embedding of two times.
+
+A network corrects the flow map of a Gaussian. If the data were N(mu, sigma^2), the flow map of the linear path would
+be ``X_{s,t}(x) = t mu + (x - s mu) sigma_t / sigma_s`` with ``sigma_t^2 = (1-t)^2 + t^2 sigma^2``; its average
+velocity, free of 0/0 on the diagonal, is the skip connection, and the network learns what is left (the
+preconditioning of Karras et al. 2022, carried over to two times).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Frame(NamedTuple):
+    """``x`` in units of the Gaussian path at time s, the Gaussian average velocity, and the unit of its correction."""
+
+    x: Tensor
+    velocity: Tensor
+    unit: Tensor
+
+
+def gaussian_frame(x: Tensor, s: Tensor, t: Tensor, mean: Tensor, std: Tensor) -> Frame:
+    """The frame of ``N(mean, std^2)``; ``x (B, *D)``, and all else shaped to broadcast with it."""
+    variance = std**2
+    sigma_s = torch.sqrt((1 - s) ** 2 + s**2 * variance)
+    sigma_t = torch.sqrt((1 - t) ** 2 + t**2 * variance)
+    centred = (x - s * mean) / sigma_s
+    velocity = mean + centred * ((s + t) * (1 + variance) - 2) / (sigma_s + sigma_t)
+    return Frame(centred, velocity, std / sigma_s)
+
+
+class TimePair(nn.Module):
+    """Embedding of two times ``(s, t)``, each ``(B,)``, from Fourier features of s and of t - s; ``(B, width)``."""
+
+    omega: Tensor
+
+    def __init__(self, width: int, frequencies: int = 16, highest: float = 64.0):
+        super().__init__()
+        omega = torch.exp(torch.linspace(0.0, math.log(highest), frequencies))
+        self.register_buffer("omega", omega, persistent=False)
+        self.net = nn.Sequential(nn.Linear(4 * frequencies, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+
+    def forward(self, s: Tensor, t: Tensor) -> Tensor:
+        phases = torch.cat([s[:, None] * self.omega, (t - s)[:, None] * self.omega], dim=1)
+        return self.net(torch.cat([phases.sin(), phases.cos()], dim=1))
