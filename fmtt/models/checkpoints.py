@@ -10,10 +10,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from fmtt.models.classifier import DigitClassifier
-from fmtt.models.unet import TwoTimeUNet
-
-ARCHITECTURES: dict[str, type[nn.Module]] = {cls.__name__: cls for cls in (TwoTimeUNet, DigitClassifier)}
 Network = TypeVar("Network", bound=nn.Module)
 BUNDLED = Path(__file__).parent / "bundled"
 
@@ -38,8 +34,8 @@ def save_network(net: nn.Module, arguments: dict[str, object], path: Path | str,
     Path(path).write_bytes(save(tensors, metadata=header))
 
 
-def load_network(path: Path | str, kind: type[Network]) -> Network:
-    """The frozen network of class ``kind`` in file ``path``, or in the bundled file of that name, in eval mode.
+def load_network(path: Path | str, *kinds: type[Network]) -> Network:
+    """The frozen network, of one of the classes ``kinds``, in file ``path`` or in the bundled file of that name.
 
     Raises:
         CheckpointError: if there is no such file, it is damaged, or it holds another network.
@@ -55,8 +51,10 @@ def load_network(path: Path | str, kind: type[Network]) -> Network:
             header = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
         name = header.get("architecture", "none")
-        if name != kind.__name__:
-            raise CheckpointError(f"checkpoint '{path}' holds a network '{name}', where '{kind.__name__}' is needed")
+        kind = next((kind for kind in kinds if kind.__name__ == name), None)
+        if kind is None:
+            wanted = " or ".join(f"'{kind.__name__}'" for kind in kinds)
+            raise CheckpointError(f"checkpoint '{path}' holds a network '{name}', where {wanted} is needed")
         net = kind(**json.loads(header["arguments"]))
         net.load_state_dict(tensors)
     except (SafetensorError, KeyError, TypeError, RuntimeError, OSError, json.JSONDecodeError) as error:

@@ -12,9 +12,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import DictConfig, OmegaConf
 
-from fmtt.data.mnist import load_mnist, to_unit_range
 from fmtt.models.checkpoints import load_network, save_network
-from fmtt.models.unet import TwoTimeUNet
 
 
 class Export(L.Callback):
@@ -29,7 +27,7 @@ class Export(L.Callback):
             "steps": int(module.step),
             "minutes_since_start": round((time.time() - self.started) / 60, 1),
         }
-        arguments = OmegaConf.to_container(self.config.net)
+        arguments = {key: value for key, value in self.config.net.items() if key != "_target_"}
         save_network(module.average.module, arguments, self.config.export, card)
 
 
@@ -37,13 +35,12 @@ def train_flow_map(config: DictConfig) -> None:
     """Train as ``configs/training/flow_map.yaml`` says; goes on from ``output/last.ckpt`` where there is one."""
     torch.set_num_threads(config.threads)
     L.seed_everything(config.seed, verbose=False)  # the initial weights; every later draw is keyed
-    images, _ = load_mnist("train")
+    data, net = instantiate(config.data), instantiate(config.net)
     if config.init is None:
-        net = TwoTimeUNet(**config.net)
-        net.fit_gaussian(to_unit_range(images))
+        net.fit_gaussian(data.overview())
     else:
-        net = load_network(config.init, TwoTimeUNet).train().requires_grad_(True)
-    module = instantiate(config.training, net=net, images=images, objective=instantiate(config.objective))
+        net = load_network(config.init, type(net)).train().requires_grad_(True)
+    module = instantiate(config.training, net=net, data=data, objective=instantiate(config.objective))
     if config.compile:
         module.net.compile(dynamic=False)
         module.average.module.compile(dynamic=False)

@@ -12,6 +12,8 @@ from torch.optim.swa_utils import AveragedModel
 
 from fmtt import noise
 from fmtt.training import objectives
+from fmtt.training.data import Data
+from fmtt.training.objectives import AverageVelocity
 from fmtt.training.off_diagonal import OffDiagonal
 
 
@@ -30,16 +32,15 @@ class FlowMapTraining(L.LightningModule):
     """Flow matching on the diagonal from the start, a flow-map objective off it from ``map_from`` on.
 
     Matrices (all convolutions are stored so) are optimised by Muon, everything else by AdamW; both learning rates
-    warm up linearly and fall by a cosine to zero. The teacher of the off-diagonal objective is the running average
-    of the weights, which is also what ships. All draws are keyed by (seed, step), so a resumed training goes on as
-    if it had never stopped.
+    warm up linearly and fall by a cosine to zero. The running average of the weights is what ships. All draws are
+    keyed by (seed, step), so a resumed training goes on as if it had never stopped.
 
     Args:
         net: the two-time network.
-        images: the training images ``(N, C, H, W)`` as uint8.
+        data: the training samples.
         objective: the off-diagonal loss.
         steps: optimisation steps in total.
-        batch: images on the diagonal at each step.
+        batch: samples on the diagonal at each step.
         map_batch: pairs of times off the diagonal at each step.
         map_from: first step with off-diagonal pairs.
         lr: learning rate of AdamW.
@@ -48,12 +49,14 @@ class FlowMapTraining(L.LightningModule):
         ema: decay of the running average.
         clip: largest norm of the gradient.
         seed: seed of all draws.
+        teacher: a velocity that the off-diagonal objective trusts, ``(x, s, s) -> b_s(x)``; by default the running
+            average of the network itself.
     """
 
     def __init__(
         self,
         net: nn.Module,
-        images: Tensor,
+        data: Data,
         objective: OffDiagonal,
         steps: int,
         batch: int,
@@ -65,16 +68,22 @@ class FlowMapTraining(L.LightningModule):
         ema: float,
         clip: float,
         seed: int,
+        teacher: AverageVelocity | None = None,
     ):
         super().__init__()
         self.automatic_optimization = False
         self.net = net
         self.average = AveragedModel(net, multi_avg_fn=warm_average(ema))
         self.objective = objective
-        self.images = images
+        self.data = data
+        self.given_teacher = teacher
         self.steps, self.batch, self.map_batch, self.map_from = steps, batch, map_batch, map_from
         self.lr, self.lr_matrix, self.warmup, self.clip, self.seed = lr, lr_matrix, warmup, clip, seed
         self.register_buffer("step", torch.zeros((), dtype=torch.long))
+
+    @property
+    def teacher(self) -> AverageVelocity:
+        return self.average.module if self.given_teacher is None else self.given_teacher
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         matrices = [p for name, p in self.net.named_parameters() if p.ndim == 2 and not name.startswith("times")]
@@ -89,14 +98,9 @@ class FlowMapTraining(L.LightningModule):
         """Factor of the learning rates at ``step``."""
         return min(1.0, (step + 1) / self.warmup) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
 
-    def images_of(self, step: int, count: int, purpose: str) -> Tensor:
-        which = noise.uniform((count,), self.seed, step, purpose)
-        chosen = self.images[(which * len(self.images)).long()]
-        return chosen.to(self.device).float() / 127.5 - 1
-
     def diagonal(self, step: int) -> Tensor:
         """The flow-matching losses ``(batch,)``; half of the times uniform, half logit-normal."""
-        x1 = self.images_of(step, self.batch, "images")
+        x1 = self.data.draw(self.batch, self.seed, step, "images").to(self.device)
         x0 = noise.normal(x1.shape, self.seed, step, "noise", device=self.device)
         stratified = (torch.arange(self.batch) + noise.uniform((self.batch,), self.seed, step, "times")) / self.batch
         logistic = torch.sigmoid(torch.special.ndtri(stratified.clamp(1e-6, 1 - 1e-6)))
@@ -108,8 +112,8 @@ class FlowMapTraining(L.LightningModule):
         diagonal = self.diagonal(step)
         losses = [diagonal]
         if step >= self.map_from:
-            images = self.images_of(step, self.map_batch, "map images")
-            losses.append(self.objective(self.net, self.average.module, images, step))
+            samples = self.data.draw(self.map_batch, self.seed, step, "map images").to(self.device)
+            losses.append(self.objective(self.net, self.teacher, samples, step))
             self.log("loss/map", losses[1].mean(), prog_bar=True)
         optimizers = self.optimizers()
         self.manual_backward(torch.cat(losses).mean())

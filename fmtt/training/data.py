@@ -1,0 +1,61 @@
+"""What a flow map is trained on: keyed draws of data, shape D each."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import Tensor
+
+from fmtt import noise
+from fmtt.data.mnist import load_mnist, to_unit_range
+from fmtt.models.analytic import GaussianMixture
+
+
+class Data(Protocol):
+    """A source of training samples."""
+
+    def draw(self, count: int, *key: int | str) -> Tensor:
+        """``(count, *D)`` in float32, a function of the key."""
+        ...
+
+    def overview(self) -> Tensor:
+        """Samples whose mean and standard deviation are those of the data."""
+        ...
+
+
+class MnistImages:
+    """The training images of MNIST in [-1, 1], drawn with replacement."""
+
+    def __init__(self) -> None:
+        self.images, _ = load_mnist("train")
+
+    def draw(self, count: int, *key: int | str) -> Tensor:
+        which = noise.uniform((count,), *key)
+        return to_unit_range(self.images[(which * len(self.images)).long()])
+
+    def overview(self) -> Tensor:
+        return to_unit_range(self.images)
+
+
+class ModelSamples:
+    """Draws from the law of a model whose law is known."""
+
+    def __init__(self, model: GaussianMixture):
+        self.law = model.law
+
+    def draw(self, count: int, *key: int | str) -> Tensor:
+        seed = int(noise.generator("model samples", *key).integers(2**62))
+        return self.law.sample(count, seed).float()
+
+    def overview(self) -> Tensor:
+        return self.law.sample(20_000, 0).float()
+
+
+class ExactTeacher:
+    """The velocity of a model in the place of the average network: ``(x, s, t) -> b_s(x)``, for s = t."""
+
+    def __init__(self, model: GaussianMixture):
+        self.model = model
+
+    def __call__(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return self.model.velocity(x, s)
