@@ -21,7 +21,7 @@ demo: setup ## tilt MNIST digits toward mirror symmetry; look at the picture and
 	$(RUN) run.py lookahead=flowmap4 reward=symmetry
 
 test: setup lint ## lint, then all tests (under 10 minutes on 2 cores)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 tests
 
 lint: setup ## ruff, import-linter, types
 	$(BIN)/ruff check .
@@ -29,8 +29,8 @@ lint: setup ## ruff, import-linter, types
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
 
-validate: setup ## the long statistical checks
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow tests
+validate: setup ## the statistical suite: 500 random problems, orders of convergence, mutants; outputs/validation/report.html
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.validation.suite
 
 bench: setup ## time of a step: network forward, backward, reward, everything else
 	$(RUN) scripts/benchmark.py

@@ -29,6 +29,38 @@ def unique_ancestors(ancestors: Tensor) -> Tensor:
     return 1 + (ordered[:, 1:] != ordered[:, :-1]).sum(1)
 
 
+def evidence_variance(log_weights: Tensor, ancestors: Tensor, multinomials: Tensor) -> Tensor:
+    """Relative variance of the estimate of Z, from the genealogy of one population; ``(G, N)`` twice to ``(G,)``.
+
+    ``1 - (N/(N-1))^(n+1) (1 - sum_e S_e^2)`` with S_e the weight of all descendants of particle e and n the number of
+    multinomial resamplings ``(G,)``, for which it is unbiased (Lee and Whiteley 2018). Schemes that keep offspring
+    even do not add the spread of family sizes that the power takes away; they are not counted in n. It is at its
+    largest, 1, where all particles have one ancestor: then nothing is known.
+    """
+    family = family_sums(torch.softmax(log_weights, dim=1), ancestors)
+    correction = _bessel(log_weights.shape[1], multinomials)
+    return (1 - correction * (1 - family.square().sum(1))).clamp_min(0.0)
+
+
+def mean_variance(values: Tensor, log_weights: Tensor, ancestors: Tensor, multinomials: Tensor) -> Tensor:
+    """Variance of the weighted mean of ``values (G, N)`` from the genealogy of one population, ``(G,)``.
+
+    ``(N/(N-1))^(n+1) sum_e (sum_{j from e} W_j (f_j - mean))^2`` (as :func:`evidence_variance`).
+    """
+    centred = values.double() - weighted_mean(values, log_weights)[:, None]
+    family = family_sums(torch.softmax(log_weights, dim=1) * centred, ancestors)
+    return _bessel(log_weights.shape[1], multinomials) * family.square().sum(1)
+
+
+def family_sums(values: Tensor, ancestors: Tensor) -> Tensor:
+    """Sum of ``values (G, N)`` over the descendants of each particle of t = 0, ``(G, N)``."""
+    return torch.zeros_like(values).scatter_add(1, ancestors, values)
+
+
+def _bessel(particles: int, multinomials: Tensor) -> Tensor:
+    return (particles / max(particles - 1, 1)) ** (multinomials.double() + 1)
+
+
 def mean_and_error(values: Tensor) -> tuple[float, float]:
     """Mean over independent groups ``(G,)`` and its standard error (NaN for one group)."""
     values = values.double()

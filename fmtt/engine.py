@@ -6,7 +6,7 @@ This is the whole of the library's surface: :func:`sample` for one call, :func:`
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 
@@ -21,8 +21,9 @@ from fmtt.look_ahead import FlowMapJumps, LookAhead, NoLookAhead
 from fmtt.modes import Mode
 from fmtt.noise import Noise
 from fmtt.sampler import Sampler, State
-from fmtt.schedules import Epsilon, Grid, LinearEpsilon, PowerGrid, PowerRamp, Ramp
+from fmtt.schedules import Chi, Epsilon, Grid, LinearEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
 from fmtt.tilt import Tilt
+from fmtt.tuning import Tuned
 from fmtt.validation import whole_number
 
 Reward = Callable[[Tensor], Tensor]
@@ -30,11 +31,26 @@ Reward = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is ready to start: the loop, how its result is chosen, and the ledger it writes to."""
+    """A run that is ready to start.
+
+    Attributes:
+        sampler: the loop.
+        mode: how its result is chosen.
+        meter: the ledger it writes to.
+        pending: schedules that a pilot has yet to find.
+    """
 
     sampler: Sampler
     mode: Mode
     meter: Meter
+    pending: tuple[Tuned, ...] = ()
+
+    def tuned(self) -> Run:
+        """The run with all schedules in place; the pilots are run here, and their calls counted."""
+        sampler = self.sampler
+        for schedule in self.pending:
+            sampler = schedule.tune(sampler)
+        return replace(self, sampler=sampler, pending=())
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,8 @@ def assemble(
     grid: Grid = PowerGrid(),
     epsilon: Epsilon = LinearEpsilon(),
     beta: Ramp = PowerRamp(),
+    chi: Chi = ZeroChi(),
+    probes: int = 8,
     groups: int = 4,
     particles: int = 64,
     chunk: int = 256,
@@ -95,7 +113,8 @@ def assemble(
         mode: makes the mode, such as ``modes.search`` or ``partial(modes.importance, weights="kernel")``.
         scale: multiplies the reward.
         steps: steps K of the time grid.
-        grid, epsilon, beta: the schedules.
+        grid, epsilon, beta, chi: the schedules; those that a pilot finds wait for :meth:`Run.tuned`.
+        probes: random directions for the Laplacian that chi needs where the dimension is above 16.
         groups, particles: G independent populations of N particles.
         chunk: the largest batch that the model sees.
         seed: every draw is a function of it, the group, the step and the purpose.
@@ -118,9 +137,10 @@ def assemble(
     composed = mode(look, epsilon)
     look = look if composed.looks_ahead else NoLookAhead(metered)
     tilt = Tilt(look, MeteredReward(reward, meter), scale, beta, chunk)
-    dynamics = Dynamics(metered, tilt, epsilon, composed.guidance, composed.weights)
+    dynamics = Dynamics(metered, tilt, epsilon, composed.guidance, composed.weights, chi, probes)
     noise = Noise(seed, tuple(range(groups)), device)
-    return Run(Sampler(dynamics, composed.selection, times, particles, noise), composed, meter)
+    pending = tuple(schedule for schedule in (grid, beta) if isinstance(schedule, Tuned))
+    return Run(Sampler(dynamics, composed.selection, times, particles, noise), composed, meter, pending)
 
 
 def finish(run: Run, state: State) -> Result:
@@ -155,4 +175,5 @@ def sample(
         model, reward, look_ahead=look_ahead, mode=mode, scale=scale, steps=steps, groups=groups, particles=particles,
         seed=seed, device=device,
     )  # fmt: skip
+    run = run.tuned()
     return finish(run, run.sampler.last())

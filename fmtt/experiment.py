@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,33 +71,35 @@ def _build(config: DictConfig) -> Experiment:
     model = model.to(fabric.device) if hasattr(model, "to") else model
     reward = instantiate(config.reward)
     probe(reward, model, fabric.device)
-    sampler = config.sampler
+    sampler = group_with_words(config, "sampler")
     common: dict[str, Any] = {
         "scale": reward.scale,
         "steps": sampler.steps,
-        "grid": schedule(sampler, "grid"),
-        "epsilon": schedule(sampler, "epsilon"),
-        "beta": schedule(sampler, "beta"),
+        **{schedule: instantiate(sampler[schedule]) for schedule in ("grid", "epsilon", "beta", "chi")},
+        "probes": sampler.probes,
         "groups": config.population.groups,
         "particles": config.population.particles,
         "chunk": config.population.chunk,
         "seed": config.seed,
         "device": fabric.device,
     }
-    run = assemble(model, reward, look_ahead=instantiate(config.lookahead), mode=instantiate(config.mode), **common)
+    mode = instantiate(group_with_words(config, "mode"))
+    run = assemble(model, reward, look_ahead=instantiate(config.lookahead), mode=mode, **common)
     base = assemble(model, reward, mode=modes.base, look_ahead=NoLookAhead, **common) if config.baseline else None
     loggers = [instantiate(node) for node in (config.logger or {}).values()]
     return Experiment(run, base, model, reward, fabric, loggers)
 
 
-def schedule(sampler: DictConfig, key: str) -> Any:
-    """The schedule ``sampler.<key>``; a plain word there names a file of ``configs/sampler/<key>``."""
-    node = sampler[key]
-    if isinstance(node, str):
-        folder = CONFIGS / "sampler" / key
-        choice(f"sampler.{key}", node, sorted(file.stem for file in folder.glob("*.yaml")))
-        node = OmegaConf.load(folder / f"{node}.yaml")
-    return instantiate(node)
+def group_with_words(config: DictConfig, group: str) -> DictConfig:
+    """``config.group`` in which a plain word where there are choices stands for a file of ``configs/group/key``."""
+    node: DictConfig = copy.deepcopy(config[group])
+    OmegaConf.set_struct(node, False)
+    for folder in (CONFIGS / group).iterdir():
+        word = node.get(folder.name)
+        if folder.is_dir() and isinstance(word, str):
+            choice(f"{group}.{folder.name}", word, sorted(file.stem for file in folder.glob("*.yaml")))
+            node[folder.name] = OmegaConf.load(folder / f"{word}.yaml")
+    return node
 
 
 def check_scalars(config: DictConfig) -> None:

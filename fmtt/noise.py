@@ -63,3 +63,7 @@ class Noise:
         for row, group in zip(out, self.groups, strict=True):
             generator(self.seed, group, step, purpose).random(out=row)
         return torch.from_numpy(out).reshape(-1, *shape).to(self.device, non_blocking=True)
+
+    def signs(self, shape: Sequence[int], step: int, purpose: str) -> Tensor:
+        """Independent +-1, ``(G, *shape)`` in float32, for all groups of one step."""
+        return 1 - 2 * (self.uniform(shape, step, purpose) < 0.5).float()

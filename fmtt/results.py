@@ -8,15 +8,27 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fmtt.diagnostics import log_mean_and_error, mean_and_error, unique_ancestors
+from fmtt.diagnostics import (
+    evidence_variance,
+    log_mean_and_error,
+    mean_and_error,
+    mean_variance,
+    unique_ancestors,
+)
+from fmtt.distances import mmd, sliced_w2
 from fmtt.engine import Result
 from fmtt.experiment import Experiment
 from fmtt.models.analytic import MixtureLaw
+from fmtt.models.quadrature import tilted_by_quadrature
+from fmtt.models.rejection import tilted_by_rejection
+from fmtt.modes import Mode
 from fmtt.particles import Population
 from fmtt.sampler import State
 
 HISTORY = ("step", "t", "reward/mean", "reward/max", "ess", "log_z", "discrepancy", "thermodynamic_length",
            "resampled", "nfe/forward")  # fmt: skip
+
+EXACT = 2_511_226  # seed of the independent draws that samples are compared with
 
 Metrics = dict[str, float | int | list[float]]
 
@@ -24,7 +36,7 @@ Metrics = dict[str, float | int | list[float]]
 def history_row(state: State, forward: int) -> dict[str, float]:
     """One row of ``history.csv``: means over groups after a step; ``reward`` is that of the look-ahead."""
     reward = state.population.tilt.reward
-    return {
+    row = {
         "step": state.step,
         "t": state.t,
         "reward/mean": reward.mean().item(),
@@ -36,6 +48,18 @@ def history_row(state: State, forward: int) -> dict[str, float]:
         "resampled": int(state.selected.sum()),
         "nfe/forward": forward,
     }
+    return row | transport_gap(state)
+
+
+def pooled_error(variances: Tensor) -> float:
+    """Standard error of the mean of independent groups whose variances are ``(G,)``."""
+    return (variances.mean() / len(variances)).sqrt().item()
+
+
+def transport_gap(state: State) -> dict[str, float]:
+    """``transport_gap``, the mean over groups, where the weights measure it (``mode.weights=material``)."""
+    gap = state.transport_gap.mean().item()
+    return {} if math.isnan(gap) else {"transport_gap": gap}
 
 
 @dataclass(frozen=True)
@@ -47,11 +71,15 @@ class Timing:
     peak_memory: float
 
 
-def final_metrics(state: State, result: Result, base: Population | None, timing: Timing) -> Metrics:
-    """The content of ``metrics.json`` (all but the class shares and exact values)."""
+def final_metrics(state: State, result: Result, base: Population | None, timing: Timing, mode: Mode) -> Metrics:
+    """The content of ``metrics.json`` (all but the class shares and exact values).
+
+    A weighted mode has its standard errors from the genealogy too: without error bars over groups, and with
+    copies among the particles, these are what one population knows about itself.
+    """
     weighted, weighted_error = mean_and_error(result.mean(result.rewards))
     log_z, log_z_error = result.log_z_and_error
-    meter = result.meter
+    meter, ancestors = result.meter, state.population.ancestors
     metrics: Metrics = {
         "reward/mean": result.rewards.mean().item(),
         "reward/weighted_mean": weighted,
@@ -66,7 +94,8 @@ def final_metrics(state: State, result: Result, base: Population | None, timing:
         "discrepancy": state.discrepancy.mean().item(),
         "thermodynamic_length": state.length.mean().item(),
         "resamples": state.selections.double().mean().item(),
-        "ancestors/unique": unique_ancestors(state.population.ancestors).double().mean().item(),
+        "ancestors/unique": unique_ancestors(ancestors).double().mean().item(),
+        "population/particles": ancestors.shape[1],
         "nfe/forward": meter.forward,
         "nfe/backward": meter.backward,
         "nfe/reward": meter.reward,
@@ -74,6 +103,14 @@ def final_metrics(state: State, result: Result, base: Population | None, timing:
         "time/model_s": timing.model,
         "memory/peak_mb": timing.peak_memory,
     }
+    if mode.weighted:
+        multinomials = state.selections * (mode.spreads_families)
+        genealogy = (result.log_weights, ancestors, multinomials)
+        metrics |= {
+            "log_z/genealogical_stderr": pooled_error(evidence_variance(*genealogy)),
+            "reward/weighted_mean/genealogical_stderr": pooled_error(mean_variance(result.rewards, *genealogy)),
+        }
+    metrics |= transport_gap(state)
     if base is not None:
         mean, error = mean_and_error(base.tilt.reward.mean(1))
         metrics |= {"reward/base_mean": mean, "reward/base_mean/stderr": error}
@@ -104,15 +141,61 @@ def class_metrics(experiment: Experiment, result: Result, base: Population | Non
 
 
 def exact_metrics(experiment: Experiment) -> Metrics:
-    """``exact/...``: log Z and mean of the tilted law where they are known in closed form."""
+    """``exact/...``: log Z, mean and mean reward of the tilted law, in closed form or, on the plane, by quadrature."""
     law: MixtureLaw | None = getattr(experiment.model, "law", None)
-    form = getattr(experiment.reward, "quadratic_form", None)
-    if law is None or form is None:
+    if law is None:
         return {}
-    precision, slope, constant = form(law.means.shape[1])
-    scale = experiment.reward.scale
-    tilted, log_z = law.tilted(scale * precision, scale * slope, scale * constant)
-    return {"exact/log_z": log_z.item(), "exact/mean": tilted.mean.tolist()}
+    form, scale = getattr(experiment.reward, "quadratic_form", None), experiment.reward.scale
+    if form is not None:
+        precision, slope, constant = form(law.means.shape[1])
+        tilted, log_z = law.tilted(scale * precision, scale * slope, scale * constant)
+        mean, reward = tilted.mean, slope @ tilted.mean + constant - precision @ tilted.second_moment / 2
+        shares = {}
+    elif law.means.shape[1] <= 2:
+        on_grid = tilted_by_quadrature(law, experiment.reward, scale)
+        log_z, mean, reward = on_grid.log_z, on_grid.mean, on_grid.reward
+        shares = {name: on_grid.weights @ values for name, values in statistics(experiment, on_grid.points).items()}
+    else:
+        return {}
+    known: Metrics = {"exact/log_z": log_z.item(), "exact/reward": reward.item(), "exact/mean": mean.tolist()}
+    return known | {f"exact/{name}": share.item() for name, share in shares.items()}
+
+
+def statistics(experiment: Experiment, x: Tensor) -> dict[str, Tensor]:
+    """What the reward wants to be shown beside itself, ``(B,)`` for points ``(B, *D)``."""
+    measure = getattr(experiment.reward, "statistics", None)
+    return {} if measure is None else measure(x)
+
+
+def statistic_metrics(experiment: Experiment, result: Result) -> Metrics:
+    """Weighted means of :func:`statistics`, their standard errors, and the plain means ``<name>/unweighted``."""
+    shape, metrics = result.rewards.shape, Metrics()
+    for name, values in statistics(experiment, result.samples.flatten(0, 1)).items():
+        mean, error = mean_and_error(result.mean(values.reshape(shape)))
+        metrics |= {name: mean, f"{name}/stderr": error, f"{name}/unweighted": values.mean().item()}
+    return metrics
+
+
+def distance_metrics(experiment: Experiment, result: Result) -> Metrics:
+    """Distances of the weighted samples to independent draws of the tilted law, where those can be had.
+
+    ``mmd``, ``sliced_w2``, and for each ``.../floor``, the distance of as many other independent draws.
+    """
+    law: MixtureLaw | None = getattr(experiment.model, "law", None)
+    reward, upper = experiment.reward, getattr(experiment.reward, "upper", None)
+    if law is None or upper is None or law.means.shape[1] != 2 or reward.scale < 0:
+        return {}
+    weights = torch.softmax(result.log_weights, dim=1).flatten().cpu() / len(result.log_weights)
+    samples, equal = result.samples.flatten(0, 1).cpu(), torch.full_like(weights, 1 / len(weights))
+    target, other = (
+        tilted_by_rejection(law, reward, reward.scale, upper, len(samples), seed) for seed in (EXACT, EXACT + 1)
+    )
+    return {
+        "mmd": mmd(samples, target, weights),
+        "mmd/floor": mmd(other, target, equal),
+        "sliced_w2": sliced_w2(samples, target, weights),
+        "sliced_w2/floor": sliced_w2(other, target, equal),
+    }
 
 
 def json_ready(metrics: Metrics) -> dict[str, object]:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -49,13 +50,17 @@ def execute(config: DictConfig) -> float:
     run = experiment.run
     with torch.no_grad(), experiment.fabric.autocast(), Tracker(experiment.loggers, folder) as tracker:
         tracker.start(resolved)
+        run = run.tuned()
         state = _sample(run, config, folder, tracker)
-        base = experiment.baseline.sampler.last().population if experiment.baseline else None
+        base = None
+        if experiment.baseline:
+            base = replace(experiment.baseline.sampler, times=run.sampler.times).last().population
         result = finish(run, state)
         network = run.meter.forward_time.seconds + run.meter.backward_time.seconds
         timing = results.Timing(time.perf_counter() - started, network, peak_memory(experiment.fabric.device))
-        metrics = results.final_metrics(state, result, base, timing)
+        metrics = results.final_metrics(state, result, base, timing, run.mode)
         metrics |= results.class_metrics(experiment, result, base) | results.exact_metrics(experiment)
+        metrics |= results.statistic_metrics(experiment, result) | results.distance_metrics(experiment, result)
         save_samples(folder, result, state.population, base)
         (folder / "metrics.json").write_text(json.dumps(results.json_ready(metrics), indent=2))
         page = write_artefacts(folder)
@@ -119,7 +124,7 @@ def _progress(run: Run, state: State | None) -> Iterator[State]:
 def write_history(folder: Path, history: list[dict[str, float]]) -> None:
     """``history.csv``, one row per step."""
     with (folder / "history.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, results.HISTORY)
+        writer = csv.DictWriter(file, list(history[0]) if history else results.HISTORY)
         writer.writeheader()
         writer.writerows(history)
 

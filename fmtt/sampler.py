@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fmtt.diagnostics import incremental_discrepancy
-from fmtt.dynamics import Dynamics
+from fmtt.diagnostics import incremental_discrepancy, weighted_mean
+from fmtt.dynamics import Draws, Dynamics
 from fmtt.noise import Noise
 from fmtt.particles import Population, require_finite
 from fmtt.selection import Selection
@@ -27,6 +27,8 @@ class State:
         ess: effective sample size before the selection, as a fraction of N, ``(G,)``.
         lowest_ess: the smallest so far, ``(G,)``.
         discrepancy, length: total discrepancy and thermodynamic length so far, ``(G,)``.
+        transport_gap: sum over steps of the weighted root mean square of what the flow map's error contributes to the
+            log-weights, ``(G,)``; NaN where the weights do not measure it.
         selected: the groups on which the selection acted after this step, ``(G,)``.
         selections: how often it acted so far, ``(G,)``.
     """
@@ -38,6 +40,7 @@ class State:
     lowest_ess: Tensor
     discrepancy: Tensor
     length: Tensor
+    transport_gap: Tensor
     selected: Tensor
     selections: Tensor
 
@@ -45,7 +48,7 @@ class State:
     def start(t: float, population: Population) -> State:
         zero = torch.zeros_like(population.log_z)
         never = torch.zeros_like(zero, dtype=torch.bool)
-        return State(0, t, population, population.ess, population.ess, zero, zero, never, zero.long())
+        return State(0, t, population, population.ess, population.ess, zero, zero, zero, never, zero.long())
 
 
 @dataclass(frozen=True)
@@ -89,18 +92,27 @@ class Sampler:
         """The state at t = 1 of a run from its start."""
         return deque(self.run(), maxlen=1).pop()
 
+    def draws(self, step: int) -> Draws:
+        """The random numbers of the step after ``step`` steps."""
+        shape, probes = (self.particles, *self.dynamics.model.shape), self.dynamics.probes
+        return Draws(
+            self.noise.normal(shape, step, "move") if self.dynamics.epsilon(self.times[step + 1]) > 0 else None,
+            self.noise.signs((probes, *shape), step, "probes") if probes else None,
+        )
+
     def step(self, state: State) -> State:
         """Move, weigh, look, select."""
         steps, k, population = len(self.times) - 1, state.step, state.population
         now, then = self.times[k], self.times[k + 1]
-        noisy = self.dynamics.epsilon(then) > 0
-        xi = self.noise.normal(population.x.shape[1:], k, "move") if noisy else None
         after_next = self.times[k + 2] if k + 2 <= steps else None
-        move = self.dynamics.step(population.x, population.tilt, (now, then, after_next), xi)
+        move = self.dynamics.step(population.x, population.tilt, (now, then, after_next), self.draws(k))
+        increment, gap = move.increment
         require_finite("the reward", move.tilt.reward, k + 1, self.noise.groups)
-        require_finite("the log-weight", move.increment, k + 1, self.noise.groups)
-        d = incremental_discrepancy(population.log_weights, move.increment)
-        population = replace(population, x=move.x, tilt=move.tilt, log_weights=population.log_weights + move.increment)
+        require_finite("the log-weight", increment, k + 1, self.noise.groups)
+        d = incremental_discrepancy(population.log_weights, increment)
+        size = torch.full_like(d, torch.nan) if gap is None else weighted_mean(gap**2, population.log_weights).sqrt()
+        log_weights = population.log_weights + increment
+        population = replace(population, x=move.x, tilt=move.tilt, log_weights=log_weights)
         ess, selected = population.ess, torch.zeros_like(state.selected)
         if k + 1 < steps:
             population, selected = self.selection(population, k + 1, steps, self.noise)
@@ -112,6 +124,7 @@ class Sampler:
             lowest_ess=torch.minimum(state.lowest_ess, ess),
             discrepancy=state.discrepancy + d,
             length=state.length + d.sqrt(),
+            transport_gap=state.transport_gap + size,
             selected=selected,
             selections=state.selections + selected,
         )

@@ -1,4 +1,4 @@
-"""Functions of sampling time: the grid of steps, the noise schedule epsilon and the ramp beta of the tilt.
+"""Functions of sampling time: the grid of steps, the noise epsilon, the extra drift chi and the ramp beta of the tilt.
 
 Time is a Python float here, since all particles of a run are at the same time.
 """
@@ -103,6 +103,29 @@ class LinearEpsilon:
 
 
 @dataclass(frozen=True)
+class PowerEpsilon:
+    """``eps = c (1 - t)^power``; with power 2 it falls like the variance of ``x_t`` around its landing point.
+
+    Then a step of the noise keeps its size in units of the landing point, which sharp rewards need: with power 1 the
+    drift ``eps grad r_t`` gets stiff toward the data.
+    """
+
+    c: float = 1.0
+    power: float = 2.0
+
+    def __post_init__(self) -> None:
+        at_least("sampler.epsilon.c", self.c, 0)
+        at_least("sampler.epsilon.power", self.power, 1)
+
+    @property
+    def vanishes(self) -> bool:
+        return self.c == 0
+
+    def __call__(self, t: float) -> float:
+        return self.c * (1 - t) ** self.power
+
+
+@dataclass(frozen=True)
 class RegularisedEpsilon:
     """``eps = (1 - t) / (t + h)``: the memoryless schedule, finite at the start."""
 
@@ -114,6 +137,50 @@ class RegularisedEpsilon:
 
     def __call__(self, t: float) -> float:
         return (1 - t) / (t + self.h)
+
+
+class Chi(Protocol):
+    """The schedule ``chi_t >= 0`` of the extra drift ``chi grad r_t`` (arXiv 2511.22688, Cor. A.2).
+
+    ``vanishes`` says that there is none.
+    """
+
+    def __call__(self, t: float) -> float: ...
+
+    @property
+    def vanishes(self) -> bool: ...
+
+
+@dataclass(frozen=True)
+class ZeroChi:
+    """``chi = 0``: the reward enters the drift only together with the noise."""
+
+    vanishes = True
+
+    def __call__(self, t: float) -> float:
+        return 0.0
+
+
+@dataclass(frozen=True)
+class RegularisedChi:
+    """``chi = c (1 - t) / (t + h)``: the schedule of the paper for c = 1.05 and h = .05.
+
+    ``(1 - t) / t``, its limit, is what replacing the score by that of the tilted law adds to the velocity.
+    """
+
+    c: float = 1.05
+    h: float = 0.05
+
+    def __post_init__(self) -> None:
+        at_least("sampler.chi.c", self.c, 0)
+        positive("sampler.chi.h", self.h)
+
+    @property
+    def vanishes(self) -> bool:
+        return self.c == 0
+
+    def __call__(self, t: float) -> float:
+        return self.c * (1 - t) / (t + self.h)
 
 
 class Ramp(Protocol):

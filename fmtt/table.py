@@ -8,6 +8,7 @@ from typing import cast
 from rich.console import Console
 from rich.table import Table
 
+from fmtt.doubts import doubts
 from fmtt.results import Metrics
 
 
@@ -28,11 +29,12 @@ def print_table(metrics: Metrics) -> None:
     ]
     if "exact/log_z" in metrics:
         rows.append(("log Z, exact", number("exact/log_z")))
+        rows.append(("reward, exact tilted mean", number("exact/reward")))
     if "recognised/tilted" in metrics:
         rows.append(("recognised as a digit, tilted", f"{metrics['recognised/tilted']:.0%}"))
-    if "classes/tilted" in metrics:
-        for kind in ("base", "tilted"):
-            shares = cast(list[float], metrics.get(f"classes/{kind}", []))
+    for kind in ("base", "tilted"):
+        shares = cast(list[float], metrics.get(f"classes/{kind}", []))
+        if shares:
             rows.append((f"class shares 0-9 in %, {kind}", " ".join(f"{100 * share:.0f}" for share in shares)))
     rows += [
         ("ESS / N, final and lowest", f"{metrics['ess/final']:.2f}, {metrics['ess/min']:.2f}"),
@@ -42,4 +44,6 @@ def print_table(metrics: Metrics) -> None:
     table = Table(show_header=False)
     for label, value in rows:
         table.add_row(label, value)
+    for doubt in doubts(metrics):
+        table.add_row("[bold red]not to be trusted[/]", doubt)
     Console(width=100 if not sys.stdout.isatty() else None).print(table)

@@ -116,3 +116,34 @@ class Tilt:
             time = part.new_full(part.shape[:1], t)
             gaps.append(torch.func.jvp(value, (part, time), (b, torch.ones_like(time)))[1])
         return self.scale * torch.cat(gaps).double().reshape(x.shape[:2])
+
+    def laplacian(self, x: Tensor, t: float, probes: Tensor | None) -> Tensor:
+        """``lap r_t(x)``, ``(G, N)``, by forward-over-reverse differentiation through the look-ahead.
+
+        Args:
+            x: ``(G, N, *D)``.
+            t: the time.
+            probes: directions v ``(G, M, N, *D)`` with independent entries +-1 for Hutchinson's unbiased estimate
+                ``mean_m v.(H v)``; None for the sum over all coordinates, which is exact.
+        """
+        if probes is None:
+            size = x[0, 0].numel()
+            basis = torch.eye(size, dtype=x.dtype, device=x.device).reshape(size, 1, 1, *x.shape[2:])
+            directions, share = [row.expand_as(x) for row in basis], 1.0
+        else:
+            directions, share = list(probes.to(x.dtype).unbind(1)), 1 / probes.shape[1]
+        total = torch.stack([self._curvature(x, t, direction) for direction in directions]).sum(0)
+        return self.strength(t) * share * total
+
+    def _curvature(self, x: Tensor, t: float, direction: Tensor) -> Tensor:
+        """``v.(H v)`` of ``r(L_t(x))`` along v, ``(G, N)``."""
+        parts = []
+        for part, v in zip(x.flatten(0, 1).split(self.chunk), direction.flatten(0, 1).split(self.chunk), strict=True):
+            time = part.new_full(part.shape[:1], t)
+
+            def total(point: Tensor, time: Tensor = time) -> Tensor:
+                return self.reward(self.look_ahead(point, time).sample).sum()
+
+            product = torch.func.jvp(torch.func.grad(total), (part,), (v,))[1]
+            parts.append((v * product).flatten(1).sum(1))
+        return torch.cat(parts).double().reshape(x.shape[:2])

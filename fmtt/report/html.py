@@ -18,6 +18,7 @@ main { max-width: 68rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .4rem; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .7rem; padding-bottom: .3rem; border-bottom: 1px solid var(--line); }
 p { margin: .4rem 0; }
+.warning { color: #b91c1c; font-weight: 600; }
 .soft, figcaption, caption { color: var(--soft); font-size: .9rem; }
 code, pre { font: .875rem/1.5 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
 pre { background: var(--wash); padding: .8rem 1rem; border-radius: 6px; overflow-x: auto; margin: .6rem 0; }

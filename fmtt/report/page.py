@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fmtt.doubts import doubts
 from fmtt.report import html
 from fmtt.report.arrange import normalised
 from fmtt.report.charts import classes, curves
@@ -24,7 +25,10 @@ RESULTS = {
     "reward/selected_mean": ("Reward, returned", "the samples returned for the groups"),
     "reward/base_mean": ("Reward, base model", "the same noise without tilting"),
     "log_z/mean": ("log Z", "log of the mean estimate of Z over groups"),
-    "exact/log_z": ("log Z, exact", "in closed form"),
+    "log_z/genealogical_stderr": ("Error of log Z, by genealogy", "from the ancestry inside the populations"),
+    "reward/weighted_mean/genealogical_stderr": ("Error of the reward, by genealogy", "likewise"),
+    "exact/log_z": ("log Z, exact", "in closed form, or by quadrature"),
+    "exact/reward": ("Reward, exact", "mean under the tilted law"),
     "ess/final": ("ESS at the end", "effective sample size, as a fraction of N"),
     "ess/min": ("ESS, lowest", "the smallest on the way, as a fraction of N"),
     "resamples": ("Resamplings", "how often the selection acted on a group"),
@@ -33,6 +37,7 @@ RESULTS = {
     "recognised/tilted": ("Recognised, tilted", "share of samples about which the evaluation classifier is sure"),
     "discrepancy": ("Discrepancy", "total over the steps"),
     "thermodynamic_length": ("Thermodynamic length", "sum of the roots of the discrepancies of the steps"),
+    "transport_gap": ("Transport gap", "what the error of the flow map adds to a log-weight, summed over steps"),
 }
 COSTS = {
     "nfe/forward": ("Network, forward", "evaluations, one per particle"),
@@ -42,7 +47,8 @@ COSTS = {
     "time/model_s": ("Time in the model", "seconds"),
     "memory/peak_mb": ("Peak memory", "MB"),
 }
-NAMED = {*RESULTS, *COSTS, "log_z"}  # log_z holds one number per group; log_z/mean is their summary
+# log_z holds one number per group; log_z/mean is their summary
+NAMED = {*RESULTS, *COSTS, "log_z", "population/particles"}
 CURVES = "Reward, effective sample size and log Z over the sampling time"
 
 
@@ -122,6 +128,7 @@ def heading(record: Record) -> str:
             f"<header><h1>{escape(title_of(record))}</h1><p class='soft'>{escape(summary)}</p>",
             html.preformatted(command_of(record), "command"),
             html.cards(known),
+            *(f"<p class='warning'>Not to be trusted: {escape(doubt)}.</p>" for doubt in doubts(record.metrics)),
             "</header>",
         ]
     )

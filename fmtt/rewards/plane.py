@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from fmtt.validation import finite, numbers
+from fmtt.validation import finite, numbers, positive, whole_number
 
 
 def coefficients(name: str, values: Sequence[float], x: Tensor) -> Tensor:
@@ -74,9 +74,46 @@ class HalfPlane:
 
     scale: float = 1.0
 
+    upper = 0.0  # no reward is larger
+
     def __post_init__(self) -> None:
         finite("reward.scale", self.scale)
 
     def __call__(self, x: Tensor) -> Tensor:
         coefficients("reward", [1.0], x)
         return -x[:, 0].clamp_max(0).square()
+
+    def statistics(self, x: Tensor) -> dict[str, Tensor]:
+        """What a table shows beside the reward: the share of points on the right."""
+        return {"positive": (x[:, 0] > 0).double()}
+
+
+@dataclass(frozen=True)
+class WavyRing:
+    """``r(x) = exp(-(|x| - R(theta))^2 / (2 width^2))``, in (0, 1]: a thin ring of arches (toy B of arXiv 2511.22688).
+
+    ``R = radius + amplitude (2 |sin(frequency theta / 2)| - 1)``: ``frequency`` arches with cusps between them. The
+    paper's formula is not public; amplitude, frequency and, roughly, width are read off its figures.
+    """
+
+    radius: float = 1.0
+    amplitude: float = 0.08
+    frequency: int = 12
+    width: float = 0.03
+    scale: float = 10.0
+
+    upper = 1.0  # no reward is larger
+
+    def __post_init__(self) -> None:
+        for name in ("radius", "width"):
+            positive(f"reward.{name}", getattr(self, name))
+        finite("reward.amplitude", self.amplitude)
+        whole_number("reward.frequency", self.frequency, 1)
+        finite("reward.scale", self.scale)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.ndim != 2 or x.shape[1] != 2:
+            raise ValueError(f"reward wavy_ring: needs points of the plane, got samples of shape {tuple(x.shape[1:])}")
+        angle = torch.atan2(x[:, 1], x[:, 0])
+        ring = self.radius + self.amplitude * (2 * torch.sin(self.frequency * angle / 2).abs() - 1)
+        return torch.exp(-(x.norm(dim=1) - ring).square() / (2 * self.width**2))

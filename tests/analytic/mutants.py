@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
-from fmtt.dynamics import Dynamics, Jarzynski, Kernel, Move, Step
+from fmtt.dynamics import Draws, Dynamics, Move
 from fmtt.noise import Noise
 from fmtt.particles import Population
 from fmtt.sampler import Sampler
 from fmtt.schedules import LinearEpsilon
 from fmtt.selection import Selection
 from fmtt.tilt import Tilt, TiltValue
+from fmtt.weights import Increment, Jarzynski, Kernel, Step
 from tests.analytic.support import Setup
 
 Mutation = Callable[[Sampler], Sampler]
@@ -27,25 +28,26 @@ Mutation = Callable[[Sampler], Sampler]
 class Flipped(Jarzynski):
     """The wrong sign."""
 
-    def increment(self, step: Step, tilt: Tilt) -> Tensor:
-        return -super().increment(step, tilt)
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
+        return Increment(-super().increment(step, tilt).log_weights)
 
 
 class Unchecked(Jarzynski):
     """Short weights for any look-ahead."""
 
-    def check(self, tilt: Tilt, guidance: object, epsilon: object) -> None:
+    def check(self, look_ahead: object, guidance: object, epsilon: object, chi: object) -> None:
         pass
 
 
 class WithoutQuadratic(Kernel):
     """Forgets ``eps dt |g|^2 / 4``."""
 
-    def increment(self, step: Step, tilt: Tilt) -> Tensor:
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
         right = super().increment(step, tilt)
         if step.guidance is None or step.epsilon == 0:
             return right
-        return right + step.epsilon * (step.t_next - step.t) / 4 * step.guidance.flatten(2).square().sum(-1)
+        square = step.guidance.flatten(2).square().sum(-1)
+        return Increment(right.log_weights + step.epsilon * (step.t_next - step.t) / 4 * square)
 
 
 @dataclass
@@ -54,23 +56,23 @@ class WrongVariance(Kernel):
 
     factor: float
 
-    def increment(self, step: Step, tilt: Tilt) -> Tensor:
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
         return super().increment(step._replace(epsilon=step.epsilon * self.factor), tilt)
 
 
 class FlippedNoise(Kernel):
     """The wrong sign in the product of guidance and noise."""
 
-    def increment(self, step: Step, tilt: Tilt) -> Tensor:
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
         return super().increment(step if step.noise is None else step._replace(noise=-step.noise), tilt)
 
 
 class Early(Jarzynski):
     """The reward before the move only, times the rise of the ramp in the step before."""
 
-    def increment(self, step: Step, tilt: Tilt) -> Tensor:
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
         dt = step.t_next - step.t
-        return (tilt.strength(step.t) - tilt.strength(max(step.t - dt, 0.0))) * step.before.reward
+        return Increment((tilt.strength(step.t) - tilt.strength(max(step.t - dt, 0.0))) * step.before.reward)
 
 
 def weights(wrong: Jarzynski | Kernel) -> Mutation:
@@ -86,22 +88,21 @@ class ScoreTimes(Dynamics):
 
     factor: float = -1.0
 
-    def step(
-        self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], noise: Tensor | None
-    ) -> Move:
+    def step(self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], draws: Draws) -> Move:
         t, t_next, _ = times
         epsilon = self.epsilon(t_next)
-        if noise is not None:
+        if draws.noise is not None:
             score = -(x - t * self.velocity(x, t)) / (1 - t)
-            noise = noise + (self.factor - 1) * math.sqrt(epsilon * (t_next - t) / 2) * score
-        return super().step(x, before, times, noise)
+            noise = draws.noise + (self.factor - 1) * math.sqrt(epsilon * (t_next - t) / 2) * score
+            draws = draws._replace(noise=noise)
+        return super().step(x, before, times, draws)
 
 
 def score_times(factor: float) -> Mutation:
     def mutate(sampler: Sampler) -> Sampler:
         right = sampler.dynamics
-        parts = (right.model, right.tilt, right.epsilon, right.guidance, right.weights)
-        return replace(sampler, dynamics=ScoreTimes(*parts, factor))
+        parts = {field.name: getattr(right, field.name) for field in fields(right)}
+        return replace(sampler, dynamics=ScoreTimes(**parts, factor=factor))
 
     return mutate
 

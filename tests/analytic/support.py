@@ -19,7 +19,7 @@ from fmtt.noise import Noise
 from fmtt.particles import Population
 from fmtt.rewards.plane import Linear, Quadratic
 from fmtt.sampler import Sampler, State
-from fmtt.schedules import Epsilon, Grid, LinearEpsilon, PowerGrid, PowerRamp, Ramp
+from fmtt.schedules import Chi, Epsilon, Grid, LinearEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
 from fmtt.tilt import Tilt
 
 # Nothing is symmetric and no two coordinates are alike, so that no sign, swap or factor can hide.
@@ -58,6 +58,7 @@ class Setup:
     weights: str = "auto"
     epsilon: Epsilon = LinearEpsilon()
     ramp: Ramp = PowerRamp()
+    chi: Chi = ZeroChi()
     grid: Grid = PowerGrid()
     steps: int = 12
     groups: int = 128
@@ -80,7 +81,7 @@ class Setup:
         look_ahead = LOOK_AHEADS[self.look_ahead](model)
         mode = modes.importance(look_ahead, self.epsilon, self.weights, self.resampler, self.ess_threshold)
         tilt = Tilt(look_ahead, REWARDS[self.reward], self.scale, self.ramp, self.chunk)
-        dynamics = Dynamics(model, tilt, self.epsilon, mode.guidance, mode.weights)
+        dynamics = Dynamics(model, tilt, self.epsilon, mode.guidance, mode.weights, self.chi)
         return Sampler(
             dynamics, mode.selection, self.times, self.particles, Noise(self.seed, tuple(range(self.groups)))
         )
@@ -99,8 +100,8 @@ def last(sampler: Sampler) -> State:
     return state
 
 
-def z_scores(population: Population, truth: Truth) -> dict[str, float]:
-    """Deviations from the truth in standard errors over groups: Z, and first and second moments by coordinate.
+def deviations(population: Population, truth: Truth) -> dict[str, Tensor]:
+    """Deviations from the truth in every group, ``(G,)``: Z, and first and second moments by coordinate.
 
     With Zhat the estimate of a group and m its weighted mean, ``Zhat / Z - 1`` and ``Zhat (m - truth)`` have mean zero
     for every number of particles, so that neither a logarithm nor a ratio adds a bias of its own.
@@ -111,7 +112,12 @@ def z_scores(population: Population, truth: Truth) -> dict[str, float]:
     for name, values, true in (("mean", x, truth.mean), ("square", x**2, truth.second_moment)):
         deviation = z[:, None] * (weighted_mean(values, population.log_weights) - true)
         statistics |= {f"{name} {d}": deviation[:, d] for d in range(len(true))}
-    return {name: standardised(values) for name, values in statistics.items()}
+    return statistics
+
+
+def z_scores(population: Population, truth: Truth) -> dict[str, float]:
+    """Deviations from the truth in standard errors over groups."""
+    return {name: standardised(values) for name, values in deviations(population, truth).items()}
 
 
 def standardised(values: Tensor) -> float:

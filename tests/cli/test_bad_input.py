@@ -55,6 +55,19 @@ CASES = {
     "mode=search mode.keep=0": ["mode.keep", "at least 1"],
     "mode=search mode.rounds=-2": ["mode.rounds", "-2"],
     "sampler/beta=early sampler.beta.end=0": ["sampler.beta.end", "0"],
+    "sampler/chi=paper sampler.chi.h=0": ["sampler.chi.h", "0", "positive"],
+    "sampler.chi=strong": ["sampler.chi", "strong", "zero", "paper"],
+    "sampler/chi=paper sampler.epsilon=zero mode.weights=kernel": ["kernel", "needs noise", "material"],
+    "sampler.probes=0": ["sampler.probes", "at least 1"],
+    "sampler/grid=geodesic sampler.grid.particles=1": ["sampler.grid.particles", "at least 2"],
+    "sampler/grid=geodesic sampler.grid.uniform=2": ["sampler.grid.uniform", "2"],
+    "mode/gradient=clipped mode.gradient.norm=0": ["mode.gradient.norm", "0", "positive"],
+    "mode/gradient=clipped mode.weights=jarzynski": ["jarzynski", "unmodified gradient", "kernel"],
+    "mode.gradient=squashed": ["mode.gradient", "squashed", "clipped", "raw"],
+    "mode.window=[0.5,0.2]": ["mode.window", "increasing"],
+    "mode.window=[0]": ["mode.window", "two increasing times"],
+    "mode.resample_at=[0]": ["mode.resample_at", "0", "at least 1"],
+    "reward=wavy_ring reward.width=0": ["reward.width", "0", "positive"],
 }
 
 

@@ -11,7 +11,10 @@ from omegaconf import DictConfig
 
 from fmtt.experiment import CONFIGS
 
-GROUPS = ("model", "lookahead", "reward", "mode", "sampler/grid", "sampler/epsilon", "sampler/beta", "logger")
+GROUPS = (
+    "model", "lookahead", "reward", "mode", "mode/gradient",
+    "sampler/grid", "sampler/epsilon", "sampler/beta", "sampler/chi", "logger",
+)  # fmt: skip
 ENTRIES = [
     (group, file.stem)
     for group in GROUPS

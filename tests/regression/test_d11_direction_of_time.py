@@ -10,7 +10,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fmtt.dynamics import NoGuidance, NoWeights
+from fmtt.dynamics import Draws
+from fmtt.guidance import NoGuidance
+from fmtt.weights import NoWeights
 from tests.analytic.support import LOOK_AHEADS, Setup
 
 
@@ -24,7 +26,7 @@ def test_gradient_raises_the_tilt(model: str, look_ahead: str) -> None:
     start = setup.sampler().start().population.x.double() * 0.7
     t, then = 0.4, 0.45
     before = guided.look(start, t, then)
-    moves = [d.step(start, before, (t, then, None), torch.zeros_like(start)).x for d in (guided, base)]
+    moves = [d.step(start, before, (t, then, None), Draws(torch.zeros_like(start))).x for d in (guided, base)]
     push = moves[0] - moves[1]
     after = guided.look(start + 1e-3 * push, t, None)
     assert (after.value > before.value).all()
@@ -47,6 +49,6 @@ def test_score_pulls_toward_the_data() -> None:
     far = 30 * torch.nn.functional.normalize(setup.sampler().start().population.x, dim=-1)
     before = noisy.look(far, 0.4, 0.45)
     silent = replace(noisy, epsilon=type(noisy.epsilon)(0.0))
-    with_score = noisy.step(far, before, (0.4, 0.45, None), torch.zeros_like(far)).x
-    without = silent.step(far, before, (0.4, 0.45, None), None).x
+    with_score = noisy.step(far, before, (0.4, 0.45, None), Draws(torch.zeros_like(far))).x
+    without = silent.step(far, before, (0.4, 0.45, None), Draws()).x
     assert (with_score.norm(dim=-1) < without.norm(dim=-1)).all()

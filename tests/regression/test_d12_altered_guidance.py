@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt.dynamics import Jarzynski, Material, NoGuidance
+from fmtt.guidance import ClippedGradient, NoGuidance, NormalisedGradient, TiltGradient, Window
 from fmtt.schedules import ZeroEpsilon
-from fmtt.tilt import TiltValue
+from fmtt.weights import Jarzynski, Material
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.support import Setup, last, worst
 
@@ -20,18 +20,22 @@ from tests.analytic.support import Setup, last, worst
 class Altered:
     """A guidance made from the gradient."""
 
-    raw = absent = False
+    raw = False
 
     def __init__(self, change):
         self.change = change
 
-    def __call__(self, tilt: TiltValue) -> Tensor:
-        return self.change(tilt.gradient)
+    def active(self, t: float) -> bool:
+        return True
+
+    def __call__(self, gradient: Tensor) -> Tensor:
+        return self.change(gradient)
 
 
 GUIDANCES = {
-    "clipped": Altered(lambda g: g.clamp(-0.3, 0.3)),
-    "normalised": Altered(lambda g: torch.nn.functional.normalize(g, dim=-1)),
+    "clipped": ClippedGradient(0.3),
+    "normalised": NormalisedGradient(1.0),
+    "windowed": Window(TiltGradient(), 0.2, 0.6),
     "constant": Altered(lambda g: torch.ones_like(g) * torch.tensor([0.5, -0.4])),
     "wrong way": Altered(lambda g: -0.5 * g),
     "absent": NoGuidance(),
@@ -65,7 +69,7 @@ def test_short_weights_would_be_wrong_for_them() -> None:
     """What is refused is refused with reason."""
 
     class Unchecked(Jarzynski):
-        def check(self, tilt: object, guidance: object, epsilon: object) -> None:
+        def check(self, look_ahead: object, guidance: object, epsilon: object, chi: object) -> None:
             pass
 
     setup = Setup(weights="jarzynski", seed=12)

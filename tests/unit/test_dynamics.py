@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from fmtt import noise
-from fmtt.dynamics import Dynamics, Jarzynski, Kernel, Material, Move, NoGuidance, NoWeights, TiltGradient
+from fmtt.dynamics import Draws, Dynamics, Move
+from fmtt.guidance import NoGuidance, TiltGradient
 from fmtt.look_ahead import Denoiser, FlowMapJumps, NoLookAhead
 from fmtt.path import score_from_velocity
 from fmtt.schedules import LinearEpsilon, PowerRamp, ZeroEpsilon
 from fmtt.tilt import Tilt
+from fmtt.weights import Jarzynski, Kernel, Material, NoWeights
 from tests.analytic.support import MIXTURE, REWARDS
 
 T, NEXT, AFTER = 0.3, 0.37, 0.5
@@ -32,7 +34,7 @@ def flat_velocity() -> Tensor:
 
 
 def stepped(d: Dynamics, xi: Tensor | None = XI, after: float | None = AFTER) -> Move:
-    return d.step(X, d.look(X, T, NEXT), (T, NEXT, after), xi)
+    return d.step(X, d.look(X, T, NEXT), (T, NEXT, after), Draws(xi))
 
 
 @pytest.mark.parametrize("look_ahead", [NoLookAhead, Denoiser])
@@ -53,7 +55,7 @@ def test_base_move_has_no_guidance() -> None:
     assert d.look(X, T, NEXT).gradient is None
     move, guided = stepped(d), stepped(dynamics())
     torch.testing.assert_close(guided.x - move.x, DT * EPSILON * dynamics().tilt.evaluate(X, T, True).gradient)
-    assert torch.equal(move.increment, torch.zeros(3, 5).double())
+    assert torch.equal(move.increment.log_weights, torch.zeros(3, 5).double())
 
 
 def test_without_noise_the_move_is_that_of_the_ode() -> None:
@@ -76,13 +78,13 @@ def test_kernel_increment_is_the_ratio_of_two_normal_densities() -> None:
     guided = torch.distributions.Normal(move.x - math.sqrt(2 * EPSILON * DT) * XI, math.sqrt(2 * EPSILON * DT))
     base = torch.distributions.Normal(guided.loc - DT * EPSILON * before.gradient, guided.scale)
     ratio = (base.log_prob(move.x) - guided.log_prob(move.x)).sum(-1)
-    torch.testing.assert_close(move.increment, move.tilt.value - before.value + ratio)
+    torch.testing.assert_close(move.increment.log_weights, move.tilt.value - before.value + ratio)
 
 
 def test_kernel_increment_without_noise_is_the_change_of_the_tilt() -> None:
     d = dynamics(epsilon=ZeroEpsilon())
     move, before = stepped(d, None), d.look(X, T, NEXT)
-    torch.testing.assert_close(move.increment, move.tilt.value - before.value)
+    torch.testing.assert_close(move.increment.log_weights, move.tilt.value - before.value)
 
 
 def test_jarzynski_increment_is_the_trapezoidal_rule() -> None:
@@ -90,7 +92,7 @@ def test_jarzynski_increment_is_the_trapezoidal_rule() -> None:
     d = dynamics(lambda model: FlowMapJumps(model, 1), weights=Jarzynski())
     move, before = stepped(d), d.look(X, T, NEXT)
     expected = 1.3 * (NEXT**2 - T**2) * (before.reward + move.tilt.reward) / 2
-    torch.testing.assert_close(move.increment, expected)
+    torch.testing.assert_close(move.increment.log_weights, expected)
 
 
 def test_material_increment_adds_the_gap() -> None:
@@ -98,7 +100,7 @@ def test_material_increment_adds_the_gap() -> None:
     move, before = stepped(d), d.look(X, T, NEXT)
     gap = d.tilt.transport_gap(X, T, flat_velocity())
     expected = 1.3 * (NEXT**2 - T**2) * (before.reward + move.tilt.reward) / 2 + T**2 * DT * gap
-    torch.testing.assert_close(move.increment, expected)
+    torch.testing.assert_close(move.increment.log_weights, expected)
     assert gap.abs().max() > 0.1
 
 
@@ -109,7 +111,7 @@ def test_velocity_of_the_look_ahead_is_used_again(look_ahead) -> None:
     torch.testing.assert_close(d.velocity(X, T), flat_velocity())
     assert (before.velocity is None) == (look_ahead is NoLookAhead)
     twice = before._replace(velocity=2 * flat_velocity())
-    moved = d.step(X, twice, (T, NEXT, AFTER), XI).x - d.step(X, before, (T, NEXT, AFTER), XI).x
+    moved = d.step(X, twice, (T, NEXT, AFTER), Draws(XI)).x - d.step(X, before, (T, NEXT, AFTER), Draws(XI)).x
     torch.testing.assert_close(moved, DT * (1 + EPSILON * T / (1 - T)) * flat_velocity())
 
 
@@ -117,7 +119,7 @@ def test_increments_are_float64_for_particles_in_float32() -> None:
     for weights in (Kernel(), Material(), NoWeights()):
         d = dynamics(weights=weights)
         x = X.float()
-        move = d.step(x, d.look(x, T, NEXT), (T, NEXT, AFTER), XI.float())
+        move = d.step(x, d.look(x, T, NEXT), (T, NEXT, AFTER), Draws(XI.float()))
         assert move.x.dtype == torch.float32
-        assert move.increment.dtype == torch.float64
+        assert move.increment.log_weights.dtype == torch.float64
         assert move.tilt.reward.dtype == torch.float64

@@ -6,10 +6,12 @@ import pytest
 import torch
 
 from fmtt import noise
-from fmtt.dynamics import Dynamics, NoGuidance, NoWeights
+from fmtt.dynamics import Dynamics
 from fmtt.flow import Meter, MeteredModel, MeteredReward
+from fmtt.guidance import NoGuidance
 from fmtt.schedules import ConstantEpsilon, Epsilon, LinearEpsilon, ZeroEpsilon
 from fmtt.tilt import Tilt
+from fmtt.weights import NoWeights
 from tests.analytic.support import LOOK_AHEADS, MIXTURE, Setup, last
 
 K, N, G = 7, 5, 3

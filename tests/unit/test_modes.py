@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from fmtt import modes
-from fmtt.dynamics import Dynamics, NoGuidance, NoWeights, TiltGradient
+from fmtt.dynamics import Dynamics
+from fmtt.guidance import NoGuidance, TiltGradient
 from fmtt.look_ahead import FlowMapJumps
 from fmtt.noise import Noise
 from fmtt.particles import Population
@@ -12,6 +13,7 @@ from fmtt.sampler import Sampler, State
 from fmtt.schedules import LinearEpsilon, PowerGrid, PowerRamp
 from fmtt.selection import KeepAll, ResampleOnEss, TopAndClone
 from fmtt.tilt import Tilt, TiltValue
+from fmtt.weights import NoWeights
 from tests.analytic.support import GAUSSIAN, REWARDS, last
 
 LOOK, EPSILON = FlowMapJumps(GAUSSIAN, 1), LinearEpsilon()

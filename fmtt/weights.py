@@ -1,0 +1,161 @@
+"""What a move is worth: increments of the log-weights that make exactly this move sample the tilted law.
+
+With the move ``dx = [b + eps s + (eps + chi) g] dt + sqrt(2 eps) dW`` and r_t the tilt (see :mod:`fmtt.dynamics`).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+from torch import Tensor
+
+from fmtt.guidance import Guidance
+from fmtt.look_ahead import LookAhead
+from fmtt.schedules import Chi, Epsilon
+from fmtt.tilt import Tilt, TiltValue
+
+
+class Step(NamedTuple):
+    """All that a weight may depend on in the step from t to t_next of a population ``(G, N, *D)``.
+
+    Attributes:
+        x: positions before the step.
+        velocity: ``b_t(x)``.
+        before, after: the tilt before and after.
+        guidance: g, or None for zero.
+        noise: the standard normal draw of the step, or None where epsilon is zero.
+        probes: signs for the Laplacian, ``(G, M, N, *D)``, or None if it is exact or not needed.
+        epsilon, chi: those of the step.
+        t, t_next: its ends.
+    """
+
+    x: Tensor
+    velocity: Tensor
+    before: TiltValue
+    after: TiltValue
+    guidance: Tensor | None
+    noise: Tensor | None
+    probes: Tensor | None
+    epsilon: float
+    chi: float
+    t: float
+    t_next: float
+
+
+class Increment(NamedTuple):
+    """What a step adds to the log-weights, ``(G, N)`` in float64, and the share of it that an exact flow map would
+    not have, or None where it is not known."""
+
+    log_weights: Tensor
+    transport_gap: Tensor | None = None
+
+
+class Weights(Protocol):
+    """Log-weight increments of a step; ``curved`` says that a drift ``chi g`` needs the Laplacian of the tilt."""
+
+    curved: bool
+
+    def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
+        """ValueError if these weights would be wrong for such moves."""
+        ...
+
+    def increment(self, step: Step, tilt: Tilt) -> Increment: ...
+
+
+class NoWeights:
+    """Increment zero: for search and for plain guidance, which are biased by design, and for the base model."""
+
+    curved = False
+
+    def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
+        pass
+
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
+        return Increment(step.after.reward.new_zeros(step.after.reward.shape))
+
+
+def require_invariance(name: str, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
+    """ValueError unless noise and guidance together leave the tilted law invariant."""
+    if not guidance.raw and not (epsilon.vanishes and chi.vanishes):
+        raise ValueError(
+            f"mode.weights={name}: needs the unmodified gradient of the tilt in the move wherever there is noise;"
+            " use mode.weights=kernel"
+        )
+
+
+class Jarzynski:
+    """The paper's ``dA = beta'(t) scale r(X_{t,1}(x_t)) dt``, integrated over a step by the trapezoidal rule.
+
+    A drift ``chi grad r_t`` adds ``chi (lap r_t + grad r_t . (s_t + grad r_t)) dt`` (Cor. A.2). Right for a
+    transported look-ahead and the unmodified gradient, up to the error of the time step.
+    """
+
+    curved = True
+
+    def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
+        if not look_ahead.transported:
+            raise ValueError(
+                "mode.weights=jarzynski: right only for a flow map, and the look-ahead"
+                f" {type(look_ahead).__name__} is not one; use mode.weights=material or kernel"
+            )
+        require_invariance("jarzynski", guidance, epsilon, chi)
+
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
+        rise = tilt.strength(step.t_next) - tilt.strength(step.t)
+        work = rise * (step.before.reward + step.after.reward) / 2
+        return Increment(work if step.guidance is None or step.chi == 0 else work + dissipation(step, tilt))
+
+
+def dissipation(step: Step, tilt: Tilt) -> Tensor:
+    """``chi (lap r_t + grad r_t . (s_t + grad r_t)) dt`` for the drift ``chi grad r_t``, ``(G, N)``.
+
+    The score comes from the velocity at the start of the step, where ``1 - t`` is never below dt.
+    """
+    gradient = step.before.gradient
+    assert gradient is not None
+    score = (step.t * step.velocity - step.x) / (1 - step.t)
+    inner = (gradient * (score + gradient)).flatten(2).sum(-1).double()
+    return step.chi * (step.t_next - step.t) * (tilt.laplacian(step.x, step.t, step.probes) + inner)
+
+
+class Material(Jarzynski):
+    """Jarzynski weights for any look-ahead: adds ``beta scale grad r(L) . (d_t L + (grad L) b) dt``.
+
+    Costs one forward-mode derivative; right also for a learned flow map that is not quite transported.
+    """
+
+    def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
+        require_invariance("material", guidance, epsilon, chi)
+
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
+        gap = tilt.transport_gap(step.x, step.t, step.velocity)
+        gap = tilt.ramp(step.t) * (step.t_next - step.t) * gap
+        return Increment(super().increment(step, tilt).log_weights + gap, gap)
+
+
+class Kernel:
+    """Ratio of the base and the guided Gaussian kernels, times ``exp(r_{k+1} - r_k)``.
+
+    With drift ``w = (eps + chi) g``, noise xi and step dt:
+    ``r_{k+1}(x_{k+1}) - r_k(x_k) - sqrt(dt / (2 eps)) w.xi - dt |w|^2 / (4 eps)``. Exact for the discretised base
+    chain, for any number of steps, any look-ahead and any guidance, clipped, normalised or none at all.
+    """
+
+    curved = False
+
+    def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
+        if not chi.vanishes and (epsilon.vanishes or (guidance.active(0.999) and epsilon(1.0) == 0 != chi(1.0))):
+            raise ValueError(
+                "mode.weights=kernel: needs noise wherever chi guides; use mode.weights=material, or a"
+                " sampler.epsilon that does not vanish before sampler.chi does"
+            )
+
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
+        change = step.after.value - step.before.value
+        if step.guidance is None or step.noise is None:
+            return Increment(change)
+        w, xi = (step.epsilon + step.chi) * step.guidance.flatten(2), step.noise.flatten(2)
+        ratio = (step.t_next - step.t) / (2 * step.epsilon)
+        cross, square = (w * xi).sum(-1).double(), w.square().sum(-1).double()
+        return Increment(change - math.sqrt(ratio) * cross - ratio / 2 * square)

@@ -1,0 +1,173 @@
+"""The statistical suite: ``python -m tests.validation.suite [problems=500] [processes=2]``, part of ``make validate``.
+
+Scores many random problems against their closed forms, tests that the scores are standard normal, measures the weak
+order of convergence in the step size, shows that every mutant of the sampler is caught, and leaves
+``outputs/validation/report.html`` and ``scores.json``. The exit status is 1 if a check fails.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import sys
+import time
+from collections import defaultdict
+from multiprocessing.pool import Pool
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from fmtt.schedules import ZeroEpsilon
+from tests.analytic.gaussian_chain import reference
+from tests.analytic.mutants import MUTANTS
+from tests.analytic.support import Setup, deviations, last, worst
+from tests.validation.page import write_page
+from tests.validation.problems import Score, normal_distance, problem, score
+
+FOLDER = Path("outputs/validation")
+STATISTICS = ("z", "mean", "square")
+ENOUGH = 20  # problems in a group that is tested by itself
+ACCEPTED = 1.95  # Kolmogorov-Smirnov, sqrt(n) D: exceeded with probability .001
+CAUGHT = 6.0  # standard errors
+STEPS = (12, 24, 48, 96)
+
+
+class Group(NamedTuple):
+    """The scores of problems that have something in common."""
+
+    name: str
+    count: int
+    mean: float
+    rms: float
+    distance: float
+    variance: float
+    evaluations: float
+
+
+class Order(NamedTuple):
+    """Deviation of Z and its standard error at each number of steps, and the order fitted to them."""
+
+    name: str
+    steps: tuple[int, ...]
+    errors: tuple[float, ...]
+    uncertainties: tuple[float, ...]
+    order: float
+
+
+class Mutant(NamedTuple):
+    """Largest deviation of the right and of the mutated sampler in standard errors."""
+
+    name: str
+    right: float
+    mutated: float
+
+
+def scored(number: int) -> Score:
+    torch.set_num_threads(1)
+    return score(problem(number))
+
+
+def collect(pool: Pool, problems: int) -> list[Score]:
+    """The scores of the problems 0 to ``problems - 1``."""
+    scores: list[Score] = []
+    for done in pool.imap(scored, range(problems), chunksize=5):
+        scores.append(done)
+        if len(scores) % 50 == 0:
+            print(f"{len(scores)} of {problems} problems", file=sys.stderr, flush=True)
+    return scores
+
+
+def groups_of(scores: list[Score]) -> list[Group]:
+    """All problems, and those with equal weights and look-ahead, and with equal resampler."""
+    members: dict[str, list[Score]] = defaultdict(list)
+    for entry in scores:
+        for name in ("all", f"{entry.weights}, {entry.look_ahead}", entry.resampler):
+            members[name].append(entry)
+    return [summary(name, entries) for name, entries in sorted(members.items())]
+
+
+def summary(name: str, scores: list[Score]) -> Group:
+    values = torch.tensor([[getattr(entry, statistic) for statistic in STATISTICS] for entry in scores])
+    distance = max(normal_distance(column) for column in values.T)
+    variance = torch.tensor([entry.relative_variance for entry in scores]).median().item()
+    evaluations = torch.tensor([entry.evaluations for entry in scores]).mean().item()
+    mean, rms = values.mean().item(), values.square().mean().sqrt().item()
+    return Group(name, len(scores), mean, rms, distance, variance, evaluations)
+
+
+def measured_order(case: tuple[str, Setup]) -> Order:
+    """The slope of log |error of Z| over log step, by least squares on what stands out of the noise."""
+    torch.set_num_threads(1)
+    name, setup = case
+    errors, uncertainties = [], []
+    for steps in STEPS:
+        at = setup.but(steps=steps)
+        z = deviations(last(at.sampler()).population, at.truth())["Z"]
+        errors.append(z.mean().item())
+        uncertainties.append((z.std() / len(z) ** 0.5).item())
+    clear = [k for k in range(len(STEPS)) if abs(errors[k]) > 3 * uncertainties[k]]
+    order = float("nan")
+    if len(clear) > 1:
+        x = -torch.tensor([float(STEPS[k]) for k in clear]).log()
+        y = torch.tensor([abs(errors[k]) for k in clear]).log()
+        order = (((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()).item()
+    return Order(name, STEPS, tuple(errors), tuple(uncertainties), order)
+
+
+# Many particles, so that the error of the step stands out.
+COARSE = Setup(groups=256, particles=512, ess_threshold=0.0)
+ORDERS = {
+    "jarzynski, Gaussian": COARSE.but(weights="jarzynski"),
+    "jarzynski, mixture": COARSE.but(weights="jarzynski", model="mixture"),
+    "material, denoiser, mixture": COARSE.but(weights="material", look_ahead="denoiser", model="mixture"),
+    "jarzynski, no noise, mixture": COARSE.but(weights="jarzynski", model="mixture", epsilon=ZeroEpsilon()),
+    "kernel, mixture": COARSE.but(weights="kernel", model="mixture"),
+}
+
+
+def mutant(name: str) -> Mutant:
+    torch.set_num_threads(1)
+    setup, mutate = MUTANTS[name]
+    truth = reference(setup)
+    right, mutated = (worst(last(s).population, truth) for s in (setup.sampler(), mutate(setup.sampler())))
+    return Mutant(name, right, mutated)
+
+
+def failures(groups: list[Group], orders: list[Order], mutants: list[Mutant]) -> list[str]:
+    """The checks that fail, in words."""
+    return [
+        *(f"scores of '{g.name}' are not standard normal: sqrt(n) D = {g.distance:.2f}"
+          for g in groups if g.count >= ENOUGH and g.distance > ACCEPTED),
+        *(f"'{o.name}' converges with order {o.order:.2f}, not 1 or better" for o in orders if o.order < 0.8),
+        *(f"mutant '{m.name}' is not caught: {m.mutated:.1f}" for m in mutants if m.mutated < CAUGHT),
+        *(f"the right sampler of mutant '{m.name}' is off: {m.right:.1f}" for m in mutants if m.right > 4),
+    ]  # fmt: skip
+
+
+def main() -> int:
+    options = dict(argument.split("=", 1) for argument in sys.argv[1:])
+    started = time.perf_counter()
+    with multiprocessing.get_context("spawn").Pool(int(options.get("processes", 2))) as pool:
+        scores = collect(pool, int(options.get("problems", 500)))
+        orders = pool.map(measured_order, ORDERS.items(), chunksize=1)
+        mutants = pool.map(mutant, MUTANTS, chunksize=1)
+    groups = groups_of(scores)
+    wrong = failures(groups, orders, mutants)
+    minutes = (time.perf_counter() - started) / 60
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "scores.json").write_text(json.dumps([entry._asdict() for entry in scores], indent=1))
+    page = write_page(FOLDER, scores, groups, orders, mutants, wrong, minutes)
+    for group in groups:
+        print(f"{group.name:24} {group.count:4} problems, rms {group.rms:.3f}, sqrt(n) D {group.distance:.2f}")
+    for order in orders:
+        print(f"{order.name:30} order {order.order:.2f}, errors {', '.join(f'{e:+.4f}' for e in order.errors)}")
+    print(f"{sum(m.mutated >= CAUGHT for m in mutants)} of {len(mutants)} mutants caught; {minutes:.1f} minutes")
+    for line in wrong:
+        print("FAILED:", line)
+    print(page)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
