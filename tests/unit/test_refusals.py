@@ -74,7 +74,7 @@ def test_weight_that_is_not_finite_is_named() -> None:
         def increment(self, step, tilt):
             increment = super().increment(step, tilt)
             if step.t > 0.4:
-                increment[2, 5] = float("nan")
+                increment.log_weights[2, 5] = float("nan")
             return increment
 
     broken = replace(sampler, dynamics=replace(sampler.dynamics, weights=Broken()))

@@ -42,7 +42,9 @@ def require_same(one: State, other: State, exactly: bool, group: int | None = No
         tolerance = (
             {"rtol": 0, "atol": 0} if exactly or not values.is_floating_point() else {"rtol": 1e-4, "atol": 1e-5}
         )
-        torch.testing.assert_close(second[key], values, **tolerance, msg=lambda text, key=key: f"{key}: {text}")
+        torch.testing.assert_close(
+            second[key], values, **tolerance, equal_nan=True, msg=lambda text, key=key: f"{key}: {text}"
+        )
 
 
 @EACH
