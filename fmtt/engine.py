@@ -21,7 +21,7 @@ from fmtt.look_ahead import FlowMapJumps, LookAhead, NoLookAhead
 from fmtt.modes import Mode
 from fmtt.noise import Noise
 from fmtt.sampler import Sampler, State
-from fmtt.schedules import Chi, Epsilon, Grid, LinearEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
+from fmtt.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
 from fmtt.tilt import Tilt
 from fmtt.tuning import Tuned
 from fmtt.validation import whole_number
@@ -94,7 +94,7 @@ def assemble(
     scale: float = 1.0,
     steps: int = 40,
     grid: Grid = PowerGrid(),
-    epsilon: Epsilon = LinearEpsilon(),
+    epsilon: Epsilon = PowerEpsilon(),
     beta: Ramp = PowerRamp(),
     chi: Chi = ZeroChi(),
     probes: int = 8,

@@ -53,23 +53,6 @@ class TiltGradient:
 
 
 @dataclass(frozen=True)
-class ClippedGradient:
-    """``grad r_t``, shortened to Euclidean length ``norm`` in each particle where it is longer."""
-
-    norm: float
-    raw = False
-
-    def __post_init__(self) -> None:
-        positive("mode.gradient.norm", self.norm)
-
-    def active(self, t: float) -> bool:
-        return True
-
-    def __call__(self, gradient: Tensor) -> Tensor:
-        return gradient * (self.norm / lengths(gradient).clamp_min(self.norm))
-
-
-@dataclass(frozen=True)
 class NormalisedGradient:
     """``grad r_t``, brought to Euclidean length ``norm`` in each particle; zero stays zero."""
 
@@ -83,7 +66,18 @@ class NormalisedGradient:
         return True
 
     def __call__(self, gradient: Tensor) -> Tensor:
-        return gradient * (self.norm / lengths(gradient).clamp_min(torch.finfo(gradient.dtype).tiny))
+        return gradient * (self.norm / lengths(gradient).clamp_min(self.shortest(gradient)))
+
+    def shortest(self, gradient: Tensor) -> float:
+        """Vectors that are shorter than this are taken to be as long."""
+        return torch.finfo(gradient.dtype).tiny
+
+
+class ClippedGradient(NormalisedGradient):
+    """``grad r_t``, shortened to Euclidean length ``norm`` in each particle where it is longer."""
+
+    def shortest(self, gradient: Tensor) -> float:
+        return self.norm
 
 
 @dataclass(frozen=True)

@@ -86,32 +86,15 @@ class ConstantEpsilon:
 
 
 @dataclass(frozen=True)
-class LinearEpsilon:
-    """``eps = c (1 - t)``, the schedule of the paper for c = 1: ``eps s = -c E[x_0 | x_t]`` is bounded."""
-
-    c: float = 1.0
-
-    def __post_init__(self) -> None:
-        at_least("sampler.epsilon.c", self.c, 0)
-
-    @property
-    def vanishes(self) -> bool:
-        return self.c == 0
-
-    def __call__(self, t: float) -> float:
-        return self.c * (1 - t)
-
-
-@dataclass(frozen=True)
 class PowerEpsilon:
-    """``eps = c (1 - t)^power``; with power 2 it falls like the variance of ``x_t`` around its landing point.
+    """``eps = c (1 - t)^power``; with c = power = 1 the schedule of the paper.
 
-    Then a step of the noise keeps its size in units of the landing point, which sharp rewards need: with power 1 the
-    drift ``eps grad r_t`` gets stiff toward the data.
+    With power 2 it falls like the variance of ``x_t`` around its landing point, so that a step of the noise keeps its
+    size there: for sharp rewards the drift ``eps grad r_t`` of power 1 gets stiff toward the data.
     """
 
     c: float = 1.0
-    power: float = 2.0
+    power: float = 1.0
 
     def __post_init__(self) -> None:
         at_least("sampler.epsilon.c", self.c, 0)

@@ -11,11 +11,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from fmtt.sampler import Sampler
 from fmtt.schedules import PowerGrid
-from fmtt.validation import fraction, whole_number
+from fmtt.validation import at_least, fraction, whole_number
 
 PILOT = -1  # the number of the pilot's group, whose noise no other group has
 
@@ -44,44 +44,56 @@ def interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True)
-class GeodesicGrid:
-    """Times at equal increments of thermodynamic length, mixed with a ``uniform`` share of plain time.
-
-    The share keeps steps short for the dynamics where the weights do not change.
-
-    Attributes:
-        particles: of the pilot.
-        rounds: pilots, each on the grid that the one before it gave.
-        uniform: share of plain time in the measure that is cut into equal parts.
-    """
+class Piloted:
+    """A schedule found by ``rounds`` pilots of ``particles``, each with the schedule that the one before it gave."""
 
     particles: int = 32
     rounds: int = 1
-    uniform: float = 0.2
+
+    setting: ClassVar[str]  # its name on the command line
 
     def __post_init__(self) -> None:
-        whole_number("sampler.grid.particles", self.particles, 2)
-        whole_number("sampler.grid.rounds", self.rounds, 1)
+        whole_number(f"{self.setting}.particles", self.particles, 2)
+        whole_number(f"{self.setting}.rounds", self.rounds, 1)
+
+    def tune(self, sampler: Sampler) -> Sampler:
+        for _ in range(self.rounds):
+            sampler = self.placed(sampler, pilot_lengths(sampler, self.particles))
+        return sampler
+
+    def placed(self, sampler: Sampler, lengths: list[float]) -> Sampler:
+        """``sampler`` with the schedule that the lengths of a pilot's steps ask for."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class GeodesicGrid(Piloted):
+    """Times at equal increments of thermodynamic length, mixed with a ``uniform`` share of plain time.
+
+    The share keeps steps short for the dynamics where the weights do not change. The first pilot has uniform times.
+    """
+
+    uniform: float = 0.2
+
+    setting = "sampler.grid"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
         if fraction("sampler.grid.uniform", self.uniform) == 0:
             raise ValueError("sampler.grid.uniform=0: must be positive and at most 1")
 
     def times(self, steps: int) -> tuple[float, ...]:
-        """The grid of the first pilot: uniform."""
         return PowerGrid().times(steps)
 
-    def tune(self, sampler: Sampler) -> Sampler:
-        for _ in range(self.rounds):
-            times, lengths = sampler.times, pilot_lengths(sampler, self.particles)
-            total = sum(lengths) or 1.0
-            shares = [
-                (1 - self.uniform) * length / total + self.uniform * (then - now)
-                for length, (now, then) in zip(lengths, pairwise(times), strict=True)
-            ]
-            measure = list(accumulate(shares, initial=0.0))
-            steps = len(lengths)
-            inner = [interpolate(k / steps * measure[-1], measure, times) for k in range(1, steps)]
-            sampler = replace(sampler, times=(0.0, *inner, 1.0))
-        return sampler
+    def placed(self, sampler: Sampler, lengths: list[float]) -> Sampler:
+        times, steps, total = sampler.times, len(lengths), sum(lengths) or 1.0
+        shares = (
+            (1 - self.uniform) * length / total + self.uniform * (then - now)
+            for length, (now, then) in zip(lengths, pairwise(times), strict=True)
+        )
+        measure = list(accumulate(shares, initial=0.0))
+        inner = (interpolate(k / steps * measure[-1], measure, times) for k in range(1, steps))
+        return replace(sampler, times=(0.0, *inner, 1.0))
 
 
 @dataclass(frozen=True)
@@ -96,39 +108,31 @@ class TabulatedRamp:
 
 
 @dataclass(frozen=True)
-class GeodesicRamp:
+class GeodesicRamp(Piloted):
     """The ramp that rises in each step in proportion to ``d beta / sqrt(D_k)``, so that all D_k are equal.
 
-    For short steps ``sqrt(D_k) = d beta_k std(scale r)`` with the standard deviation under the tilted law at t_k.
-
-    Attributes:
-        particles: of the pilot.
-        rounds: pilots, each with the ramp that the one before it gave; the first has beta = t.
-        widest: no step counts as shorter than the mean length over this, which tames steps in which the pilot saw
-            no variance.
+    For short steps ``sqrt(D_k) = d beta_k std(scale r)`` with the standard deviation under the tilted law at t_k. No
+    step counts as shorter than the mean length over ``widest``, which tames steps in which the pilot saw no variance.
+    The first pilot has beta = t.
     """
 
-    particles: int = 32
-    rounds: int = 1
     widest: float = 4.0
 
+    setting = "sampler.beta"
+
     def __post_init__(self) -> None:
-        whole_number("sampler.beta.particles", self.particles, 2)
-        whole_number("sampler.beta.rounds", self.rounds, 1)
-        if not self.widest >= 1:
-            raise ValueError(f"sampler.beta.widest={self.widest}: must be at least 1")
+        super().__post_init__()
+        at_least("sampler.beta.widest", self.widest, 1)
 
     def __call__(self, t: float) -> float:
         return t
 
-    def tune(self, sampler: Sampler) -> Sampler:
-        for _ in range(self.rounds):
-            tilt, times = sampler.dynamics.tilt, sampler.times
-            lengths = pilot_lengths(sampler, self.particles)
-            rises = [tilt.ramp(then) - tilt.ramp(now) for now, then in pairwise(times)]
-            floor = (sum(lengths) or 1.0) / len(lengths) / self.widest
-            wanted = (rise / max(length, floor) for rise, length in zip(rises, lengths, strict=True))
-            values = list(accumulate(wanted, initial=0.0))
-            ramp = TabulatedRamp(times, tuple(value / values[-1] for value in values))
-            sampler = replace(sampler, dynamics=replace(sampler.dynamics, tilt=replace(tilt, ramp=ramp)))
-        return sampler
+    def placed(self, sampler: Sampler, lengths: list[float]) -> Sampler:
+        tilt, times = sampler.dynamics.tilt, sampler.times
+        floor = (sum(lengths) or 1.0) / len(lengths) / self.widest
+        rises = (tilt.ramp(then) - tilt.ramp(now) for now, then in pairwise(times))
+        values = list(
+            accumulate((r / max(length, floor) for r, length in zip(rises, lengths, strict=True)), initial=0.0)
+        )
+        ramp = TabulatedRamp(times, tuple(value / values[-1] for value in values))
+        return replace(sampler, dynamics=replace(sampler.dynamics, tilt=replace(tilt, ramp=ramp)))

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fmtt.flow import Velocity
 from fmtt.models.checkpoints import load_network
 from fmtt.models.classifier import DigitClassifier
 from fmtt.models.mlp import TwoTimeMLP
@@ -53,32 +52,3 @@ def load_flow_map(checkpoint: str | Path, evaluator: str | Path | None = None) -
     net = load_network(checkpoint, *TWO_TIME)
     classifier = None if evaluator is None else load_network(evaluator, DigitClassifier)
     return TwoTimeModel(net, net.shape, classifier)
-
-
-class Distilled:
-    """The velocity of one model and a flow map that was learned from it.
-
-    Args:
-        model: has the velocity, and perhaps a ``law`` that is known.
-        checkpoint: path or bundled name of the two-time network.
-
-    Raises:
-        CheckpointError: if the checkpoint does not exist, is damaged or holds another network.
-        ValueError: if it is for samples of another shape.
-    """
-
-    def __init__(self, model: Velocity, checkpoint: str | Path):
-        self.learned, self.model, self.shape = load_flow_map(checkpoint), model, model.shape
-        self.law = getattr(model, "law", None)
-        if self.learned.shape != self.shape:
-            raise ValueError(f"model.checkpoint={checkpoint}: is for shape {self.learned.shape}, not {self.shape}")
-
-    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.model.velocity(x, t)
-
-    def flow_map(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
-        return self.learned.flow_map(x, s, t)
-
-    def to(self, device: torch.device) -> Distilled:
-        self.learned = self.learned.to(device)
-        return self

@@ -13,7 +13,7 @@ from fmtt.dynamics import Draws, Dynamics, Move
 from fmtt.noise import Noise
 from fmtt.particles import Population
 from fmtt.sampler import Sampler
-from fmtt.schedules import LinearEpsilon
+from fmtt.schedules import PowerEpsilon
 from fmtt.selection import Selection
 from fmtt.tilt import Tilt, TiltValue
 from fmtt.weights import Increment, Jarzynski, Kernel, Step
@@ -181,7 +181,7 @@ def without_final_weights(population: Population) -> Population:
 SHORT = Setup(weights="jarzynski")
 RATIO = Setup(weights="kernel")
 ALWAYS = Setup(weights="jarzynski", ess_threshold=1.0)
-SHUFFLED = ALWAYS.but(resampler="multinomial", epsilon=LinearEpsilon(2.0), scale=2.0)  # offspring far from ancestors
+SHUFFLED = ALWAYS.but(resampler="multinomial", epsilon=PowerEpsilon(2.0), scale=2.0)  # offspring far from ancestors
 
 MUTANTS: dict[str, tuple[Setup, Mutation]] = {
     "increment with the wrong sign": (SHORT, weights(Flipped())),

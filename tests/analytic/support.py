@@ -19,7 +19,7 @@ from fmtt.noise import Noise
 from fmtt.particles import Population
 from fmtt.rewards.plane import Linear, Quadratic
 from fmtt.sampler import Sampler, State
-from fmtt.schedules import Chi, Epsilon, Grid, LinearEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
+from fmtt.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
 from fmtt.tilt import Tilt
 
 # Nothing is symmetric and no two coordinates are alike, so that no sign, swap or factor can hide.
@@ -56,7 +56,7 @@ class Setup:
     reward: str = "quadratic"
     look_ahead: str = "flowmap1"
     weights: str = "auto"
-    epsilon: Epsilon = LinearEpsilon()
+    epsilon: Epsilon = PowerEpsilon()
     ramp: Ramp = PowerRamp()
     chi: Chi = ZeroChi()
     grid: Grid = PowerGrid()

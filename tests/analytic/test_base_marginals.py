@@ -9,11 +9,11 @@ from fmtt.look_ahead import NoLookAhead
 from fmtt.noise import Noise
 from fmtt.particles import Population
 from fmtt.sampler import Sampler
-from fmtt.schedules import ConstantEpsilon, LinearEpsilon, PowerGrid, PowerRamp, RegularisedEpsilon, ZeroEpsilon
+from fmtt.schedules import ConstantEpsilon, PowerEpsilon, PowerGrid, PowerRamp, RegularisedEpsilon, ZeroEpsilon
 from fmtt.tilt import Tilt
 from tests.analytic.support import MIXTURE, REWARDS, Truth, last, worst
 
-EPSILONS = (ZeroEpsilon(), ConstantEpsilon(1.0), LinearEpsilon(2.0), RegularisedEpsilon())
+EPSILONS = (ZeroEpsilon(), ConstantEpsilon(1.0), PowerEpsilon(2.0), RegularisedEpsilon())
 DATA = Truth(MIXTURE.law.mean, MIXTURE.law.second_moment, torch.zeros((), dtype=torch.float64))
 
 

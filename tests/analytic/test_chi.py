@@ -9,7 +9,7 @@ from fmtt import noise
 from fmtt.dynamics import Draws, Dynamics
 from fmtt.guidance import ClippedGradient, TiltGradient
 from fmtt.look_ahead import Denoiser, FlowMapJumps
-from fmtt.schedules import ConstantEpsilon, LinearEpsilon, PowerRamp, RegularisedChi, ZeroChi, ZeroEpsilon
+from fmtt.schedules import ConstantEpsilon, PowerEpsilon, PowerRamp, RegularisedChi, ZeroChi, ZeroEpsilon
 from fmtt.tilt import Tilt
 from fmtt.weights import Increment, Jarzynski, Kernel, Material, Step
 from tests.analytic.gaussian_chain import reference
@@ -76,7 +76,7 @@ def test_zero_chi_changes_nothing() -> None:
 FINE = Setup(weights="jarzynski", chi=MILD, steps=160, groups=48, particles=64)
 
 
-@pytest.mark.parametrize("epsilon", [LinearEpsilon(), ZeroEpsilon()], ids=["noise", "no noise"])
+@pytest.mark.parametrize("epsilon", [PowerEpsilon(), ZeroEpsilon()], ids=["noise", "no noise"])
 @pytest.mark.parametrize(("look_ahead", "weights"), [("flowmap1", "jarzynski"), ("denoiser", "material")])
 @pytest.mark.parametrize("model", ["gaussian", "mixture"])
 def test_tilted_law_is_sampled(model: str, look_ahead: str, weights: str, epsilon) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from fmtt.schedules import (
     ConstantEpsilon,
     EarlyRamp,
-    LinearEpsilon,
+    PowerEpsilon,
     PowerGrid,
     PowerRamp,
     RegularisedEpsilon,
@@ -21,7 +21,7 @@ from fmtt.schedules import (
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.support import Setup
 
-EPSILONS = (ZeroEpsilon(), ConstantEpsilon(1.0), LinearEpsilon(), RegularisedEpsilon())
+EPSILONS = (ZeroEpsilon(), ConstantEpsilon(1.0), PowerEpsilon(), RegularisedEpsilon())
 UNBIASED = [("jarzynski", "flowmap1")] + [
     (weights, look_ahead)
     for weights in ("material", "kernel")
@@ -35,25 +35,25 @@ def errors(setup: Setup, steps: int) -> Tensor:
     return torch.cat([(found - true).reshape(-1) for found, true in pairs])
 
 
-def require_first_order(setup: Setup) -> None:
+def is_of_first_order(setup: Setup) -> bool:
+    """Whether the error, extrapolated to no step at all, is small, and small against that of 200 steps."""
     coarse, fine = errors(setup, 200), errors(setup, 800)
     extrapolated = (4 * fine - coarse).abs().max() / 3
-    assert extrapolated < 2e-4
-    assert extrapolated < coarse.abs().max() / 10
+    return bool(extrapolated < min(2e-4, coarse.abs().max() / 10))
 
 
 @pytest.mark.parametrize("epsilon", EPSILONS, ids=lambda epsilon: type(epsilon).__name__)
 @pytest.mark.parametrize(("weights", "look_ahead"), UNBIASED)
 @pytest.mark.parametrize("reward", ["linear", "quadratic"])
 def test_every_noise_schedule_reaches_the_tilted_law(reward: str, weights: str, look_ahead: str, epsilon) -> None:
-    require_first_order(Setup(reward=reward, weights=weights, look_ahead=look_ahead, epsilon=epsilon))
+    assert is_of_first_order(Setup(reward=reward, weights=weights, look_ahead=look_ahead, epsilon=epsilon))
 
 
 @pytest.mark.parametrize("ramp", [PowerRamp(2.0), EarlyRamp(0.5)], ids=str)
 @pytest.mark.parametrize("grid", [PowerGrid(), PowerGrid(2.0)], ids=str)
 @pytest.mark.parametrize(("weights", "look_ahead"), UNBIASED)
 def test_every_ramp_and_grid_reaches_the_tilted_law(weights: str, look_ahead: str, grid, ramp) -> None:
-    require_first_order(Setup(weights=weights, look_ahead=look_ahead, ramp=ramp, grid=grid))
+    assert is_of_first_order(Setup(weights=weights, look_ahead=look_ahead, ramp=ramp, grid=grid))
 
 
 @pytest.mark.parametrize("epsilon", EPSILONS, ids=lambda epsilon: type(epsilon).__name__)
@@ -66,4 +66,4 @@ def test_short_weights_are_biased_without_transport(look_ahead: str, epsilon) ->
 
 @pytest.mark.parametrize("epsilon", EPSILONS, ids=lambda epsilon: type(epsilon).__name__)
 def test_law_without_tilt_does_not_depend_on_epsilon(epsilon) -> None:
-    require_first_order(Setup(scale=0.0, weights="kernel", epsilon=epsilon))
+    assert is_of_first_order(Setup(scale=0.0, weights="kernel", epsilon=epsilon))

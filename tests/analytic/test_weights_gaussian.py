@@ -10,7 +10,7 @@ import pytest
 from fmtt.schedules import (
     ConstantEpsilon,
     EarlyRamp,
-    LinearEpsilon,
+    PowerEpsilon,
     PowerGrid,
     PowerRamp,
     RegularisedEpsilon,
@@ -28,26 +28,27 @@ LEGAL = [
 ]
 
 
-def check(setup: Setup) -> None:
-    assert worst(last(setup.sampler()).population, reference(setup)) < 4
+def found(setup: Setup) -> float:
+    """Largest deviation in standard errors."""
+    return worst(last(setup.sampler()).population, reference(setup))
 
 
 @pytest.mark.parametrize("reward", ["linear", "quadratic"])
 @pytest.mark.parametrize(("weights", "look_ahead"), LEGAL)
 def test_weights_and_look_aheads(weights: str, look_ahead: str, reward: str) -> None:
     seed = 2 * LEGAL.index((weights, look_ahead)) + (reward == "linear")
-    check(Setup(weights=weights, look_ahead=look_ahead, reward=reward, seed=seed))
+    assert found(Setup(weights=weights, look_ahead=look_ahead, reward=reward, seed=seed)) < 4
 
 
 @pytest.mark.parametrize(
-    "epsilon", [ZeroEpsilon(), ConstantEpsilon(1.0), LinearEpsilon(0.3), RegularisedEpsilon()], ids=str
+    "epsilon", [ZeroEpsilon(), ConstantEpsilon(1.0), PowerEpsilon(0.3), RegularisedEpsilon()], ids=str
 )
 @pytest.mark.parametrize(
     ("weights", "look_ahead"),
     [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "denoiser"), ("kernel", "none")],
 )
 def test_noise_schedules(weights: str, look_ahead: str, epsilon) -> None:
-    check(Setup(weights=weights, look_ahead=look_ahead, epsilon=epsilon, seed=100))
+    assert found(Setup(weights=weights, look_ahead=look_ahead, epsilon=epsilon, seed=100)) < 4
 
 
 @pytest.mark.parametrize("ramp", [PowerRamp(2.0), EarlyRamp(0.5)], ids=str)
@@ -56,19 +57,19 @@ def test_noise_schedules(weights: str, look_ahead: str, epsilon) -> None:
     ("weights", "look_ahead"), [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "diffusion2")]
 )
 def test_ramps_and_grids(weights: str, look_ahead: str, grid, ramp) -> None:
-    check(Setup(weights=weights, look_ahead=look_ahead, ramp=ramp, grid=grid, seed=101))
+    assert found(Setup(weights=weights, look_ahead=look_ahead, ramp=ramp, grid=grid, seed=101)) < 4
 
 
 @pytest.mark.parametrize("weights", ["jarzynski", "material", "kernel"])
 @pytest.mark.parametrize("scale", [-0.2, 2.5])
 def test_scales_of_the_reward(weights: str, scale: float) -> None:
-    check(Setup(weights=weights, scale=scale, seed=102))
+    assert found(Setup(weights=weights, scale=scale, seed=102)) < 4
 
 
 @pytest.mark.parametrize("threshold", [0.5, 1.0])
 @pytest.mark.parametrize("resampler", ["systematic", "stratified", "residual", "multinomial", "ssp"])
 def test_resamplers(resampler: str, threshold: float) -> None:
-    check(Setup(resampler=resampler, ess_threshold=threshold, scale=2.0, seed=103))
+    assert found(Setup(resampler=resampler, ess_threshold=threshold, scale=2.0, seed=103)) < 4
 
 
 @pytest.mark.parametrize("weights", ["jarzynski", "kernel"])

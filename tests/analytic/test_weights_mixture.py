@@ -18,29 +18,30 @@ CHEAP = [
 ]
 
 
-def check(setup: Setup) -> None:
-    assert worst(last(setup.sampler()).population, setup.truth()) < 4
+def found(setup: Setup) -> float:
+    """Largest deviation in standard errors."""
+    return worst(last(setup.sampler()).population, setup.truth())
 
 
 @pytest.mark.parametrize("reward", ["linear", "quadratic"])
 @pytest.mark.parametrize(("weights", "look_ahead"), CHEAP)
 def test_look_aheads_that_are_not_transported(weights: str, look_ahead: str, reward: str) -> None:
     seed = 2 * CHEAP.index((weights, look_ahead)) + (reward == "linear")
-    check(FINE.but(weights=weights, look_ahead=look_ahead, reward=reward, seed=seed))
+    assert found(FINE.but(weights=weights, look_ahead=look_ahead, reward=reward, seed=seed)) < 4
 
 
 @pytest.mark.parametrize(
     ("weights", "reward"), [("jarzynski", "linear"), ("jarzynski", "quadratic"), ("kernel", "quadratic")]
 )
 def test_flow_map(weights: str, reward: str) -> None:
-    check(FINE.but(weights=weights, reward=reward, look_ahead="flowmap1", seed=20))
+    assert found(FINE.but(weights=weights, reward=reward, look_ahead="flowmap1", seed=20)) < 4
 
 
 @pytest.mark.parametrize("look_ahead", ["flowmap4", "exact"])
 def test_flow_map_in_jumps_and_by_solving(look_ahead: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one_step = GaussianMixture(*support.MIXTURE_ARGUMENTS, steps=1)  # so that four jumps cost what one did
     monkeypatch.setitem(support.MODELS, "mixture", one_step)
-    check(FINE.but(weights="jarzynski", look_ahead=look_ahead, seed=21))
+    assert found(FINE.but(weights="jarzynski", look_ahead=look_ahead, seed=21)) < 4
 
 
 def test_material_weights_mend_a_coarse_flow_map(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +50,7 @@ def test_material_weights_mend_a_coarse_flow_map(monkeypatch: pytest.MonkeyPatch
     coarse.flow_map = lambda x, s, t: x + (t - s)[:, None] * coarse.velocity(x, s)
     monkeypatch.setitem(support.MODELS, "mixture", coarse)
     setup = FINE.but(look_ahead="flowmap1", seed=22)
-    check(setup.but(weights="material"))
+    assert found(setup.but(weights="material")) < 4
     wrong = setup.but(weights="jarzynski", steps=40, particles=256)
     assert worst(last(wrong.sampler()).population, wrong.truth()) > 6
 
@@ -57,10 +58,10 @@ def test_material_weights_mend_a_coarse_flow_map(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("epsilon", [ZeroEpsilon(), RegularisedEpsilon()], ids=str)
 @pytest.mark.parametrize("weights", ["kernel", "material"])
 def test_noise_schedules(weights: str, epsilon) -> None:
-    check(FINE.but(weights=weights, look_ahead="denoiser", epsilon=epsilon, seed=23))
+    assert found(FINE.but(weights=weights, look_ahead="denoiser", epsilon=epsilon, seed=23)) < 4
 
 
 @pytest.mark.parametrize("ramp", [PowerRamp(2.0), EarlyRamp(0.5)], ids=str)
 @pytest.mark.parametrize("weights", ["kernel", "material"])
 def test_ramps(weights: str, ramp) -> None:
-    check(FINE.but(weights=weights, look_ahead="denoiser", ramp=ramp, seed=24))
+    assert found(FINE.but(weights=weights, look_ahead="denoiser", ramp=ramp, seed=24)) < 4

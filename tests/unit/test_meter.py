@@ -9,7 +9,7 @@ from fmtt import noise
 from fmtt.dynamics import Dynamics
 from fmtt.flow import Meter, MeteredModel, MeteredReward
 from fmtt.guidance import NoGuidance
-from fmtt.schedules import ConstantEpsilon, Epsilon, LinearEpsilon, ZeroEpsilon
+from fmtt.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, ZeroEpsilon
 from fmtt.tilt import Tilt
 from fmtt.weights import NoWeights
 from tests.analytic.support import LOOK_AHEADS, MIXTURE, Setup, last
@@ -57,7 +57,7 @@ def forward(look_ahead: str) -> int:
 def test_importance_sampling(look_ahead: str, chunk: int) -> None:
     """Gradients at all looks but the first, where the tilt is zero, and the last two, after which there is no noise."""
     cost, _ = COST[look_ahead]
-    assert counted(look_ahead, "kernel", LinearEpsilon(), chunk=chunk) == (forward(look_ahead), (K - 2) * cost, K + 1)
+    assert counted(look_ahead, "kernel", PowerEpsilon(), chunk=chunk) == (forward(look_ahead), (K - 2) * cost, K + 1)
 
 
 @pytest.mark.parametrize("look_ahead", ["denoiser", "flowmap4"])
@@ -73,14 +73,14 @@ def test_without_noise_no_gradient_is_taken(look_ahead: str) -> None:
 
 @pytest.mark.parametrize("look_ahead", LOOK_AHEADS)
 def test_base_model(look_ahead: str) -> None:
-    assert counted(look_ahead, "kernel", LinearEpsilon(), base=True) == (forward(look_ahead), 0, K + 1)
+    assert counted(look_ahead, "kernel", PowerEpsilon(), base=True) == (forward(look_ahead), 0, K + 1)
 
 
 @pytest.mark.parametrize("look_ahead", ["none", "denoiser", "diffusion2", "flowmap1"])
 def test_material_weights_look_once_more_in_each_step(look_ahead: str) -> None:
     cost, _ = COST[look_ahead]
     expected = (forward(look_ahead) + K * cost, (K - 2) * cost, 2 * K + 1)
-    assert counted(look_ahead, "material", LinearEpsilon()) == expected
+    assert counted(look_ahead, "material", PowerEpsilon()) == expected
 
 
 def test_backward_is_counted_once_for_each_forward_it_goes_through() -> None:

@@ -10,13 +10,13 @@ from fmtt.look_ahead import FlowMapJumps
 from fmtt.noise import Noise
 from fmtt.particles import Population
 from fmtt.sampler import Sampler, State
-from fmtt.schedules import LinearEpsilon, PowerGrid, PowerRamp
+from fmtt.schedules import PowerEpsilon, PowerGrid, PowerRamp
 from fmtt.selection import KeepAll, ResampleOnEss, TopAndClone
 from fmtt.tilt import Tilt, TiltValue
 from fmtt.weights import NoWeights
 from tests.analytic.support import GAUSSIAN, REWARDS, last
 
-LOOK, EPSILON = FlowMapJumps(GAUSSIAN, 1), LinearEpsilon()
+LOOK, EPSILON = FlowMapJumps(GAUSSIAN, 1), PowerEpsilon()
 
 
 def run(mode: modes.Mode, groups: int = 8, particles: int = 24, scale: float = 1.0) -> State:

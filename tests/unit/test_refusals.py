@@ -9,7 +9,7 @@ from fmtt import modes
 from fmtt.flow import Flow, Meter, MeteredModel, MeteredReward
 from fmtt.look_ahead import Denoiser, FlowMapJumps, NoLookAhead
 from fmtt.noise import Noise
-from fmtt.schedules import LinearEpsilon, ZeroEpsilon
+from fmtt.schedules import PowerEpsilon, ZeroEpsilon
 from tests.analytic.support import GAUSSIAN, Setup, last
 
 X, T = torch.zeros(3, 2), torch.full((3,), 0.5)
@@ -38,7 +38,7 @@ def test_short_weights_name_what_to_use_instead(look_ahead: str) -> None:
 )
 def test_bad_modes_are_named(arguments: dict, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        modes.importance(FlowMapJumps(GAUSSIAN, 1), LinearEpsilon(), **arguments)
+        modes.importance(FlowMapJumps(GAUSSIAN, 1), PowerEpsilon(), **arguments)
 
 
 @pytest.mark.parametrize("scale", [float("nan"), float("inf"), True])
@@ -123,11 +123,11 @@ def test_hard_reward_is_refused_where_its_gradient_is_needed_only() -> None:
 @pytest.mark.parametrize(
     ("look_ahead", "epsilon", "expected"),
     [
-        (lambda: FlowMapJumps(GAUSSIAN, 1), LinearEpsilon(), "Jarzynski"),
+        (lambda: FlowMapJumps(GAUSSIAN, 1), PowerEpsilon(), "Jarzynski"),
         (lambda: FlowMapJumps(GAUSSIAN, 1), ZeroEpsilon(), "Jarzynski"),
-        (lambda: Denoiser(GAUSSIAN), LinearEpsilon(), "Kernel"),
+        (lambda: Denoiser(GAUSSIAN), PowerEpsilon(), "Kernel"),
         (lambda: Denoiser(GAUSSIAN), ZeroEpsilon(), "Material"),
-        (lambda: NoLookAhead(GAUSSIAN), LinearEpsilon(0.0), "Material"),
+        (lambda: NoLookAhead(GAUSSIAN), PowerEpsilon(0.0), "Material"),
     ],
 )
 def test_automatic_weights_are_legal(look_ahead, epsilon, expected: str) -> None:

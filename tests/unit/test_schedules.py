@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fmtt.schedules import (
     ConstantEpsilon,
     EarlyRamp,
-    LinearEpsilon,
+    PowerEpsilon,
     PowerGrid,
     PowerRamp,
     RegularisedEpsilon,
@@ -20,7 +20,7 @@ from fmtt.schedules import (
 
 GRIDS = st.one_of(st.builds(PowerGrid, st.floats(0.5, 3)), st.builds(ShiftedGrid, st.floats(-2, 2)))
 RAMPS = (PowerRamp(1.0), PowerRamp(2.0), PowerRamp(0.5), EarlyRamp(0.5), EarlyRamp(1.0))
-EPSILONS = (ZeroEpsilon(), ConstantEpsilon(0.7), LinearEpsilon(2.0), RegularisedEpsilon(0.1))
+EPSILONS = (ZeroEpsilon(), ConstantEpsilon(0.7), PowerEpsilon(2.0), RegularisedEpsilon(0.1))
 
 
 @given(GRIDS, st.integers(1, 60))
@@ -56,11 +56,11 @@ def test_epsilon_is_not_negative_and_says_when_it_vanishes(epsilon) -> None:
 
 def test_epsilons_are_what_they_say() -> None:
     assert ConstantEpsilon(0.7)(0.3) == 0.7
-    assert LinearEpsilon(2.0)(0.25) == 1.5
+    assert PowerEpsilon(2.0)(0.25) == 1.5
     assert RegularisedEpsilon(0.1)(0.4) == pytest.approx(1.2)
-    assert LinearEpsilon(0.0).vanishes
+    assert PowerEpsilon(0.0).vanishes
     assert ConstantEpsilon(0.0).vanishes
-    assert all(epsilon(1.0) == 0 for epsilon in (LinearEpsilon(), RegularisedEpsilon()))
+    assert all(epsilon(1.0) == 0 for epsilon in (PowerEpsilon(), RegularisedEpsilon()))
 
 
 @pytest.mark.parametrize("ramp", RAMPS, ids=str)
@@ -83,7 +83,7 @@ def test_ramps_are_what_they_say() -> None:
         (lambda: PowerGrid(0.0), "sampler.grid.power=0.0: must be positive"),
         (lambda: ShiftedGrid(float("nan")), "sampler.grid.mu=nan: must be a finite number"),
         (lambda: ConstantEpsilon(-1.0), "sampler.epsilon.c=-1.0: must be at least 0"),
-        (lambda: LinearEpsilon(float("inf")), "sampler.epsilon.c=inf: must be a finite number"),
+        (lambda: PowerEpsilon(float("inf")), "sampler.epsilon.c=inf: must be a finite number"),
         (lambda: RegularisedEpsilon(0.0), "sampler.epsilon.h=0.0: must be positive"),
         (lambda: PowerRamp(-1.0), "sampler.beta.power=-1.0: must be positive"),
         (lambda: EarlyRamp(0.0), "sampler.beta.end=0"),

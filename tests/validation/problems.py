@@ -28,7 +28,7 @@ from fmtt.schedules import (
     ConstantEpsilon,
     EarlyRamp,
     Epsilon,
-    LinearEpsilon,
+    PowerEpsilon,
     PowerRamp,
     Ramp,
     RegularisedEpsilon,
@@ -45,7 +45,7 @@ LOOK_AHEADS: dict[str, Callable[[Velocity], LookAhead]] = {
     "exact": partial(Exact, steps=4),
 }
 WEIGHTS = {"none": 2, "denoiser": 2, "diffusion4": 2, "flowmap1": 3, "flowmap2": 3, "exact": 3}
-EPSILONS: tuple[Epsilon, ...] = (LinearEpsilon(), LinearEpsilon(0.3), ConstantEpsilon(0.2), RegularisedEpsilon(1.0))
+EPSILONS: tuple[Epsilon, ...] = (PowerEpsilon(), PowerEpsilon(0.3), ConstantEpsilon(0.2), RegularisedEpsilon(1.0))
 RAMPS: tuple[Ramp, ...] = (PowerRamp(), PowerRamp(2.0), EarlyRamp(0.6))
 
 

@@ -1,0 +1,67 @@
+"""The training script on a toy: it exports a network that is a model, and a resumed training is an unbroken one."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from fmtt import noise
+from fmtt.experiment import CONFIGS
+from fmtt.models.analytic import ring_of_gaussians
+from fmtt.models.checkpoints import read_card
+from fmtt.models.learned import load_flow_map
+from fmtt.path import interpolate
+from fmtt.training import fit
+from fmtt.training.data import ExactTeacher, ModelSamples
+from fmtt.training.fit import train_flow_map
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def config(output: Path, steps: int, *overrides: str) -> DictConfig:
+    small = ["epoch=20", "net.width=32", "net.layers=2", "training.batch=128", "training.map_batch=128", "threads=1",
+             "training.warmup=5", "objective.size=64", "objective.fresh=64", "objective.intervals=8"]  # fmt: skip
+    with initialize_config_dir(str(CONFIGS / "training"), version_base="1.3"):
+        return compose("ring", [f"output={output}", f"training.steps={steps}", *small, *overrides])
+
+
+def test_training_lowers_the_error_and_exports_a_model(tmp_path: Path) -> None:
+    """Error of the velocity on the way, after 20 steps of rate zero and after 200 real ones."""
+    exact = ring_of_gaussians(128, 1.0, 0.05)
+    x1, t = ModelSamples(exact).draw(500, 0, "data"), torch.full((500,), 0.5)
+    x = interpolate(noise.normal((500, 2), 0, "noise"), x1, t)
+    errors = []
+    for steps, rates in ((20, ("training.lr=0", "training.lr_matrix=0")), (200, ())):
+        train_flow_map(config(tmp_path / str(steps), steps, *rates))
+        file = tmp_path / str(steps) / "ring.safetensors"
+        assert read_card(file)["steps"] == steps
+        errors.append((load_flow_map(file).velocity(x, t) - exact.velocity(x, t)).square().mean())
+    assert errors[1] < 0.5 * errors[0]
+
+
+def test_resumed_training_is_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train_flow_map(config(whole, 40))
+    trainer = fit.L.Trainer
+    with monkeypatch.context() as patch:
+        patch.setattr(fit.L, "Trainer", lambda **settings: trainer(**{**settings, "max_epochs": 1}))
+        train_flow_map(config(broken, 40))
+    assert read_card(broken / "ring.safetensors")["steps"] == 20
+    train_flow_map(config(broken, 40))
+    first, second = (load_flow_map(folder / "ring.safetensors").net.state_dict() for folder in (whole, broken))
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_exact_teacher_is_the_velocity() -> None:
+    model = ring_of_gaussians(4, 1.0, 0.3)
+    x, t = ModelSamples(model).draw(5, 0, "x"), torch.full((5,), 0.3)
+    assert torch.equal(ExactTeacher(model)(x, t, t), model.velocity(x, t))
+
+
+def test_draws_are_functions_of_their_key() -> None:
+    data = ModelSamples(ring_of_gaussians(4, 1.0, 0.3))
+    assert torch.equal(data.draw(5, 0, 1, "a"), data.draw(5, 0, 1, "a"))
+    assert not torch.equal(data.draw(5, 0, 1, "a"), data.draw(5, 0, 2, "a"))
