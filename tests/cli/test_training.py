@@ -7,12 +7,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from fmtt import noise
 from fmtt.experiment import CONFIGS
 from fmtt.models.analytic import ring_of_gaussians
 from fmtt.models.checkpoints import read_card
 from fmtt.models.learned import load_flow_map
-from fmtt.path import interpolate
 from fmtt.training import fit
 from fmtt.training.data import ExactTeacher, ModelSamples
 from fmtt.training.fit import train_flow_map
@@ -25,23 +23,6 @@ def config(output: Path, steps: int, *overrides: str) -> DictConfig:
              "training.warmup=5", "objective.size=64", "objective.fresh=64", "objective.intervals=8"]  # fmt: skip
     with initialize_config_dir(str(CONFIGS / "training"), version_base="1.3"):
         return compose("ring", [f"output={output}", f"training.steps={steps}", *small, *overrides])
-
-
-def test_training_lowers_the_error_and_exports_a_model(tmp_path: Path) -> None:
-    """Error of the velocity on the way, at t = 0.7 after 20 steps of rate zero and after 800 real ones."""
-    exact = ring_of_gaussians(128, 1.0, 0.05)
-    x1, t = ModelSamples(exact).draw(500, 0, "data"), torch.full((500,), 0.7)
-    x = interpolate(noise.normal((500, 2), 0, "noise"), x1, t)
-    errors = []
-    for steps, rates in (
-        (20, ("training.lr=0", "training.lr_matrix=0")),
-        (800, ("training.lr=5e-3", "training.lr_matrix=5e-3")),
-    ):
-        train_flow_map(config(tmp_path / str(steps), steps, *rates))
-        file = tmp_path / str(steps) / "ring.safetensors"
-        assert read_card(file)["steps"] == steps
-        errors.append((load_flow_map(file).velocity(x, t) - exact.velocity(x, t)).square().mean())
-    assert errors[1] < 0.8 * errors[0], errors
 
 
 def test_resumed_training_is_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
