@@ -1,9 +1,10 @@
 """The move and its weight, which have one owner.
 
-A step of Euler-Maruyama for ``dx = [b + eps s + (eps + chi) g] dt + sqrt(2 eps) dW``, with g the guidance, and the
-increment of the log-weight that makes exactly this move sample the tilted law. Epsilon and chi are taken at the end
-of each step, so that a schedule that vanishes at t = 1 leaves no noise in what is returned, and ``eps s`` is formed
-from ``E[x_0 | x_t]``, so that the score, which is singular at t = 1, never is.
+A step of ``dx = [b + eps s + (eps + chi) g] dt + sqrt(2 eps) dW``, with g the guidance, and the increment of the
+log-weight that makes exactly this move sample the tilted law: all that is not b, by Euler-Maruyama, then the transport
+along b (:mod:`fmtt.transport`). Epsilon and chi are taken at the end of each step, so that a schedule that vanishes at
+t = 1 leaves no noise in what is returned, and ``eps s`` is formed from ``E[x_0 | x_t]``, so that the score, which is
+singular at t = 1, never is.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from fmtt.flow import Velocity
 from fmtt.guidance import Guidance
 from fmtt.schedules import Chi, Epsilon, ZeroChi
 from fmtt.tilt import Tilt, TiltValue
+from fmtt.transport import Step, Transport
 from fmtt.validation import whole_number
-from fmtt.weights import Increment, Step, Weights
+from fmtt.weights import Increment, Weights
 
 EXACT_LAPLACIAN = 16  # the largest dimension in which the Laplacian of the tilt is summed over all coordinates
 
@@ -42,7 +44,7 @@ class Move(NamedTuple):
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Tilted Euler-Maruyama dynamics.
+    """Tilted dynamics.
 
     Attributes:
         model: the base velocity.
@@ -50,6 +52,7 @@ class Dynamics:
         epsilon: the noise schedule.
         guidance: what is added to the drift.
         weights: what belongs to such a move.
+        transport: how particles follow the base ODE.
         chi: the schedule of the extra drift.
         hutchinson: probes for the Laplacian where the dimension is above ``EXACT_LAPLACIAN``.
 
@@ -62,6 +65,7 @@ class Dynamics:
     epsilon: Epsilon
     guidance: Guidance
     weights: Weights
+    transport: Transport
     chi: Chi = ZeroChi()
     hutchinson: int = 8
 
@@ -103,20 +107,20 @@ class Dynamics:
         dt, epsilon, chi = t_next - t, self.epsilon(t_next), self.chi(t_next)
         if (draws.noise is None) != (epsilon == 0):
             raise ValueError(f"a step with epsilon {epsilon:g} needs {'no' if epsilon == 0 else 'a'} draw of noise")
-        velocity = before.velocity if before.velocity is not None else self.velocity(x, t)
-        guidance = None
+        velocity, guidance, kicked = before.velocity, None, x
+        if velocity is None and (self.transport.uses_velocity or epsilon + chi > 0):
+            velocity = self.velocity(x, t)
+        if epsilon > 0:
+            assert velocity is not None
+            # eps s = -eps E[x_0 | x_t] / (1 - t): t is the start of the step, so that 1 - t is never below dt.
+            kicked = kicked - dt * epsilon / (1 - t) * (x - t * velocity)
         if self.guided(t, t_next):
             assert before.gradient is not None
             guidance = self.guidance(before.gradient)
-        drift = velocity
-        if epsilon > 0:
-            # eps s = -eps E[x_0 | x_t] / (1 - t): t is the start of the step, so that 1 - t is never below dt.
-            drift = drift - epsilon / (1 - t) * (x - t * velocity)
-        if guidance is not None:
-            drift = drift + (epsilon + chi) * guidance
-        moved = x + dt * drift
+            kicked = kicked + dt * (epsilon + chi) * guidance
         if draws.noise is not None:
-            moved = moved + math.sqrt(2 * epsilon * dt) * draws.noise
+            kicked = kicked + math.sqrt(2 * epsilon * dt) * draws.noise
+        moved = self.transport.move(kicked, velocity, (t, t_next), self.tilt.chunk)
         after = self.look(moved, t_next, t_after)
-        record = Step(x, velocity, before, after, guidance, *draws, epsilon, chi, t, t_next)
+        record = Step(x, velocity, kicked, before, after, guidance, *draws, epsilon, chi, t, t_next, self.transport)
         return Move(moved, after, self.weights.increment(record, self.tilt))

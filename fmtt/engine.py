@@ -23,6 +23,7 @@ from fmtt.noise import Noise
 from fmtt.sampler import Sampler, State
 from fmtt.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
 from fmtt.tilt import Tilt
+from fmtt.transport import Euler, Transport
 from fmtt.tuning import Tuned
 from fmtt.validation import whole_number
 
@@ -96,6 +97,7 @@ def assemble(
     grid: Grid = PowerGrid(),
     epsilon: Epsilon = PowerEpsilon(),
     beta: Ramp = PowerRamp(),
+    transport: Callable[[Velocity], Transport] = Euler,
     chi: Chi = ZeroChi(),
     probes: int = 8,
     groups: int = 4,
@@ -114,6 +116,7 @@ def assemble(
         scale: multiplies the reward.
         steps: steps K of the time grid.
         grid, epsilon, beta, chi: the schedules; those that a pilot finds wait for :meth:`Run.tuned`.
+        transport: makes the transport along the base ODE of the model.
         probes: random directions for the Laplacian that chi needs where the dimension is above 16.
         groups, particles: G independent populations of N particles.
         chunk: the largest batch that the model sees.
@@ -137,7 +140,7 @@ def assemble(
     composed = mode(look, epsilon)
     look = look if composed.looks_ahead else NoLookAhead(metered)
     tilt = Tilt(look, MeteredReward(reward, meter), scale, beta, chunk)
-    dynamics = Dynamics(metered, tilt, epsilon, composed.guidance, composed.weights, chi, probes)
+    dynamics = Dynamics(metered, tilt, epsilon, composed.guidance, composed.weights, transport(metered), chi, probes)
     noise = Noise(seed, tuple(range(groups)), device)
     pending = tuple(schedule for schedule in (grid, beta) if isinstance(schedule, Tuned))
     return Run(Sampler(dynamics, composed.selection, times, particles, noise), composed, meter, pending)

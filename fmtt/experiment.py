@@ -75,7 +75,7 @@ def _build(config: DictConfig) -> Experiment:
     common: dict[str, Any] = {
         "scale": reward.scale,
         "steps": sampler.steps,
-        **{schedule: instantiate(sampler[schedule]) for schedule in ("grid", "epsilon", "beta", "chi")},
+        **{part: instantiate(sampler[part]) for part in ("grid", "epsilon", "beta", "chi", "transport")},
         "probes": sampler.probes,
         "groups": config.population.groups,
         "particles": config.population.particles,

@@ -53,17 +53,14 @@ class Flow:
     flow_map: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
 
-def require_flow_map(model: Velocity) -> FlowMap:
+def require_flow_map(model: Velocity, who: str, instead: str) -> FlowMap:
     """``model`` itself.
 
     Raises:
-        ValueError: if it has no flow map.
+        ValueError: if it has no flow map, saying ``who`` needs one and what can be used ``instead``.
     """
     if getattr(model, "flow_map", None) is None:
-        raise ValueError(
-            "the look-ahead needs a flow map, and the model has a velocity only;"
-            " use the look-ahead none, denoiser, diffusion4 or exact"
-        )
+        raise ValueError(f"{who} needs a flow map, and the model has a velocity only; use {instead}")
     return model  # type: ignore[return-value]
 
 

@@ -87,7 +87,8 @@ class FlowMapJumps:
     transported = True
 
     def __init__(self, model: Velocity, steps: int):
-        self.model, self.steps = require_flow_map(model), whole_number("lookahead.steps", steps, at_least=1)
+        self.model = require_flow_map(model, "the look-ahead", "the look-ahead none, denoiser, diffusion4 or exact")
+        self.steps = whole_number("lookahead.steps", steps, at_least=1)
 
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
         width = (1 - t) / self.steps

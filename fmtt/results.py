@@ -28,7 +28,7 @@ from fmtt.sampler import State
 HISTORY = ("step", "t", "reward/mean", "reward/max", "ess", "log_z", "discrepancy", "thermodynamic_length",
            "resampled", "nfe/forward")  # fmt: skip
 
-EXACT = 2_511_226  # seed of the independent draws that samples are compared with
+EXACT = 2_511_226  # where the seeds begin of the independent draws that samples are compared with
 
 Metrics = dict[str, float | int | list[float]]
 
@@ -185,10 +185,11 @@ def distance_metrics(experiment: Experiment, result: Result) -> Metrics:
     reward, upper = experiment.reward, getattr(experiment.reward, "upper", None)
     if law is None or upper is None or law.means.shape[1] != 2 or reward.scale < 0:
         return {}
+    first = EXACT + 2 * experiment.run.sampler.noise.seed
     weights = torch.softmax(result.log_weights, dim=1).flatten().cpu() / len(result.log_weights)
     samples, equal = result.samples.flatten(0, 1).cpu(), torch.full_like(weights, 1 / len(weights))
     target, other = (
-        tilted_by_rejection(law, reward, reward.scale, upper, len(samples), seed) for seed in (EXACT, EXACT + 1)
+        tilted_by_rejection(law, reward, reward.scale, upper, len(samples), seed) for seed in (first, first + 1)
     )
     return {
         "mmd": mmd(samples, target, weights),

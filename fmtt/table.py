@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import cast
 
@@ -13,23 +14,31 @@ from fmtt.results import Metrics
 
 
 def print_table(metrics: Metrics) -> None:
-    """The short table of the results, on stdout."""
+    """The short table of the results, on stdout; errors over groups, or of the genealogy of a single one."""
 
-    def number(name: str, error: str | None = None) -> str:
-        text = f"{metrics[name]:.4g}"
-        return text if error is None or metrics[error] != metrics[error] else f"{text} ± {metrics[error]:.2g}"
+    def number(name: str, *errors: str) -> str:
+        known = [metrics[error] for error in errors if not math.isnan(cast(float, metrics.get(error, math.nan)))]
+        value = f"{cast(float, metrics[name]) + 0.0:.4g}"  # no minus before a zero
+        return f"{value} ± {known[0]:.2g}" if known else value
+
+    def estimate(name: str, prefix: str) -> str:
+        return number(name, f"{prefix}/stderr", f"{prefix}/genealogical_stderr")
 
     rows = []
     if "reward/base_mean" in metrics:
         rows.append(("reward, base model", number("reward/base_mean", "reward/base_mean/stderr")))
     rows += [
-        ("reward, tilted (weighted mean)", number("reward/weighted_mean", "reward/weighted_mean/stderr")),
+        ("reward, tilted (weighted mean)", estimate("reward/weighted_mean", "reward/weighted_mean")),
         ("reward, best particle", number("reward/max")),
-        ("log Z", number("log_z/mean", "log_z/stderr")),
+        ("log Z", estimate("log_z/mean", "log_z")),
     ]
     if "exact/log_z" in metrics:
         rows.append(("log Z, exact", number("exact/log_z")))
         rows.append(("reward, exact tilted mean", number("exact/reward")))
+    for distance, label in (("mmd", "MMD"), ("sliced_w2", "sliced W2")):
+        if distance in metrics:
+            text = f"{metrics[distance]:.3f}, {metrics[f'{distance}/floor']:.3f}"
+            rows.append((f"{label} to exact draws, and between such draws", text))
     if "recognised/tilted" in metrics:
         rows.append(("recognised as a digit, tilted", f"{metrics['recognised/tilted']:.0%}"))
     for kind in ("base", "tilted"):

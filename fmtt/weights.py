@@ -1,6 +1,7 @@
 """What a move is worth: increments of the log-weights that make exactly this move sample the tilted law.
 
 With the move ``dx = [b + eps s + (eps + chi) g] dt + sqrt(2 eps) dW`` and r_t the tilt (see :mod:`fmtt.dynamics`).
+How work and gap are measured is the transport's business (:mod:`fmtt.transport`).
 """
 
 from __future__ import annotations
@@ -13,34 +14,8 @@ from torch import Tensor
 from fmtt.guidance import Guidance
 from fmtt.look_ahead import LookAhead
 from fmtt.schedules import Chi, Epsilon
-from fmtt.tilt import Tilt, TiltValue
-
-
-class Step(NamedTuple):
-    """All that a weight may depend on in the step from t to t_next of a population ``(G, N, *D)``.
-
-    Attributes:
-        x: positions before the step.
-        velocity: ``b_t(x)``.
-        before, after: the tilt before and after.
-        guidance: g, or None for zero.
-        noise: the standard normal draw of the step, or None where epsilon is zero.
-        probes: signs for the Laplacian, ``(G, M, N, *D)``, or None if it is exact or not needed.
-        epsilon, chi: those of the step.
-        t, t_next: its ends.
-    """
-
-    x: Tensor
-    velocity: Tensor
-    before: TiltValue
-    after: TiltValue
-    guidance: Tensor | None
-    noise: Tensor | None
-    probes: Tensor | None
-    epsilon: float
-    chi: float
-    t: float
-    t_next: float
+from fmtt.tilt import Tilt
+from fmtt.transport import Step
 
 
 class Increment(NamedTuple):
@@ -85,7 +60,7 @@ def require_invariance(name: str, guidance: Guidance, epsilon: Epsilon, chi: Chi
 
 
 class Jarzynski:
-    """The paper's ``dA = beta'(t) scale r(X_{t,1}(x_t)) dt``, integrated over a step by the trapezoidal rule.
+    """The paper's ``dA = beta'(t) scale r(X_{t,1}(x_t)) dt``.
 
     A drift ``chi grad r_t`` adds ``chi (lap r_t + grad r_t . (s_t + grad r_t)) dt`` (Cor. A.2). Right for a
     transported look-ahead and the unmodified gradient, up to the error of the time step.
@@ -102,8 +77,7 @@ class Jarzynski:
         require_invariance("jarzynski", guidance, epsilon, chi)
 
     def increment(self, step: Step, tilt: Tilt) -> Increment:
-        rise = tilt.strength(step.t_next) - tilt.strength(step.t)
-        work = rise * (step.before.reward + step.after.reward) / 2
+        work = step.transport.work(step, tilt)
         return Increment(work if step.guidance is None or step.chi == 0 else work + dissipation(step, tilt))
 
 
@@ -112,9 +86,9 @@ def dissipation(step: Step, tilt: Tilt) -> Tensor:
 
     The score comes from the velocity at the start of the step, where ``1 - t`` is never below dt.
     """
-    gradient = step.before.gradient
-    assert gradient is not None
-    score = (step.t * step.velocity - step.x) / (1 - step.t)
+    gradient, velocity = step.before.gradient, step.velocity
+    assert gradient is not None and velocity is not None
+    score = (step.t * velocity - step.x) / (1 - step.t)
     inner = (gradient * (score + gradient)).flatten(2).sum(-1).double()
     return step.chi * (step.t_next - step.t) * (tilt.laplacian(step.x, step.t, step.probes) + inner)
 
@@ -122,15 +96,15 @@ def dissipation(step: Step, tilt: Tilt) -> Tensor:
 class Material(Jarzynski):
     """Jarzynski weights for any look-ahead: adds ``beta scale grad r(L) . (d_t L + (grad L) b) dt``.
 
-    Costs one forward-mode derivative; right also for a learned flow map that is not quite transported.
+    Costs one forward-mode derivative, or one more look; right also for a learned flow map that is not quite
+    transported.
     """
 
     def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
         require_invariance("material", guidance, epsilon, chi)
 
     def increment(self, step: Step, tilt: Tilt) -> Increment:
-        gap = tilt.transport_gap(step.x, step.t, step.velocity)
-        gap = tilt.ramp(step.t) * (step.t_next - step.t) * gap
+        gap = step.transport.gap(step, tilt)
         return Increment(super().increment(step, tilt).log_weights + gap, gap)
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fmtt.models.analytic import GaussianMixture, MixtureLaw
 from fmtt.models.checkpoints import load_network
 from fmtt.models.classifier import DigitClassifier
 from fmtt.models.mlp import TwoTimeMLP
+from fmtt.models.ring import Ring
 from fmtt.models.unet import TwoTimeUNet
 from fmtt.path import expand
 
@@ -23,10 +25,17 @@ class TwoTimeModel:
         net: called as ``net(x, s, t)``; frozen by the caller.
         shape: shape D of one sample.
         evaluator: a classifier of samples that no reward uses, if there is one.
+        law: the law that the network was trained on, where it is known.
     """
 
-    def __init__(self, net: nn.Module, shape: tuple[int, ...], evaluator: nn.Module | None = None):
-        self.net, self.shape, self.evaluator = net, tuple(shape), evaluator
+    def __init__(
+        self,
+        net: nn.Module,
+        shape: tuple[int, ...],
+        evaluator: nn.Module | None = None,
+        law: MixtureLaw | None = None,
+    ):
+        self.net, self.shape, self.evaluator, self.law = net, tuple(shape), evaluator, law
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         return self.net(x, t, t)
@@ -36,19 +45,22 @@ class TwoTimeModel:
 
     def to(self, device: torch.device) -> TwoTimeModel:
         evaluator = None if self.evaluator is None else self.evaluator.to(device)
-        return TwoTimeModel(self.net.to(device), self.shape, evaluator)
+        return TwoTimeModel(self.net.to(device), self.shape, evaluator, self.law)
 
 
-def load_flow_map(checkpoint: str | Path, evaluator: str | Path | None = None) -> TwoTimeModel:
-    """The flow map in a safetensors file, or the bundled one of that name (``mnist``).
+def load_flow_map(
+    checkpoint: str | Path, evaluator: str | Path | None = None, truth: Ring | GaussianMixture | None = None
+) -> TwoTimeModel:
+    """The flow map in a safetensors file, or the bundled one of that name (``mnist``, ``ring``).
 
     Args:
         checkpoint: path or bundled name.
         evaluator: path or bundled name of the classifier that counts the classes of samples.
+        truth: the model whose law the network was trained on, with whose tilted law results are compared.
 
     Raises:
         CheckpointError: if a file does not exist, is damaged or holds another network.
     """
     net = load_network(checkpoint, *TWO_TIME)
     classifier = None if evaluator is None else load_network(evaluator, DigitClassifier)
-    return TwoTimeModel(net, net.shape, classifier)
+    return TwoTimeModel(net, net.shape, classifier, None if truth is None else truth.law)

@@ -9,6 +9,7 @@ from torch import Tensor
 from fmtt import noise
 from fmtt.data.mnist import load_mnist, to_unit_range
 from fmtt.models.analytic import GaussianMixture
+from fmtt.models.ring import Ring
 
 
 class Data(Protocol):
@@ -40,7 +41,7 @@ class MnistImages:
 class ModelSamples:
     """Draws from the law of a model whose law is known."""
 
-    def __init__(self, model: GaussianMixture):
+    def __init__(self, model: GaussianMixture | Ring):
         self.law = model.law
 
     def draw(self, count: int, *key: int | str) -> Tensor:
@@ -54,7 +55,7 @@ class ModelSamples:
 class ExactTeacher:
     """The velocity of a model in the place of the average network: ``(x, s, t) -> b_s(x)``, for s = t."""
 
-    def __init__(self, model: GaussianMixture):
+    def __init__(self, model: GaussianMixture | Ring):
         self.model = model
 
     def __call__(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import torch
 
+from fmtt.transport import FlowMapTransport
 from tests.analytic.support import GAUSSIAN, REWARDS, Setup, Truth
 
 
@@ -24,6 +25,10 @@ class Affine(NamedTuple):
 
     def after(self, first: Affine) -> Affine:
         return Affine(self.slope * first.slope, self.slope * first.offset + self.offset)
+
+    def times(self, other: Affine) -> Parabola:
+        cross = self.slope * other.offset + self.offset * other.slope
+        return Parabola(-2 * self.slope * other.slope, cross, self.offset * other.offset)
 
 
 class Parabola(NamedTuple):
@@ -39,6 +44,9 @@ class Parabola(NamedTuple):
 
     def derivative(self) -> Affine:
         return Affine(-self.a, self.b)
+
+    def plus(self, constant: float) -> Parabola:
+        return Parabola(self.a, self.b, self.c + constant)
 
     def times(self, factor: float) -> Parabola:
         return Parabola(factor * self.a, factor * self.b, factor * self.c)
@@ -76,6 +84,10 @@ class Data(NamedTuple):
         slope, offset = self.velocity(t)
         return Affine(1 + width * slope, width * offset)
 
+    def flow_map(self, s: float, t: float) -> Affine:
+        sigma_s, sigma_t = (math.hypot(1 - u, u * self.std) for u in (s, t))
+        return Affine(sigma_t / sigma_s, self.mean * (t - s * sigma_t / sigma_s))
+
     def look_ahead(self, name: str, t: float) -> Affine:
         if name == "none" or t == 1:
             return Affine(1.0, 0.0)
@@ -83,16 +95,14 @@ class Data(NamedTuple):
             return self.euler(t, 1 - t)
         if name == "diffusion2":
             return self.euler((1 + t) / 2, (1 - t) / 2).after(self.euler(t, (1 - t) / 2))
-        stretch = self.std / math.sqrt((1 - t) ** 2 + t**2 * self.std**2)
-        return Affine(stretch, self.mean * (1 - stretch * t))
+        return self.flow_map(t, 1)
 
     def material_rate(self, name: str, reward: Parabola, t: float) -> Parabola:
         """``r'(L) (d_t L + L' b)``, a product of two affine functions of x."""
         (p, q), (v, u), h = self.look_ahead(name, t), self.velocity(t), 1e-6
         later, earlier = self.look_ahead(name, t + h), self.look_ahead(name, t - h)
         w1, w0 = ((b - a) / (2 * h) + c for a, b, c in zip(earlier, later, (p * v, p * u), strict=True))
-        slope1, slope0 = reward.derivative().after(Affine(p, q))
-        return Parabola(-2 * slope1 * w1, slope1 * w0 + slope0 * w1, slope0 * w0)
+        return reward.derivative().after(Affine(p, q)).times(Affine(w1, w0))
 
 
 def evolve(data: Data, reward: Parabola, setup: Setup) -> Mass:
@@ -102,16 +112,27 @@ def evolve(data: Data, reward: Parabola, setup: Setup) -> Mass:
     for t, then in zip(setup.times[:-1], setup.times[1:], strict=True):
         dt, epsilon, beta, rise = then - t, setup.epsilon(then), setup.ramp(t), setup.ramp(then) - setup.ramp(t)
         (v, u), seen = data.velocity(t), reward.of(data.look_ahead(name, t))
+        landed = reward.of(data.look_ahead(name, then))
         pull = -epsilon / (1 - t)  # eps s = pull E[x_0 | x_t]
-        slope, offset = v + pull * (1 - t * v), u - pull * t * u
+        slope, offset = pull * (1 - t * v), -pull * t * u
         if not kernel:  # kernel weights take the guidance back, exactly
-            slope, offset = slope - epsilon * beta * seen.a, offset + epsilon * beta * seen.b
+            chi, gradient = setup.chi(then), seen.times(beta).derivative()
+            tilted_score = Affine((t * v - 1) / (1 - t) + gradient.slope, t * u / (1 - t) + gradient.offset)
+            mass = mass.weighted(gradient.times(tilted_score).plus(gradient.slope).times(chi * dt))
+            slope, offset = slope + (epsilon + chi) * gradient.slope, offset + (epsilon + chi) * gradient.offset
+        if setup.transport is FlowMapTransport:
+            mass = mass.moved(Affine(1 + dt * slope, dt * offset), 2 * epsilon * dt)
+            start = seen.times(-beta if setup.weights == "material" else 0.0)
+            end = landed.times({"jarzynski": rise, "material": beta + rise, "kernel": 0.0}[setup.weights])
+            mass = mass.weighted(start).moved(data.flow_map(t, then), 0.0).weighted(end)
+            continue
+        if not kernel:
             mass = mass.weighted(seen.times(rise / 2))
         if setup.weights == "material":
             mass = mass.weighted(data.material_rate(name, reward, t).times(beta * dt))
-        mass = mass.moved(Affine(1 + dt * slope, dt * offset), 2 * epsilon * dt)
+        mass = mass.moved(Affine(1 + dt * (v + slope), dt * (u + offset)), 2 * epsilon * dt)
         if not kernel:
-            mass = mass.weighted(reward.of(data.look_ahead(name, then)).times(rise / 2))
+            mass = mass.weighted(landed.times(rise / 2))
     return mass.weighted(reward) if kernel else mass
 
 

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from fmtt.dynamics import Draws, Dynamics, Move
+from fmtt.flow import Velocity
 from fmtt.noise import Noise
 from fmtt.particles import Population
 from fmtt.sampler import Sampler
-from fmtt.schedules import PowerEpsilon
+from fmtt.schedules import PowerEpsilon, RegularisedChi
 from fmtt.selection import Selection
 from fmtt.tilt import Tilt, TiltValue
-from fmtt.weights import Increment, Jarzynski, Kernel, Step
+from fmtt.transport import FlowMapTransport, Step, Transport
+from fmtt.weights import Increment, Jarzynski, Kernel
 from tests.analytic.support import Setup
 
 Mutation = Callable[[Sampler], Sampler]
@@ -60,6 +62,50 @@ class WrongVariance(Kernel):
         return super().increment(step._replace(epsilon=step.epsilon * self.factor), tilt)
 
 
+class WithoutChi(Jarzynski):
+    """Takes the extra drift for none."""
+
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
+        return super().increment(step._replace(chi=0.0), tilt)
+
+
+class WithoutLaplacian(Jarzynski):
+    """``grad r_t . (s + grad r_t)`` alone."""
+
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
+        increment, gap = super().increment(step, tilt)
+        curvature = tilt.laplacian(step.x, step.t, step.probes)
+        return Increment(increment - step.chi * (step.t_next - step.t) * curvature, gap)
+
+
+class WithoutScore(Jarzynski):
+    """``grad r_t . grad r_t`` without ``grad r_t . s``."""
+
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
+        return super().increment(step._replace(velocity=step.x / max(step.t, 1e-9)), tilt)
+
+
+class KernelWithoutChi(Kernel):
+    """Takes the extra drift for none."""
+
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
+        return super().increment(step._replace(chi=0.0), tilt)
+
+
+class Sooner(FlowMapTransport):
+    """Measures the work where the step begins, before the kick."""
+
+    def work(self, step: Step, tilt: Tilt) -> Tensor:
+        return super().work(step._replace(after=step.before), tilt)
+
+
+class Shorter(FlowMapTransport):
+    """Stops a tenth of the way before the end of every step."""
+
+    def move(self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int) -> Tensor:
+        return super().move(kicked, velocity, (times[0], times[0] + 0.9 * (times[1] - times[0])), chunk)
+
+
 class FlippedNoise(Kernel):
     """The wrong sign in the product of guidance and noise."""
 
@@ -77,6 +123,10 @@ class Early(Jarzynski):
 
 def weights(wrong: Jarzynski | Kernel) -> Mutation:
     return lambda sampler: replace(sampler, dynamics=replace(sampler.dynamics, weights=wrong))
+
+
+def transport(wrong: Callable[[Velocity], Transport]) -> Mutation:
+    return lambda sampler: replace(sampler, dynamics=replace(sampler.dynamics, transport=wrong(sampler.dynamics.model)))
 
 
 # --- move ------------------------------------------------------------------------------------------------------
@@ -183,6 +233,9 @@ RATIO = Setup(weights="kernel")
 ALWAYS = Setup(weights="jarzynski", ess_threshold=1.0)
 SHUFFLED = ALWAYS.but(resampler="multinomial", epsilon=PowerEpsilon(2.0), scale=2.0)  # offspring far from ancestors
 
+MAPPED = SHORT.but(transport=FlowMapTransport, epsilon=PowerEpsilon(2.0))
+DRIVEN = SHORT.but(chi=RegularisedChi())
+
 MUTANTS: dict[str, tuple[Setup, Mutation]] = {
     "increment with the wrong sign": (SHORT, weights(Flipped())),
     "increment at the wrong end of the ramp": (SHORT, weights(Early())),
@@ -196,6 +249,12 @@ MUTANTS: dict[str, tuple[Setup, Mutation]] = {
     "score left out": (SHORT, score_times(0.0)),
     "ramp one step late, short weights": (SHORT, lagged_ramp),
     "ramp one step late, kernel weights": (RATIO, lagged_ramp),
+    "chi ignored, short weights": (DRIVEN, weights(WithoutChi())),
+    "Laplacian left out": (DRIVEN, weights(WithoutLaplacian())),
+    "score left out of the extra work": (DRIVEN, weights(WithoutScore())),
+    "chi ignored, kernel weights": (DRIVEN.but(weights="kernel"), weights(KernelWithoutChi())),
+    "work measured before the kick": (MAPPED, transport(Sooner)),
+    "transport that ends too early": (MAPPED, transport(Shorter)),
     "carry dropped": (SHORT, selection(dropped_carry)),
     "weights used twice": (ALWAYS, selection(kept_weights)),
     "permutation forgotten": (ALWAYS, selection(forgotten_permutation)),

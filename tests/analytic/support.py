@@ -21,12 +21,17 @@ from fmtt.rewards.plane import Linear, Quadratic
 from fmtt.sampler import Sampler, State
 from fmtt.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
 from fmtt.tilt import Tilt
+from fmtt.transport import Euler, Transport
 
 # Nothing is symmetric and no two coordinates are alike, so that no sign, swap or factor can hide.
 GAUSSIAN = Gaussian((0.5, -0.3), (0.7, 1.2))
 MIXTURE_ARGUMENTS = (((-1.5, 0.2), (1.0, 1.3), (0.6, -1.0)), (0.5, 0.7, 0.4), (0.5, 0.3, 0.2))
 MIXTURE = GaussianMixture(*MIXTURE_ARGUMENTS, steps=4)
-MODELS: dict[str, Velocity] = {"gaussian": GAUSSIAN, "mixture": MIXTURE}
+MODELS: dict[str, Velocity] = {
+    "gaussian": GAUSSIAN,
+    "mixture": MIXTURE,
+    "mixture with a fine map": GaussianMixture(*MIXTURE_ARGUMENTS, steps=12),
+}
 REWARDS = {"linear": Linear((0.7, -0.5)), "quadratic": Quadratic((1.5, 0.2), (1.5, 0.4))}
 
 LOOK_AHEADS: dict[str, Callable[[Velocity], LookAhead]] = {
@@ -59,6 +64,7 @@ class Setup:
     epsilon: Epsilon = PowerEpsilon()
     ramp: Ramp = PowerRamp()
     chi: Chi = ZeroChi()
+    transport: Callable[[Velocity], Transport] = Euler
     grid: Grid = PowerGrid()
     steps: int = 12
     groups: int = 128
@@ -81,7 +87,7 @@ class Setup:
         look_ahead = LOOK_AHEADS[self.look_ahead](model)
         mode = modes.importance(look_ahead, self.epsilon, self.weights, self.resampler, self.ess_threshold)
         tilt = Tilt(look_ahead, REWARDS[self.reward], self.scale, self.ramp, self.chunk)
-        dynamics = Dynamics(model, tilt, self.epsilon, mode.guidance, mode.weights, self.chi)
+        dynamics = Dynamics(model, tilt, self.epsilon, mode.guidance, mode.weights, self.transport(model), self.chi)
         return Sampler(
             dynamics, mode.selection, self.times, self.particles, Noise(self.seed, tuple(range(self.groups)))
         )

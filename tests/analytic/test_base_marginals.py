@@ -11,6 +11,7 @@ from fmtt.particles import Population
 from fmtt.sampler import Sampler
 from fmtt.schedules import ConstantEpsilon, PowerEpsilon, PowerGrid, PowerRamp, RegularisedEpsilon, ZeroEpsilon
 from fmtt.tilt import Tilt
+from fmtt.transport import Euler
 from tests.analytic.support import MIXTURE, REWARDS, Truth, last, worst
 
 EPSILONS = (ZeroEpsilon(), ConstantEpsilon(1.0), PowerEpsilon(2.0), RegularisedEpsilon())
@@ -21,7 +22,7 @@ def sampled(epsilon) -> Population:
     look_ahead = NoLookAhead(MIXTURE)
     mode = modes.base(look_ahead, epsilon)
     tilt = Tilt(look_ahead, REWARDS["linear"], 1.0, PowerRamp(), 1_000_000)
-    dynamics = Dynamics(MIXTURE, tilt, epsilon, mode.guidance, mode.weights)
+    dynamics = Dynamics(MIXTURE, tilt, epsilon, mode.guidance, mode.weights, Euler(MIXTURE))
     return last(Sampler(dynamics, mode.selection, PowerGrid().times(200), 32, Noise(0, tuple(range(64))))).population
 
 

@@ -13,10 +13,12 @@ from fmtt.schedules import (
     PowerEpsilon,
     PowerGrid,
     PowerRamp,
+    RegularisedChi,
     RegularisedEpsilon,
     ShiftedGrid,
     ZeroEpsilon,
 )
+from fmtt.transport import Euler, FlowMapTransport
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.support import LOOK_AHEADS, TRANSPORTED, Setup, last, worst
 
@@ -38,6 +40,21 @@ def found(setup: Setup) -> float:
 def test_weights_and_look_aheads(weights: str, look_ahead: str, reward: str) -> None:
     seed = 2 * LEGAL.index((weights, look_ahead)) + (reward == "linear")
     assert found(Setup(weights=weights, look_ahead=look_ahead, reward=reward, seed=seed)) < 4
+
+
+@pytest.mark.parametrize("transport", [Euler, FlowMapTransport])
+@pytest.mark.parametrize(
+    ("weights", "look_ahead"), [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "none")]
+)
+def test_extra_drift(weights: str, look_ahead: str, transport) -> None:
+    setup = Setup(weights=weights, look_ahead=look_ahead, transport=transport, chi=RegularisedChi(), seed=300)
+    assert found(setup) < 4
+
+
+@pytest.mark.parametrize(("weights", "look_ahead"), LEGAL)
+def test_transport_by_the_flow_map(weights: str, look_ahead: str) -> None:
+    seed = 200 + LEGAL.index((weights, look_ahead))
+    assert found(Setup(weights=weights, look_ahead=look_ahead, transport=FlowMapTransport, steps=6, seed=seed)) < 4
 
 
 @pytest.mark.parametrize(

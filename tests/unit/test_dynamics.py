@@ -13,6 +13,7 @@ from fmtt.look_ahead import Denoiser, FlowMapJumps, NoLookAhead
 from fmtt.path import score_from_velocity
 from fmtt.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
 from fmtt.tilt import Tilt
+from fmtt.transport import Euler
 from fmtt.weights import Jarzynski, Kernel, Material, NoWeights
 from tests.analytic.support import MIXTURE, REWARDS
 
@@ -24,7 +25,7 @@ X, XI = noise.normal((2, *SHAPE), 0, "x").double()
 
 def dynamics(look_ahead=Denoiser, guidance=TiltGradient(), weights=Kernel(), epsilon=PowerEpsilon(2.0), chunk: int = 7):
     tilt = Tilt(look_ahead(MIXTURE), REWARDS["quadratic"], 1.3, PowerRamp(2.0), chunk)
-    return Dynamics(MIXTURE, tilt, epsilon, guidance, weights)
+    return Dynamics(MIXTURE, tilt, epsilon, guidance, weights, Euler(MIXTURE))
 
 
 def flat_velocity() -> Tensor:

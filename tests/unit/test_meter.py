@@ -11,6 +11,7 @@ from fmtt.flow import Meter, MeteredModel, MeteredReward
 from fmtt.guidance import NoGuidance
 from fmtt.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, ZeroEpsilon
 from fmtt.tilt import Tilt
+from fmtt.transport import Euler
 from fmtt.weights import NoWeights
 from tests.analytic.support import LOOK_AHEADS, MIXTURE, Setup, last
 
@@ -38,7 +39,7 @@ def counted(
     model = MeteredModel(MIXTURE, meter)
     right = sampler.dynamics.tilt
     tilt = Tilt(LOOK_AHEADS[look_ahead](model), MeteredReward(right.reward, meter), right.scale, right.ramp, chunk)
-    dynamics = Dynamics(model, tilt, epsilon, sampler.dynamics.guidance, sampler.dynamics.weights)
+    dynamics = Dynamics(model, tilt, epsilon, sampler.dynamics.guidance, sampler.dynamics.weights, Euler(model))
     if base:
         dynamics = replace(dynamics, guidance=NoGuidance(), weights=NoWeights())
     last(replace(sampler, dynamics=dynamics))

@@ -13,6 +13,7 @@ from fmtt.sampler import Sampler, State
 from fmtt.schedules import PowerEpsilon, PowerGrid, PowerRamp
 from fmtt.selection import KeepAll, ResampleOnEss, TopAndClone
 from fmtt.tilt import Tilt, TiltValue
+from fmtt.transport import Euler
 from fmtt.weights import NoWeights
 from tests.analytic.support import GAUSSIAN, REWARDS, last
 
@@ -21,7 +22,7 @@ LOOK, EPSILON = FlowMapJumps(GAUSSIAN, 1), PowerEpsilon()
 
 def run(mode: modes.Mode, groups: int = 8, particles: int = 24, scale: float = 1.0) -> State:
     tilt = Tilt(LOOK, REWARDS["quadratic"], scale, PowerRamp(), 1_000_000)
-    dynamics = Dynamics(GAUSSIAN, tilt, EPSILON, mode.guidance, mode.weights)
+    dynamics = Dynamics(GAUSSIAN, tilt, EPSILON, mode.guidance, mode.weights, Euler(GAUSSIAN))
     return last(Sampler(dynamics, mode.selection, PowerGrid().times(20), particles, Noise(0, tuple(range(groups)))))
 
 

@@ -34,6 +34,7 @@ from fmtt.schedules import (
     RegularisedEpsilon,
     ZeroEpsilon,
 )
+from fmtt.transport import Euler, FlowMapTransport, Transport
 
 GROUPS, PARTICLES, STEPS = 64, 16, 100
 LOOK_AHEADS: dict[str, Callable[[Velocity], LookAhead]] = {
@@ -46,6 +47,7 @@ LOOK_AHEADS: dict[str, Callable[[Velocity], LookAhead]] = {
 }
 WEIGHTS = {"none": 2, "denoiser": 2, "diffusion4": 2, "flowmap1": 3, "flowmap2": 3, "exact": 3}
 EPSILONS: tuple[Epsilon, ...] = (PowerEpsilon(), PowerEpsilon(0.3), ConstantEpsilon(0.2), RegularisedEpsilon(1.0))
+TRANSPORTS: dict[str, Callable[[Velocity], Transport]] = {"euler": Euler, "flowmap": FlowMapTransport}
 RAMPS: tuple[Ramp, ...] = (PowerRamp(), PowerRamp(2.0), EarlyRamp(0.6))
 
 
@@ -62,13 +64,14 @@ class Problem:
     threshold: float
     epsilon: Epsilon
     ramp: Ramp
+    transport: str
 
     def run(self, steps: int = STEPS) -> Run:
         mode = partial(modes.importance, weights=self.weights, resampler=self.resampler, ess_threshold=self.threshold)
         return fmtt.assemble(
             self.model, self.reward, look_ahead=LOOK_AHEADS[self.look_ahead], mode=mode, steps=steps,
-            epsilon=self.epsilon, beta=self.ramp, groups=GROUPS, particles=PARTICLES, chunk=GROUPS * PARTICLES,
-            seed=self.number,
+            epsilon=self.epsilon, beta=self.ramp, transport=TRANSPORTS[self.transport], groups=GROUPS,
+            particles=PARTICLES, chunk=GROUPS * PARTICLES, seed=self.number,
         )  # fmt: skip
 
 
@@ -90,7 +93,8 @@ def problem(number: int) -> Problem:
     epsilon = ZeroEpsilon() if weights != "kernel" and draw.random() < 0.15 else EPSILONS[int(draw.integers(4))]
     resampler, threshold = str(draw.choice(list(RESAMPLERS))), float(draw.choice([0.0, 0.5, 0.9]))
     ramp = RAMPS[int(draw.integers(3))]
-    return Problem(number, model, reward, str(look_ahead), weights, resampler, threshold, epsilon, ramp)
+    transport = str(draw.choice(list(TRANSPORTS)))
+    return Problem(number, model, reward, str(look_ahead), weights, resampler, threshold, epsilon, ramp, transport)
 
 
 class Score(NamedTuple):
@@ -100,6 +104,7 @@ class Score(NamedTuple):
     look_ahead: str
     weights: str
     resampler: str
+    transport: str
     z: float
     mean: float
     square: float
@@ -129,7 +134,7 @@ def score(of: Problem, mutate: Callable[[Sampler], Sampler] = lambda sampler: sa
     z, mean, square = (float(d.mean() / (d.std() / len(d) ** 0.5)) for d in deviations)
     evaluations = (run.meter.forward + 2 * run.meter.backward) / (GROUPS * PARTICLES * steps)
     spread = float(ratio.var() / ratio.mean() ** 2)
-    return Score(of.number, of.look_ahead, of.weights, of.resampler, z, mean, square, spread, evaluations)
+    return Score(of.number, of.look_ahead, of.weights, of.resampler, of.transport, z, mean, square, spread, evaluations)
 
 
 def normal_distance(scores: Tensor) -> float:

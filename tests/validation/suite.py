@@ -12,6 +12,7 @@ import multiprocessing
 import sys
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from multiprocessing.pool import Pool
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import torch
 
 from fmtt.schedules import ZeroEpsilon
+from fmtt.transport import FlowMapTransport
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.mutants import MUTANTS
 from tests.analytic.support import Setup, deviations, last, worst
@@ -30,7 +32,7 @@ STATISTICS = ("z", "mean", "square")
 ENOUGH = 20  # problems in a group that is tested by itself
 ACCEPTED = 1.95  # Kolmogorov-Smirnov, sqrt(n) D: exceeded with probability .001
 CAUGHT = 6.0  # standard errors
-STEPS = (12, 24, 48, 96)
+STEPS = (8, 16, 32, 64)
 
 
 class Group(NamedTuple):
@@ -46,13 +48,14 @@ class Group(NamedTuple):
 
 
 class Order(NamedTuple):
-    """Deviation of Z and its standard error at each number of steps, and the order fitted to them."""
+    """Relative error of Z and its standard error at each number of steps; the order fitted to them, and its error."""
 
     name: str
     steps: tuple[int, ...]
     errors: tuple[float, ...]
     uncertainties: tuple[float, ...]
     order: float
+    uncertainty: float
 
 
 class Mutant(NamedTuple):
@@ -79,10 +82,10 @@ def collect(pool: Pool, problems: int) -> list[Score]:
 
 
 def groups_of(scores: list[Score]) -> list[Group]:
-    """All problems, and those with equal weights and look-ahead, and with equal resampler."""
+    """All problems, and those with equal weights and look-ahead, with equal resampler, and with equal transport."""
     members: dict[str, list[Score]] = defaultdict(list)
     for entry in scores:
-        for name in ("all", f"{entry.weights}, {entry.look_ahead}", entry.resampler):
+        for name in ("all", f"{entry.weights}, {entry.look_ahead}", entry.resampler, entry.transport):
             members[name].append(entry)
     return [summary(name, entries) for name, entries in sorted(members.items())]
 
@@ -97,7 +100,7 @@ def summary(name: str, scores: list[Score]) -> Group:
 
 
 def measured_order(case: tuple[str, Setup]) -> Order:
-    """The slope of log |error of Z| over log step, by least squares on what stands out of the noise."""
+    """The slope of log |error of Z| over log step, by least squares weighted with the errors' own errors."""
     torch.set_num_threads(1)
     name, setup = case
     errors, uncertainties = [], []
@@ -106,23 +109,32 @@ def measured_order(case: tuple[str, Setup]) -> Order:
         z = deviations(last(at.sampler()).population, at.truth())["Z"]
         errors.append(z.mean().item())
         uncertainties.append((z.std() / len(z) ** 0.5).item())
+    return Order(name, STEPS, tuple(errors), tuple(uncertainties), *slope(errors, uncertainties))
+
+
+def slope(errors: Sequence[float], uncertainties: Sequence[float]) -> tuple[float, float]:
+    """The order and its standard error; NaN where fewer than two errors stand out of the noise."""
     clear = [k for k in range(len(STEPS)) if abs(errors[k]) > 3 * uncertainties[k]]
-    order = float("nan")
-    if len(clear) > 1:
-        x = -torch.tensor([float(STEPS[k]) for k in clear]).log()
-        y = torch.tensor([abs(errors[k]) for k in clear]).log()
-        order = (((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()).item()
-    return Order(name, STEPS, tuple(errors), tuple(uncertainties), order)
+    if len(clear) < 2:
+        return float("nan"), float("nan")
+    x, y = (torch.tensor([float(v[k]) for k in clear]).abs().log() for v in (STEPS, errors))
+    weight = torch.tensor([(errors[k] / uncertainties[k]) ** 2 for k in clear])
+    x = x - (weight @ x) / weight.sum()
+    spread = weight @ x**2
+    return -((weight * x) @ y / spread).item(), spread.rsqrt().item()
 
 
-# Many particles, so that the error of the step stands out.
-COARSE = Setup(groups=256, particles=512, ess_threshold=0.0)
+# Many particles, so that the error of the step stands out; and a flow map whose own error does not.
+COARSE = Setup(model="mixture with a fine map", weights="jarzynski", groups=64, particles=1024, ess_threshold=0.0)
 ORDERS = {
-    "jarzynski, Gaussian": COARSE.but(weights="jarzynski"),
-    "jarzynski, mixture": COARSE.but(weights="jarzynski", model="mixture"),
-    "material, denoiser, mixture": COARSE.but(weights="material", look_ahead="denoiser", model="mixture"),
-    "jarzynski, no noise, mixture": COARSE.but(weights="jarzynski", model="mixture", epsilon=ZeroEpsilon()),
-    "kernel, mixture": COARSE.but(weights="kernel", model="mixture"),
+    "jarzynski, Euler": COARSE,
+    "jarzynski, flow map": COARSE.but(transport=FlowMapTransport),
+    "jarzynski, Euler, no noise": COARSE.but(epsilon=ZeroEpsilon()),
+    "jarzynski, flow map, no noise": COARSE.but(epsilon=ZeroEpsilon(), transport=FlowMapTransport),
+    "material, denoiser, Euler": COARSE.but(weights="material", look_ahead="denoiser"),
+    "material, denoiser, flow map": COARSE.but(weights="material", look_ahead="denoiser", transport=FlowMapTransport),
+    "kernel, Euler": COARSE.but(weights="kernel"),
+    "kernel, flow map": COARSE.but(weights="kernel", transport=FlowMapTransport),
 }
 
 
@@ -139,7 +151,8 @@ def failures(groups: list[Group], orders: list[Order], mutants: list[Mutant]) ->
     return [
         *(f"scores of '{g.name}' are not standard normal: sqrt(n) D = {g.distance:.2f}"
           for g in groups if g.count >= ENOUGH and g.distance > ACCEPTED),
-        *(f"'{o.name}' converges with order {o.order:.2f}, not 1 or better" for o in orders if o.order < 0.8),
+        *(f"'{o.name}' converges with order {o.order:.2f} ± {o.uncertainty:.2f}, not 1 or better"
+          for o in orders if o.order + 3 * o.uncertainty < 0.8),
         *(f"mutant '{m.name}' is not caught: {m.mutated:.1f}" for m in mutants if m.mutated < CAUGHT),
         *(f"the right sampler of mutant '{m.name}' is off: {m.right:.1f}" for m in mutants if m.right > 4),
     ]  # fmt: skip
@@ -161,7 +174,8 @@ def main() -> int:
     for group in groups:
         print(f"{group.name:24} {group.count:4} problems, rms {group.rms:.3f}, sqrt(n) D {group.distance:.2f}")
     for order in orders:
-        print(f"{order.name:30} order {order.order:.2f}, errors {', '.join(f'{e:+.4f}' for e in order.errors)}")
+        errors = ", ".join(f"{error:+.4f}" for error in order.errors)
+        print(f"{order.name:30} order {order.order:.2f} ± {order.uncertainty:.2f}, errors {errors}")
     print(f"{sum(m.mutated >= CAUGHT for m in mutants)} of {len(mutants)} mutants caught; {minutes:.1f} minutes")
     for line in wrong:
         print("FAILED:", line)

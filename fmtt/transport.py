@@ -1,0 +1,119 @@
+"""One step of the dynamics, and the two ways of its transport along the base ODE.
+
+A step is a *kick* ``dt [eps s + (eps + chi) g] + sqrt(2 eps dt) xi``, which keeps the law that the particles have at
+time t, and a transport to the next time, in which the tilt grows. How exactly the transport follows the ODE decides
+how the growth of the tilt, which is the work of the short weights, is measured.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from fmtt.flow import Velocity, require_flow_map
+from fmtt.tilt import Tilt, TiltValue
+
+
+class Step(NamedTuple):
+    """All that a weight may depend on in the step from t to t_next of a population ``(G, N, *D)``.
+
+    Attributes:
+        x: positions before the step.
+        velocity: ``b_t(x)``, or None where nothing in the step needs it.
+        kicked: x plus the kick.
+        before, after: the tilt before and after.
+        guidance: g, or None for zero.
+        noise: the standard normal draw of the step, or None where epsilon is zero.
+        probes: signs for the Laplacian, ``(G, M, N, *D)``, or None if it is exact or not needed.
+        epsilon, chi: those of the step.
+        t, t_next: its ends.
+        transport: how it was carried from the one to the other.
+    """
+
+    x: Tensor
+    velocity: Tensor | None
+    kicked: Tensor
+    before: TiltValue
+    after: TiltValue
+    guidance: Tensor | None
+    noise: Tensor | None
+    probes: Tensor | None
+    epsilon: float
+    chi: float
+    t: float
+    t_next: float
+    transport: Transport
+
+
+class Transport(Protocol):
+    """Transport of a population ``(G, N, *D)``; ``uses_velocity`` says that it needs ``b_t(x)``."""
+
+    uses_velocity: bool
+
+    def move(self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int) -> Tensor:
+        """Where ``kicked`` is carried from ``times[0]`` to ``times[1]``; the model sees at most ``chunk`` at once."""
+        ...
+
+    def work(self, step: Step, tilt: Tilt) -> Tensor:
+        """``int beta'(t) scale r(L_t(x_t)) dt`` over the step, ``(G, N)`` in float64."""
+        ...
+
+    def gap(self, step: Step, tilt: Tilt) -> Tensor:
+        """``int beta(t) scale (d_t + b . grad) r(L_t(x_t)) dt``: zero for an exact flow map; ``(G, N)`` in float64."""
+        ...
+
+
+class Euler:
+    """``x + dt b_t(x)``: one evaluation, which the score shares; of first order in the step."""
+
+    uses_velocity = True
+
+    def __init__(self, model: Velocity):
+        pass
+
+    def move(self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int) -> Tensor:
+        assert velocity is not None
+        return kicked + (times[1] - times[0]) * velocity
+
+    def work(self, step: Step, tilt: Tilt) -> Tensor:
+        """By the trapezoidal rule."""
+        rise = tilt.strength(step.t_next) - tilt.strength(step.t)
+        return rise * (step.before.reward + step.after.reward) / 2
+
+    def gap(self, step: Step, tilt: Tilt) -> Tensor:
+        """By one forward-mode derivative at the start of the step."""
+        assert step.velocity is not None
+        return tilt.ramp(step.t) * (step.t_next - step.t) * tilt.transport_gap(step.x, step.t, step.velocity)
+
+
+class FlowMapTransport:
+    """``X_{t,t_next}``: one evaluation more than :class:`Euler`, and no error of the time step, however long it is.
+
+    The tilt is known where the transport ends, so that work and gap are differences of it rather than rates: exact
+    for the model whose particles the flow map carries.
+
+    Raises:
+        ValueError: if the model has no flow map.
+    """
+
+    uses_velocity = False
+
+    def __init__(self, model: Velocity):
+        self.model = require_flow_map(model, "sampler.transport=flowmap", "euler")
+
+    def move(self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int) -> Tensor:
+        parts = [
+            self.model.flow_map(part, *(part.new_full(part.shape[:1], t) for t in times))
+            for part in kicked.flatten(0, 1).split(chunk)
+        ]
+        return torch.cat(parts).reshape(kicked.shape)
+
+    def work(self, step: Step, tilt: Tilt) -> Tensor:
+        return (tilt.strength(step.t_next) - tilt.strength(step.t)) * step.after.reward
+
+    def gap(self, step: Step, tilt: Tilt) -> Tensor:
+        """By asking the look-ahead where the transport begins."""
+        start = tilt.evaluate(step.kicked, step.t, gradient=False)
+        return tilt.strength(step.t) * (step.after.reward - start.reward)
