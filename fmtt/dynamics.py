@@ -16,6 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from fmtt.field import Field, ModelField
 from fmtt.flow import Velocity
 from fmtt.guidance import Guidance
 from fmtt.schedules import Chi, Epsilon, ZeroChi
@@ -28,10 +29,11 @@ EXACT_LAPLACIAN = 16  # the largest dimension in which the Laplacian of the tilt
 
 
 class Draws(NamedTuple):
-    """The random numbers of a step: ``noise (G, N, *D)`` and ``probes (G, M, N, *D)``, None where not needed."""
+    """Random numbers of a step, None where not needed: ``noise (G, N, *D)``, ``probes`` and ``look (G, M, N, *D)``."""
 
     noise: Tensor | None = None
     probes: Tensor | None = None
+    look: Tensor | None = None
 
 
 class Move(NamedTuple):
@@ -53,6 +55,7 @@ class Dynamics:
         guidance: what is added to the drift.
         weights: what belongs to such a move.
         transport: how particles follow the base ODE.
+        field: the velocity that particles follow.
         chi: the schedule of the extra drift.
         hutchinson: probes for the Laplacian where the dimension is above ``EXACT_LAPLACIAN``.
 
@@ -66,12 +69,15 @@ class Dynamics:
     guidance: Guidance
     weights: Weights
     transport: Transport
+    field: Field = ModelField()
     chi: Chi = ZeroChi()
     hutchinson: int = 8
 
     def __post_init__(self) -> None:
         whole_number("sampler.probes", self.hutchinson, 1)
         self.weights.check(self.tilt.look_ahead, self.guidance, self.epsilon, self.chi)
+        if not (self.field.exact or self.transport.uses_velocity):
+            raise ValueError("sampler.transport=flowmap: follows the model, and the mode does not; use euler")
 
     @property
     def probes(self) -> int:
@@ -107,9 +113,9 @@ class Dynamics:
         dt, epsilon, chi = t_next - t, self.epsilon(t_next), self.chi(t_next)
         if (draws.noise is None) != (epsilon == 0):
             raise ValueError(f"a step with epsilon {epsilon:g} needs {'no' if epsilon == 0 else 'a'} draw of noise")
-        velocity, guidance, kicked = before.velocity, None, x
+        velocity, guidance, kicked = before.velocity if self.field.exact else None, None, x
         if velocity is None and (self.transport.uses_velocity or epsilon + chi > 0):
-            velocity = self.velocity(x, t)
+            velocity = self.field.velocity(x, t, self.velocity, self.tilt, draws.look)
         if epsilon > 0:
             assert velocity is not None
             # eps s = -eps E[x_0 | x_t] / (1 - t): t is the start of the step, so that 1 - t is never below dt.
@@ -122,5 +128,5 @@ class Dynamics:
             kicked = kicked + math.sqrt(2 * epsilon * dt) * draws.noise
         moved = self.transport.move(kicked, velocity, (t, t_next), self.tilt.chunk)
         after = self.look(moved, t_next, t_after)
-        record = Step(x, velocity, kicked, before, after, guidance, *draws, epsilon, chi, t, t_next, self.transport)
+        record = Step(x, velocity, kicked, before, after, guidance, *draws[:2], epsilon, chi, t, t_next, self.transport)
         return Move(moved, after, self.weights.increment(record, self.tilt))

@@ -140,7 +140,9 @@ def assemble(
     composed = mode(look, epsilon)
     look = look if composed.looks_ahead else NoLookAhead(metered)
     tilt = Tilt(look, MeteredReward(reward, meter), scale, beta, chunk)
-    dynamics = Dynamics(metered, tilt, epsilon, composed.guidance, composed.weights, transport(metered), chi, probes)
+    dynamics = Dynamics(
+        metered, tilt, epsilon, composed.guidance, composed.weights, transport(metered), composed.field, chi, probes
+    )
     noise = Noise(seed, tuple(range(groups)), device)
     pending = tuple(schedule for schedule in (grid, beta) if isinstance(schedule, Tuned))
     return Run(Sampler(dynamics, composed.selection, times, particles, noise), composed, meter, pending)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from fmtt.field import Field, LocalTilt, ModelField
 from fmtt.guidance import Guidance, NoGuidance, TiltGradient, Window
 from fmtt.look_ahead import LookAhead
 from fmtt.noise import Noise
@@ -30,6 +31,7 @@ class Mode:
         selection: what happens between steps.
         greedy: whether the particle returned for a group is its best; otherwise it is a draw by weight, which keeps
             the law (returning the largest weight would not).
+        field: the velocity that particles follow.
         looks_ahead: whether the look-ahead is asked at all; if not, no network call is spent on it.
     """
 
@@ -37,6 +39,7 @@ class Mode:
     weights: Weights
     selection: Selection
     greedy: bool = False
+    field: Field = ModelField()
     looks_ahead: bool = True
 
     @property
@@ -61,6 +64,14 @@ class Mode:
 def base(look_ahead: LookAhead, epsilon: Epsilon) -> Mode:
     """The model itself: no guidance, equal weights, and no look-ahead; rewards on the way are those of ``x_t``."""
     return Mode(NoGuidance(), NoWeights(), KeepAll(), looks_ahead=False)
+
+
+def local_tilt(look_ahead: LookAhead, epsilon: Epsilon, samples: int = 32, drop: float = 9.0) -> Mode:
+    """The velocity of the exactly tilted path, by ``samples`` look-aheads of each particle in each step (no gradients).
+
+    For comparison: see :class:`fmtt.field.LocalTilt` for the arguments and for where it is right.
+    """
+    return Mode(NoGuidance(), NoWeights(), KeepAll(), field=LocalTilt(samples, drop))
 
 
 def windowed(gradient: Guidance, window: Sequence[float]) -> Guidance:

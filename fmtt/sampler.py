@@ -95,9 +95,11 @@ class Sampler:
     def draws(self, step: int) -> Draws:
         """The random numbers of the step after ``step`` steps."""
         shape, probes = (self.particles, *self.dynamics.model.shape), self.dynamics.probes
+        looks = self.dynamics.field.samples
         return Draws(
             self.noise.normal(shape, step, "move") if self.dynamics.epsilon(self.times[step + 1]) > 0 else None,
             self.noise.signs((probes, *shape), step, "probes") if probes else None,
+            self.noise.normal((looks, *shape), step, "look") if looks else None,
         )
 
     def step(self, state: State) -> State:

@@ -86,6 +86,13 @@ class Tilt:
             slope = torch.cat(slopes).mul_(strength).reshape(x.shape) if wanted else torch.zeros_like(x)
         return TiltValue(reward, strength * reward, slope, velocity)
 
+    @torch.no_grad()
+    def land(self, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
+        """Where ``x (G, N, *D)`` lands from time t, of the same shape, and the reward there, ``(G, N)`` in float64."""
+        samples = [self._land(part, t)[0] for part in x.flatten(0, 1).split(self.chunk)]
+        reward = torch.cat([self.reward(sample) for sample in samples])
+        return torch.cat(samples).reshape(x.shape), reward.double().reshape(x.shape[:2])
+
     def _evaluate(self, x: Tensor, t: float, gradient: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
         with torch.set_grad_enabled(gradient):
             x = x.detach().requires_grad_(gradient)

@@ -153,11 +153,11 @@ class GaussianMixture:
         return runge_kutta(self.velocity, x, s, t, self.steps)[0]
 
 
-def ring_of_gaussians(count: int, radius: float, std: float) -> GaussianMixture:
-    """``count`` equal modes at the corners of a regular polygon; with 8 the toy of arXiv 2511.22688."""
+def ring_of_gaussians(count: int, radius: float, std: float, steps: int = 24) -> GaussianMixture:
+    """``count`` equal modes at the corners of a regular polygon; with 8 the toy A of arXiv 2511.22688."""
     angle = torch.arange(count, dtype=torch.float64) * (2 * torch.pi / count)
     corners = radius * torch.stack([angle.cos(), angle.sin()], dim=1)
-    return GaussianMixture(corners.tolist(), std)
+    return GaussianMixture(corners.tolist(), std, steps=steps)
 
 
 def _stds(name: str, std: float | Sequence[float], shape: tuple[int, ...]) -> Tensor:

@@ -87,7 +87,7 @@ class Setup:
         look_ahead = LOOK_AHEADS[self.look_ahead](model)
         mode = modes.importance(look_ahead, self.epsilon, self.weights, self.resampler, self.ess_threshold)
         tilt = Tilt(look_ahead, REWARDS[self.reward], self.scale, self.ramp, self.chunk)
-        dynamics = Dynamics(model, tilt, self.epsilon, mode.guidance, mode.weights, self.transport(model), self.chi)
+        dynamics = Dynamics(model, tilt, self.epsilon, mode.guidance, mode.weights, self.transport(model), chi=self.chi)
         return Sampler(
             dynamics, mode.selection, self.times, self.particles, Noise(self.seed, tuple(range(self.groups)))
         )
