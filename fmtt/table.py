@@ -30,8 +30,10 @@ def print_table(metrics: Metrics) -> None:
     rows += [
         ("reward, tilted (weighted mean)", estimate("reward/weighted_mean", "reward/weighted_mean")),
         ("reward, best particle", number("reward/max")),
-        ("log Z", estimate("log_z/mean", "log_z")),
     ]
+    weighted = "log_z/genealogical_stderr" in metrics
+    if weighted:
+        rows.append(("log Z", estimate("log_z/mean", "log_z")))
     if "exact/log_z" in metrics:
         rows.append(("log Z, exact", number("exact/log_z")))
         rows.append(("reward, exact tilted mean", number("exact/reward")))
@@ -45,8 +47,9 @@ def print_table(metrics: Metrics) -> None:
         shares = cast(list[float], metrics.get(f"classes/{kind}", []))
         if shares:
             rows.append((f"class shares 0-9 in %, {kind}", " ".join(f"{100 * share:.0f}" for share in shares)))
+    if weighted:
+        rows.append(("ESS / N, final and lowest", f"{metrics['ess/final']:.2f}, {metrics['ess/min']:.2f}"))
     rows += [
-        ("ESS / N, final and lowest", f"{metrics['ess/final']:.2f}, {metrics['ess/min']:.2f}"),
         ("network evaluations, forward + backward", f"{metrics['nfe/forward']} + {metrics['nfe/backward']}"),
         ("seconds, total and in the network", f"{metrics['time/total_s']:.1f}, {metrics['time/model_s']:.1f}"),
     ]

@@ -40,12 +40,13 @@ class Tilted(NamedTuple):
 
 
 def tilted_by_quadrature(
-    law: MixtureLaw, reward: Callable[[Tensor], Tensor], scale: float, points: int = 801
+    law: MixtureLaw, reward: Callable[[Tensor], Tensor], scale: float, points: int = 800
 ) -> Tilted:
-    """Sums over a grid of ``points`` per coordinate that reaches ten standard deviations around every component.
+    """Sums over the midpoints of ``points`` cells per coordinate, ten standard deviations around every component.
 
     For smooth densities the error falls faster than any power of the spacing; a kink in the reward leaves one of
-    second order.
+    second order. An even number of cells puts no point on an axis about which the law is symmetric, so that the share
+    of one side of it is right too.
 
     Raises:
         ValueError: if there are more than two dimensions.
@@ -54,8 +55,9 @@ def tilted_by_quadrature(
     if dimension > 2:
         raise ValueError(f"quadrature in {dimension} dimensions: at most 2")
     low, high = (law.means - REACH * law.stds).amin(0), (law.means + REACH * law.stds).amax(0)
-    axes = [torch.linspace(a, b, points, dtype=torch.float64) for a, b in zip(low.tolist(), high.tolist(), strict=True)]
-    log_cell = torch.log((high - low) / (points - 1)).sum()
+    middles = (torch.arange(points, dtype=torch.float64) + 0.5) / points
+    axes = [a + (b - a) * middles for a, b in zip(low, high, strict=True)]
+    log_cell = torch.log((high - low) / points).sum()
     logs, rewards, grid = [], [], torch.cartesian_prod(*axes).reshape(-1, dimension)
     for part in grid.split(20_000):
         rewards.append(reward(part).double())

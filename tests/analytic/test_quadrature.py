@@ -33,10 +33,12 @@ def test_half_of_a_standard_normal() -> None:
 
 
 def test_toy_a_has_the_values_of_the_reference() -> None:
-    """8 Gaussians, half plane: mean reward -0.035, log Z -0.518 (computed elsewhere)."""
+    """8 Gaussians, half plane: mean reward -0.035, log Z -0.518, 83.9% on the right (computed elsewhere)."""
     found = tilted_by_quadrature(ring_of_gaussians(8, 4.8, 0.6).law, HalfPlane(), 1.0)
     assert found.reward.item() == pytest.approx(-0.035, abs=5e-4)
     assert found.log_z.item() == pytest.approx(-0.518, abs=5e-4)
+    right = HalfPlane().statistics(found.points)["positive"]
+    assert (found.weights @ right).item() == pytest.approx(0.839, abs=1e-3)
 
 
 def test_three_dimensions_are_refused() -> None:
