@@ -67,14 +67,11 @@ def main() -> None:
     count = int(options.get("problems", 12))
     every = list(estimators())
     with multiprocessing.get_context("spawn").Pool(int(options.get("processes", 2))) as pool:
-        scores = pool.map(
-            measured, [(estimator, number) for estimator in every for number in range(count)], chunksize=4
-        )
+        tasks = [(estimator, number) for estimator in every for number in range(count)]
+        scores = pool.map(measured, tasks, chunksize=4)
     print(f"{count} problems, {GROUPS} groups of {PARTICLES} particles, {STEPS} steps.\n")
-    print(
-        "| look-ahead | transport | weights | bias of Z | of the mean | of the square | variance of Z | evaluations |"
-    )
-    print(f"|{'---|' * 8}")
+    heads = ("look-ahead", "transport", "weights", "Z", "mean", "square", "variance of Z", "evaluations")
+    print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
     for k, estimator in enumerate(every):
         print(row(estimator, scores[k * count : (k + 1) * count]))
 
