@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint validate bench train-mnist clean
+.PHONY: help setup demo test lint validate toy-a toy-b bench train-mnist clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,31 @@ lint: setup ## ruff, import-linter, types
 
 validate: setup ## the statistical suite: 500 random problems, orders of convergence, mutants; outputs/validation/report.html
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.validation.suite
+
+TOY_A := OMP_NUM_THREADS=2 $(BIN)/python run.py -m experiment=toy_halfplane logger=none
+toy-a: setup ## toy A of the paper beside exact values (5 minutes): a table, and outputs/toy_a.png
+	$(TOY_A) hydra.sweep.dir=outputs/toy_a/weighted lookahead=none,flowmap1 mode.ess_threshold=0
+	$(TOY_A) hydra.sweep.dir=outputs/toy_a/weighted_denoiser lookahead=denoiser sampler.epsilon.c=1 mode.ess_threshold=0
+	$(TOY_A) hydra.sweep.dir=outputs/toy_a/once lookahead=none,flowmap1 mode.resample_at=[100]
+	$(TOY_A) hydra.sweep.dir=outputs/toy_a/once_denoiser lookahead=denoiser sampler.epsilon.c=1 mode.resample_at=[100]
+	$(TOY_A) hydra.sweep.dir=outputs/toy_a/local mode=local_tilt sampler.epsilon=zero sampler.steps=50
+	$(TOY_A) hydra.sweep.dir=outputs/toy_a/search mode=search mode.keep=32 mode.rounds=2,3,4 \
+		population.groups=1 population.particles=4000
+	$(BIN)/python scripts/tabulate.py outputs/toy_a --picture outputs/toy_a.png --columns positive/unweighted positive \
+		exact/positive reward/weighted_mean exact/reward log_z/mean exact/log_z ess/final
+
+TOY_B := OMP_NUM_THREADS=2 $(BIN)/python run.py -m experiment=toy_wavy_ring logger=none baseline=false seed=0,1,2,3,4,5,6,7
+STEPS := sampler.steps=50,100,200,500
+PAPER := sampler/beta=early sampler.beta.end=0.1 sampler/epsilon=constant sampler.epsilon.c=0.1 sampler.transport=euler
+toy-b: setup ## toy B of the paper beside exact draws (an hour): tables, and outputs/toy_b.png
+	$(TOY_B) hydra.sweep.dir=outputs/toy_b/flow_map $(STEPS) model=ring,ring_distilled
+	$(TOY_B) hydra.sweep.dir=outputs/toy_b/others $(STEPS) lookahead=none,denoiser
+	$(TOY_B) hydra.sweep.dir=outputs/toy_b/weighted $(STEPS) lookahead=none,denoiser mode.ess_threshold=0
+	$(TOY_B) hydra.sweep.dir=outputs/toy_b/no_noise lookahead=none,denoiser,flowmap1 sampler.epsilon=zero mode.ess_threshold=0,0.5
+	$(TOY_B) hydra.sweep.dir=outputs/toy_b/paper $(STEPS) lookahead=none,denoiser,flowmap1 $(PAPER) mode.ess_threshold=0.9
+	for part in flow_map others weighted no_noise paper; do \
+		$(BIN)/python scripts/tabulate.py outputs/toy_b/$$part --picture outputs/toy_b_$$part.png --columns \
+			mmd mmd/floor sliced_w2 sliced_w2/floor reward/weighted_mean log_z/mean ess/final ancestors/unique resamples; done
 
 bench: setup ## time of a step: network forward, backward, reward, everything else
 	$(RUN) scripts/benchmark.py
