@@ -54,7 +54,8 @@ def draw(path: Path, kinds: Sequence[tuple[Path, Kind]], columns: int = 4) -> No
         weights = np.exp(arrays["log_weights"] - arrays["log_weights"].max(1, keepdims=True))
         if "base" in arrays:
             axis.scatter(*arrays["base"].reshape(-1, 2).T, s=1, color="#cbd5e1")
-        axis.scatter(*arrays["samples"].reshape(-1, 2).T, s=1, color="#2563eb", alpha=np.minimum(weights / weights.mean(), 1).flatten())
+        opacity = np.minimum(weights / weights.mean(), 1).flatten()
+        axis.scatter(*arrays["samples"].reshape(-1, 2).T, s=1, color="#2563eb", alpha=opacity)
         axis.set_title("\n".join(f"{name}={kind.settings[name]}" for name in settings if name in kind.settings), size=7)
         axis.set_aspect("equal")
     figure.tight_layout()
