@@ -25,8 +25,8 @@ from fmtt.modes import Mode
 from fmtt.particles import Population
 from fmtt.sampler import State
 
-HISTORY = ("step", "t", "reward/mean", "reward/max", "ess", "log_z", "discrepancy", "thermodynamic_length",
-           "resampled", "nfe/forward")  # fmt: skip
+HISTORY = ("step", "t", "reward/mean", "reward/max", "ess", "log_z", "discrepancy", "discrepancy/step",
+           "thermodynamic_length", "resampled", "nfe/forward")  # fmt: skip
 
 EXACT = 2_511_226  # where the seeds begin of the independent draws that samples are compared with
 
@@ -44,6 +44,7 @@ def history_row(state: State, forward: int) -> dict[str, float]:
         "ess": state.ess.mean().item(),
         "log_z": log_mean_and_error(state.population.log_evidence)[0],
         "discrepancy": state.discrepancy.mean().item(),
+        "discrepancy/step": state.step_discrepancy.mean().item(),
         "thermodynamic_length": state.length.mean().item(),
         "resampled": int(state.selected.sum()),
         "nfe/forward": forward,

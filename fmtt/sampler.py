@@ -26,6 +26,7 @@ class State:
         population: the particles, after selection.
         ess: effective sample size before the selection, as a fraction of N, ``(G,)``.
         lowest_ess: the smallest so far, ``(G,)``.
+        step_discrepancy: incremental discrepancy of the last step, ``(G,)``; its root is the length of the step.
         discrepancy, length: total discrepancy and thermodynamic length so far, ``(G,)``.
         transport_gap: sum over steps of the weighted root mean square of what the flow map's error contributes to the
             log-weights, ``(G,)``; NaN where the weights do not measure it.
@@ -38,6 +39,7 @@ class State:
     population: Population
     ess: Tensor
     lowest_ess: Tensor
+    step_discrepancy: Tensor
     discrepancy: Tensor
     length: Tensor
     transport_gap: Tensor
@@ -48,7 +50,7 @@ class State:
     def start(t: float, population: Population) -> State:
         zero = torch.zeros_like(population.log_z)
         never = torch.zeros_like(zero, dtype=torch.bool)
-        return State(0, t, population, population.ess, population.ess, zero, zero, zero, never, zero.long())
+        return State(0, t, population, population.ess, population.ess, zero, zero, zero, zero, never, zero.long())
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,7 @@ class Sampler:
             population=population,
             ess=ess,
             lowest_ess=torch.minimum(state.lowest_ess, ess),
+            step_discrepancy=d,
             discrepancy=state.discrepancy + d,
             length=state.length + d.sqrt(),
             transport_gap=state.transport_gap + size,

@@ -43,7 +43,7 @@ def main() -> None:
         if values:
             (line,) = axis.plot(steps, smooth(values), label=label)
             axis.plot(steps, values, color=line.get_color(), alpha=0.2, linewidth=0.7)
-    axis.set(xlabel="optimisation step", ylabel="mean squared error per pixel", yscale="log")
+    axis.set(xlabel="optimisation step", ylabel="mean squared error per dimension", yscale="log")
     axis.grid(alpha=0.3)
     axis.legend()
     figure.tight_layout()

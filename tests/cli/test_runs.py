@@ -29,6 +29,7 @@ COLUMNS = [
     "ess",
     "log_z",
     "discrepancy",
+    "discrepancy/step",
     "thermodynamic_length",
     "resampled",
     "nfe/forward",
@@ -49,6 +50,9 @@ def test_a_run_leaves_every_artefact(fmtt) -> None:
     assert list(rows[0]) == COLUMNS
     assert [int(row["step"]) for row in rows] == [1, 2, 3, 4]
     assert float(rows[-1]["t"]) == 1
+    total = sum(float(row["discrepancy/step"]) for row in rows)
+    assert float(rows[-1]["discrepancy"]) == pytest.approx(total)
+    assert total > 0
     tensors = load_file(outcome.folder / "samples.safetensors")
     assert tensors["samples"].shape == (2, 8, 2)
     assert tensors["log_weights"].shape == tensors["rewards"].shape == (2, 8)
