@@ -7,6 +7,7 @@ from typing import Any
 
 ENOUGH = 10  # independent particles leave a third of their own spread as the error of a mean
 UNCERTAIN = 0.5  # of log Z
+TOO_LONG = 0.1  # mean overshoot of the kicks; log Z is then off by a few tenths (see fmtt.weights.overshoot)
 
 
 def doubts(metrics: Mapping[str, Any]) -> list[str]:
@@ -23,4 +24,9 @@ def doubts(metrics: Mapping[str, Any]) -> list[str]:
         found.append(f"all particles descend from {ancestors:.0f} of {groups * particles}")
     if error > UNCERTAIN:
         found.append(f"the genealogy gives log Z an error of {error:.2f}")
+    overshoot = metrics.get("overshoot", 0.0)
+    if overshoot > TOO_LONG:
+        found.append(
+            f"steps overshoot by {overshoot:.2f} of the variance: more steps, a smaller epsilon, or mode.weights=kernel"
+        )
     return found

@@ -49,7 +49,7 @@ def history_row(state: State, forward: int) -> dict[str, float]:
         "resampled": int(state.selected.sum()),
         "nfe/forward": forward,
     }
-    return row | transport_gap(state)
+    return row | errors_of_the_step(state)
 
 
 def pooled_error(variances: Tensor) -> float:
@@ -57,10 +57,13 @@ def pooled_error(variances: Tensor) -> float:
     return (variances.mean() / len(variances)).sqrt().item()
 
 
-def transport_gap(state: State) -> dict[str, float]:
-    """``transport_gap``, the mean over groups, where the weights measure it (``mode.weights=material``)."""
-    gap = state.transport_gap.mean().item()
-    return {} if math.isnan(gap) else {"transport_gap": gap}
+def errors_of_the_step(state: State) -> dict[str, float]:
+    """``transport_gap`` so far, and ``overshoot``, the mean over steps, where the weights measure them."""
+    found = {
+        "transport_gap": state.transport_gap.mean().item(),
+        "overshoot": state.overshoot.mean().item() / max(state.step, 1),
+    }
+    return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def final_metrics(state: State, result: Result, base: Population | None, timing:
             "log_z/genealogical_stderr": pooled_error(evidence_variance(*genealogy)),
             "reward/weighted_mean/genealogical_stderr": pooled_error(mean_variance(result.rewards, *genealogy)),
         }
-    metrics |= transport_gap(state)
+    metrics |= errors_of_the_step(state)
     if base is not None:
         mean, error = mean_and_error(base.tilt.reward.mean(1))
         metrics |= {"reward/base_mean": mean, "reward/base_mean/stderr": error}

@@ -30,6 +30,7 @@ class State:
         discrepancy, length: total discrepancy and thermodynamic length so far, ``(G,)``.
         transport_gap: sum over steps of the weighted root mean square of what the flow map's error contributes to the
             log-weights, ``(G,)``; NaN where the weights do not measure it.
+        overshoot: sum over steps of the weighted mean of the kicks' overshoot, ``(G,)``; NaN where it does not matter.
         selected: the groups on which the selection acted after this step, ``(G,)``.
         selections: how often it acted so far, ``(G,)``.
     """
@@ -43,6 +44,7 @@ class State:
     discrepancy: Tensor
     length: Tensor
     transport_gap: Tensor
+    overshoot: Tensor
     selected: Tensor
     selections: Tensor
 
@@ -50,7 +52,7 @@ class State:
     def start(t: float, population: Population) -> State:
         zero = torch.zeros_like(population.log_z)
         never = torch.zeros_like(zero, dtype=torch.bool)
-        return State(0, t, population, population.ess, population.ess, zero, zero, zero, zero, never, zero.long())
+        return State(0, t, population, population.ess, population.ess, zero, zero, zero, zero, zero, never, zero.long())
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,13 @@ class Sampler:
         now, then = self.times[k], self.times[k + 1]
         after_next = self.times[k + 2] if k + 2 <= steps else None
         move = self.dynamics.step(population.x, population.tilt, (now, then, after_next), self.draws(k))
-        increment, gap = move.increment
+        increment, gap, overshoot = move.increment
         require_finite("the reward", move.tilt.reward, k + 1, self.noise.groups)
         require_finite("the log-weight", increment, k + 1, self.noise.groups)
         d = incremental_discrepancy(population.log_weights, increment)
-        size = torch.full_like(d, torch.nan) if gap is None else weighted_mean(gap**2, population.log_weights).sqrt()
+        unknown = torch.full_like(d, torch.nan)
+        size = unknown if gap is None else weighted_mean(gap**2, population.log_weights).sqrt()
+        excess = unknown if overshoot is None else weighted_mean(overshoot, population.log_weights)
         log_weights = population.log_weights + increment
         population = replace(population, x=move.x, tilt=move.tilt, log_weights=log_weights)
         ess, selected = population.ess, torch.zeros_like(state.selected)
@@ -130,6 +134,7 @@ class Sampler:
             discrepancy=state.discrepancy + d,
             length=state.length + d.sqrt(),
             transport_gap=state.transport_gap + size,
+            overshoot=state.overshoot + excess,
             selected=selected,
             selections=state.selections + selected,
         )

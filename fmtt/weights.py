@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from fmtt.guidance import Guidance
@@ -19,11 +20,17 @@ from fmtt.transport import Step
 
 
 class Increment(NamedTuple):
-    """What a step adds to the log-weights, ``(G, N)`` in float64, and the share of it that an exact flow map would
-    not have, or None where it is not known."""
+    """What a step adds to the log-weights, and what the weights know of its errors.
+
+    Attributes:
+        log_weights: ``(G, N)`` in float64.
+        transport_gap: the part of it that an exact flow map would not have, ``(G, N)``, or None if it is not known.
+        overshoot: see :func:`overshoot`, or None for weights that do not rely on the kick's balance.
+    """
 
     log_weights: Tensor
     transport_gap: Tensor | None = None
+    overshoot: Tensor | None = None
 
 
 class Weights(Protocol):
@@ -78,7 +85,23 @@ class Jarzynski:
 
     def increment(self, step: Step, tilt: Tilt) -> Increment:
         work = step.transport.work(step, tilt)
-        return Increment(work if step.guidance is None or step.chi == 0 else work + dissipation(step, tilt))
+        if step.guidance is not None and step.chi > 0:
+            work = work + dissipation(step, tilt)
+        return Increment(work, overshoot=overshoot(step))
+
+
+def overshoot(step: Step) -> Tensor:
+    """``eps dt |s_t + g|^2 / (2 d)``, ``(G, N)``: about the share by which a kick inflates the variance.
+
+    A kick keeps the law of time t only in the limit of short steps. On a Gaussian of variance v, Euler-Maruyama has
+    the stationary variance ``v / (1 - h / 2v)`` with ``h = eps dt``, and ``h |s|^2 / 2d`` has the mean ``h / 2v``.
+    Where it is not small, particles jump over what they should slide into, and short weights are wrong.
+    """
+    if step.velocity is None or step.epsilon == 0:
+        return torch.zeros_like(step.after.reward)
+    slope = (step.t * step.velocity - step.x) / (1 - step.t)
+    slope = slope if step.guidance is None else slope + step.guidance
+    return step.epsilon * (step.t_next - step.t) / 2 * slope.flatten(2).square().mean(-1).double()
 
 
 def dissipation(step: Step, tilt: Tilt) -> Tensor:
@@ -105,7 +128,8 @@ class Material(Jarzynski):
 
     def increment(self, step: Step, tilt: Tilt) -> Increment:
         gap = step.transport.gap(step, tilt)
-        return Increment(super().increment(step, tilt).log_weights + gap, gap)
+        short = super().increment(step, tilt)
+        return Increment(short.log_weights + gap, gap, short.overshoot)
 
 
 class Kernel:

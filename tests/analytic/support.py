@@ -30,7 +30,7 @@ MIXTURE = GaussianMixture(*MIXTURE_ARGUMENTS, steps=4)
 MODELS: dict[str, Velocity] = {
     "gaussian": GAUSSIAN,
     "mixture": MIXTURE,
-    "mixture with a fine map": GaussianMixture(*MIXTURE_ARGUMENTS, steps=12),
+    "mixture with a fine map": GaussianMixture(*MIXTURE_ARGUMENTS, steps=8),
 }
 REWARDS = {"linear": Linear((0.7, -0.5)), "quadratic": Quadratic((1.5, 0.2), (1.5, 0.4))}
 

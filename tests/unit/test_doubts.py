@@ -1,0 +1,39 @@
+"""Doubts are raised where an answer is not to be trusted, and only there."""
+
+import pytest
+
+from fmtt.doubts import doubts
+
+GOOD = {
+    "log_z": [0.0, 0.1],
+    "population/particles": 100,
+    "ess/final": 0.5,
+    "ancestors/unique": 40.0,
+    "log_z/genealogical_stderr": 0.1,
+    "overshoot": 0.02,
+}
+
+
+def test_a_good_run_raises_none() -> None:
+    assert doubts(GOOD) == []
+    assert doubts({name: value for name, value in GOOD.items() if name != "overshoot"}) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"ess/final": 0.049}, "the weights leave 9.8 effective particles of 200"),
+        ({"ancestors/unique": 4.5}, "all particles descend from 9 of 200"),
+        ({"log_z/genealogical_stderr": 0.6}, "the genealogy gives log Z an error of 0.60"),
+        ({"overshoot": 0.3}, "steps overshoot by 0.30 of the variance"),
+    ],
+)
+def test_each_doubt(change: dict[str, float], words: str) -> None:
+    (found,) = doubts(GOOD | change)
+    assert found.startswith(words)
+
+
+def test_a_run_without_weights_claims_nothing_to_doubt() -> None:
+    bad = GOOD | {"ess/final": 0.0}
+    assert doubts(bad)
+    assert doubts({name: value for name, value in bad.items() if name != "log_z/genealogical_stderr"}) == []
