@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint validate toy-a toy-b bench train-mnist clean
+.PHONY: help setup demo test lint validate toy-a toy-b geodesic bench train-mnist clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -56,6 +56,16 @@ toy-b: setup ## toy B of the paper beside exact draws (an hour): tables, and out
 	for part in flow_map others weighted no_noise paper; do \
 		$(BIN)/python scripts/tabulate.py outputs/toy_b/$$part --picture outputs/toy_b_$$part.png --columns \
 			mmd mmd/floor sliced_w2 sliced_w2/floor reward/weighted_mean log_z/mean ess/final ancestors/unique resamples; done
+
+GEODESIC := OMP_NUM_THREADS=2 $(BIN)/python run.py -m model=gaussian reward=quadratic reward.scale=20 lookahead=flowmap1 \
+	mode.weights=jarzynski,kernel sampler.steps=12,24 sampler/transport=flowmap sampler/epsilon=constant \
+	sampler.epsilon.c=0.3 population.groups=256 population.particles=64 population.chunk=16384 logger=none baseline=false \
+	seed=0,1,2,3
+geodesic: setup ## what steps and ramps of equal thermodynamic length buy (5 minutes): a table
+	$(GEODESIC) sampler.grid=uniform,geodesic hydra.sweep.dir=outputs/geodesic/grid
+	$(GEODESIC) sampler/beta=geodesic sampler.beta.rounds=4 sampler.beta.particles=64 hydra.sweep.dir=outputs/geodesic/ramp
+	$(BIN)/python scripts/tabulate.py outputs/geodesic --columns log_z/mean exact/log_z log_z/stderr discrepancy \
+		thermodynamic_length ess/final ess/min overshoot nfe/forward
 
 bench: setup ## time of a step: network forward, backward, reward, everything else
 	$(RUN) scripts/benchmark.py

@@ -19,19 +19,25 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fmtt.report.record import read_record
+from fmtt.report.record import mean_and_error, read_record
 from fmtt.report.sweep import Kind, average, differing, read_sweep
 
 
-def cell(estimate: tuple[float, float] | None) -> str:
+def cell(estimate: tuple[float, float]) -> str:
     """The number, with its error where that is known, or nothing."""
-    if estimate is None or math.isnan(estimate[0]):
-        return ""
     value, error = estimate
+    if math.isnan(value):
+        return ""
     if math.isnan(error) or error == 0:
         return f"{value:.4g}"
     places = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{places}f} ± {error:.{places}f}"
+
+
+def found(kind: Kind, name: str) -> tuple[float, float]:
+    """The estimate of a metric over the runs of a kind; of an error too, such as ``log_z/stderr``."""
+    values = np.array([run.metrics.get(name, math.nan) for run in kind.runs], dtype=float)
+    return kind.estimates.get(name) or mean_and_error(values[np.isfinite(values)])
 
 
 def table(kinds: Sequence[Kind], columns: Sequence[str]) -> str:
@@ -39,7 +45,7 @@ def table(kinds: Sequence[Kind], columns: Sequence[str]) -> str:
     lines = [f"| {' | '.join([*settings, *columns])} |", f"|{'---|' * (len(settings) + len(columns))}"]
     for kind in kinds:
         known = [kind.settings.get(name, "") for name in settings]
-        lines.append(f"| {' | '.join([*known, *(cell(kind.estimates.get(name)) for name in columns)])} |")
+        lines.append(f"| {' | '.join([*known, *(cell(found(kind, name)) for name in columns)])} |")
     return "\n".join(lines)
 
 
