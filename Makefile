@@ -44,15 +44,18 @@ toy-a: setup ## toy A of the paper beside exact values (5 minutes): a table, and
 	$(BIN)/python scripts/tabulate.py outputs/toy_a --picture outputs/toy_a.png --columns positive/unweighted positive \
 		exact/positive reward/weighted_mean exact/reward log_z/mean exact/log_z ess/final
 
-TOY_B := OMP_NUM_THREADS=2 $(BIN)/python run.py -m experiment=toy_wavy_ring logger=none baseline=false seed=0,1,2,3,4,5,6,7
+TOY_B := OMP_NUM_THREADS=2 $(BIN)/python run.py -m experiment=toy_wavy_ring logger=none baseline=false
 STEPS := sampler.steps=50,100,200,500
+SEEDS := seed=0,1,2,3,4,5,6,7
 PAPER := sampler/beta=early sampler.beta.end=0.1 sampler/epsilon=constant sampler.epsilon.c=0.1 sampler.transport=euler
-toy-b: setup ## toy B of the paper beside exact draws (an hour): tables, and outputs/toy_b.png
-	$(TOY_B) hydra.sweep.dir=outputs/toy_b/flow_map $(STEPS) model=ring,ring_distilled
-	$(TOY_B) hydra.sweep.dir=outputs/toy_b/others $(STEPS) lookahead=none,denoiser
-	$(TOY_B) hydra.sweep.dir=outputs/toy_b/weighted $(STEPS) lookahead=none,denoiser mode.ess_threshold=0
-	$(TOY_B) hydra.sweep.dir=outputs/toy_b/no_noise lookahead=none,denoiser,flowmap1 sampler.epsilon=zero mode.ess_threshold=0,0.5
-	$(TOY_B) hydra.sweep.dir=outputs/toy_b/paper $(STEPS) lookahead=none,denoiser,flowmap1 $(PAPER) mode.ess_threshold=0.9
+toy-b: setup ## toy B of the paper beside exact draws (an hour): tables, and pictures in outputs
+	$(TOY_B) $(STEPS) $(SEEDS) hydra.sweep.dir=outputs/toy_b/flow_map model=ring,ring_distilled
+	$(TOY_B) $(STEPS) $(SEEDS) hydra.sweep.dir=outputs/toy_b/others lookahead=none,denoiser
+	$(TOY_B) $(STEPS) $(SEEDS) hydra.sweep.dir=outputs/toy_b/weighted lookahead=none,denoiser mode.ess_threshold=0
+	$(TOY_B) $(SEEDS) hydra.sweep.dir=outputs/toy_b/no_noise lookahead=none,denoiser,flowmap1 sampler.epsilon=zero \
+		mode.ess_threshold=0,0.5
+	$(TOY_B) $(STEPS) seed=0,1,2,3 hydra.sweep.dir=outputs/toy_b/paper lookahead=none,denoiser,flowmap1 $(PAPER) \
+		mode.ess_threshold=0.9
 	for part in flow_map others weighted no_noise paper; do \
 		$(BIN)/python scripts/tabulate.py outputs/toy_b/$$part --picture outputs/toy_b_$$part.png --columns \
 			mmd mmd/floor sliced_w2 sliced_w2/floor reward/weighted_mean log_z/mean ess/final ancestors/unique resamples; done

@@ -40,7 +40,7 @@ class Tilted(NamedTuple):
 
 
 def tilted_by_quadrature(
-    law: MixtureLaw, reward: Callable[[Tensor], Tensor], scale: float, points: int = 800
+    law: MixtureLaw, reward: Callable[[Tensor], Tensor], scale: float, points: int = 400
 ) -> Tilted:
     """Sums over the midpoints of ``points`` cells per coordinate, ten standard deviations around every component.
 
