@@ -73,9 +73,9 @@ class WithoutLaplacian(Jarzynski):
     """``grad r_t . (s + grad r_t)`` alone."""
 
     def increment(self, step: Step, tilt: Tilt) -> Increment:
-        increment, gap = super().increment(step, tilt)
-        curvature = tilt.laplacian(step.x, step.t, step.probes)
-        return Increment(increment - step.chi * (step.t_next - step.t) * curvature, gap)
+        right = super().increment(step, tilt)
+        curvature = step.chi * (step.t_next - step.t) * tilt.laplacian(step.x, step.t, step.probes)
+        return right._replace(log_weights=right.log_weights - curvature)
 
 
 class WithoutScore(Jarzynski):

@@ -162,9 +162,9 @@ def main() -> int:
     options = dict(argument.split("=", 1) for argument in sys.argv[1:])
     started = time.perf_counter()
     with multiprocessing.get_context("spawn").Pool(int(options.get("processes", 2))) as pool:
-        scores = collect(pool, int(options.get("problems", 500)))
-        orders = pool.map(measured_order, ORDERS.items(), chunksize=1)
         mutants = pool.map(mutant, MUTANTS, chunksize=1)
+        orders = pool.map(measured_order, ORDERS.items(), chunksize=1)
+        scores = collect(pool, int(options.get("problems", 500)))
     groups = groups_of(scores)
     wrong = failures(groups, orders, mutants)
     minutes = (time.perf_counter() - started) / 60
