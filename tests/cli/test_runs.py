@@ -33,6 +33,7 @@ COLUMNS = [
     "thermodynamic_length",
     "resampled",
     "nfe/forward",
+    "overshoot",
 ]
 
 
