@@ -17,9 +17,10 @@ from fmtt.sampler import Sampler
 from fmtt.schedules import PowerEpsilon, PowerRamp
 from tests.analytic.mutants import Unchecked, weights
 from tests.analytic.support import TRANSPORTED
-from tests.validation.problems import GROUPS, LOOK_AHEADS, PARTICLES, STEPS, TRANSPORTS, Score, problem, score
+from tests.validation.problems import GROUPS, LOOK_AHEADS, PARTICLES, TRANSPORTS, Score, problem, score
 
 STATISTICS = ("z", "mean", "square")
+STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def measured(task: tuple[Estimator, int]) -> Score:
     estimator, number = task
     same = {"resampler": "systematic", "threshold": 0.5, "epsilon": PowerEpsilon(), "ramp": PowerRamp()}
     ways = {key: getattr(estimator, key) for key in ("look_ahead", "weights", "transport")}
-    return score(replace(problem(number), **same, **ways), estimator.mutation)
+    return score(replace(problem(number), **same, **ways), estimator.mutation, STEPS)
 
 
 def row(estimator: Estimator, scores: list[Score]) -> str:

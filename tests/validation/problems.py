@@ -36,7 +36,10 @@ from fmtt.schedules import (
 )
 from fmtt.transport import Euler, FlowMapTransport, Transport
 
-GROUPS, PARTICLES, STEPS = 64, 16, 100
+GROUPS, PARTICLES = 64, 16
+# Euler steps of the base ODE shrink the second moment: at 100 steps by a third of a standard error of one problem,
+# which 244 problems see (-5.5 standard errors); transport by the flow map at 100 steps does not (-0.7).
+STEPS = {"euler": 400, "flowmap": 100}
 LOOK_AHEADS: dict[str, Callable[[Velocity], LookAhead]] = {
     "none": NoLookAhead,
     "denoiser": Denoiser,
@@ -66,7 +69,8 @@ class Problem:
     ramp: Ramp
     transport: str
 
-    def run(self, steps: int = STEPS) -> Run:
+    def run(self, steps: int | None = None) -> Run:
+        steps = steps or STEPS[self.transport]
         mode = partial(modes.importance, weights=self.weights, resampler=self.resampler, ess_threshold=self.threshold)
         return fmtt.assemble(
             self.model, self.reward, look_ahead=LOOK_AHEADS[self.look_ahead], mode=mode, steps=steps,
@@ -112,7 +116,9 @@ class Score(NamedTuple):
     evaluations: float
 
 
-def score(of: Problem, mutate: Callable[[Sampler], Sampler] = lambda sampler: sampler, steps: int = STEPS) -> Score:
+def score(
+    of: Problem, mutate: Callable[[Sampler], Sampler] = lambda sampler: sampler, steps: int | None = None
+) -> Score:
     """Run a problem; with Zhat the estimate of a group, ``Zhat``, ``Zhat m`` and ``Zhat q`` have known means.
 
     m and q are the weighted means of the coordinate along a random direction and of its square.
@@ -132,7 +138,8 @@ def score(of: Problem, mutate: Callable[[Sampler], Sampler] = lambda sampler: sa
     for values, expected in ((x, truth), (x**2, second)):
         deviations.append(ratio * (weighted_mean(values, population.log_weights) - expected))
     z, mean, square = (float(d.mean() / (d.std() / len(d) ** 0.5)) for d in deviations)
-    evaluations = (run.meter.forward + 2 * run.meter.backward) / (GROUPS * PARTICLES * steps)
+    taken = len(run.sampler.times) - 1
+    evaluations = (run.meter.forward + 2 * run.meter.backward) / (GROUPS * PARTICLES * taken)
     spread = float(ratio.var() / ratio.mean() ** 2)
     return Score(of.number, of.look_ahead, of.weights, of.resampler, of.transport, z, mean, square, spread, evaluations)
 

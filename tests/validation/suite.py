@@ -125,7 +125,7 @@ def slope(errors: Sequence[float], uncertainties: Sequence[float]) -> tuple[floa
 
 
 # Many particles, so that the error of the step stands out; and a flow map whose own error does not.
-COARSE = Setup(model="mixture with a fine map", weights="jarzynski", groups=64, particles=256, ess_threshold=0.0)
+COARSE = Setup(model="mixture with a fine map", weights="jarzynski", groups=64, particles=1024, ess_threshold=0.0)
 ORDERS = {
     "jarzynski, Euler": COARSE,
     "jarzynski, flow map": COARSE.but(transport=FlowMapTransport),
