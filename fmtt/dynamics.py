@@ -13,11 +13,10 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from fmtt.field import Field, ModelField
-from fmtt.flow import Velocity
+from fmtt.flow import Velocity, in_chunks
 from fmtt.guidance import Guidance
 from fmtt.schedules import Chi, Epsilon, ZeroChi
 from fmtt.tilt import Tilt, TiltValue
@@ -96,9 +95,7 @@ class Dynamics:
 
     def velocity(self, x: Tensor, t: float) -> Tensor:
         """``b_t(x)``, ``(G, N, *D)``, in chunks."""
-        flat = x.flatten(0, 1)
-        parts = [self.model.velocity(part, part.new_full(part.shape[:1], t)) for part in flat.split(self.tilt.chunk)]
-        return torch.cat(parts).reshape(x.shape)
+        return in_chunks(self.model.velocity, x, (t,), self.tilt.chunk)
 
     def step(self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], draws: Draws) -> Move:
         """One step of ``x (G, N, *D)``, whose tilt is ``before``, from ``times[0]`` to ``times[1]``.

@@ -7,7 +7,7 @@ A model maps points ``x (B, *D)`` and times ``(B,)`` to points. ``b_t(x)`` is th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -62,6 +62,12 @@ def require_flow_map(model: Velocity, who: str, instead: str) -> FlowMap:
     if getattr(model, "flow_map", None) is None:
         raise ValueError(f"{who} needs a flow map, and the model has a velocity only; use {instead}")
     return model  # type: ignore[return-value]
+
+
+def in_chunks(call: Callable[..., Tensor], x: Tensor, times: Sequence[float], chunk: int) -> Tensor:
+    """``call(x, *times)`` of a population ``x (G, N, *D)``, at most ``chunk`` particles at once; ``(G, N, *D)``."""
+    parts = [call(part, *(part.new_full(part.shape[:1], t) for t in times)) for part in x.flatten(0, 1).split(chunk)]
+    return torch.cat(parts).reshape(x.shape)
 
 
 class Stopwatch:

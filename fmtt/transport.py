@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-import torch
 from torch import Tensor
 
-from fmtt.flow import Velocity, require_flow_map
+from fmtt.flow import Velocity, in_chunks, require_flow_map
 from fmtt.tilt import Tilt, TiltValue
 
 
@@ -45,6 +44,12 @@ class Step(NamedTuple):
     t: float
     t_next: float
     transport: Transport
+
+    @property
+    def score(self) -> Tensor:
+        """``s_t(x)``, from the velocity at the start of the step, where ``1 - t`` is never below dt."""
+        assert self.velocity is not None
+        return (self.t * self.velocity - self.x) / (1 - self.t)
 
 
 class Transport(Protocol):
@@ -104,11 +109,7 @@ class FlowMapTransport:
         self.model = require_flow_map(model, "sampler.transport=flowmap", "euler")
 
     def move(self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int) -> Tensor:
-        parts = [
-            self.model.flow_map(part, *(part.new_full(part.shape[:1], t) for t in times))
-            for part in kicked.flatten(0, 1).split(chunk)
-        ]
-        return torch.cat(parts).reshape(kicked.shape)
+        return in_chunks(self.model.flow_map, kicked, times, chunk)
 
     def work(self, step: Step, tilt: Tilt) -> Tensor:
         return (tilt.strength(step.t_next) - tilt.strength(step.t)) * step.after.reward

@@ -7,6 +7,7 @@ of the same sampler with other noise; its calls are entered in the same ledger.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +45,7 @@ def interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
 
 
 @dataclass(frozen=True)
-class Piloted:
+class Piloted(ABC):
     """A schedule found by ``rounds`` pilots of ``particles``, each with the schedule that the one before it gave."""
 
     particles: int = 32
@@ -61,9 +62,9 @@ class Piloted:
             sampler = self.placed(sampler, pilot_lengths(sampler, self.particles))
         return sampler
 
+    @abstractmethod
     def placed(self, sampler: Sampler, lengths: list[float]) -> Sampler:
         """``sampler`` with the schedule that the lengths of a pilot's steps ask for."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

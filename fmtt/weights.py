@@ -99,20 +99,15 @@ def overshoot(step: Step) -> Tensor:
     """
     if step.velocity is None or step.epsilon == 0:
         return torch.zeros_like(step.after.reward)
-    slope = (step.t * step.velocity - step.x) / (1 - step.t)
-    slope = slope if step.guidance is None else slope + step.guidance
+    slope = step.score if step.guidance is None else step.score + step.guidance
     return step.epsilon * (step.t_next - step.t) / 2 * slope.flatten(2).square().mean(-1).double()
 
 
 def dissipation(step: Step, tilt: Tilt) -> Tensor:
-    """``chi (lap r_t + grad r_t . (s_t + grad r_t)) dt`` for the drift ``chi grad r_t``, ``(G, N)``.
-
-    The score comes from the velocity at the start of the step, where ``1 - t`` is never below dt.
-    """
-    gradient, velocity = step.before.gradient, step.velocity
-    assert gradient is not None and velocity is not None
-    score = (step.t * velocity - step.x) / (1 - step.t)
-    inner = (gradient * (score + gradient)).flatten(2).sum(-1).double()
+    """``chi (lap r_t + grad r_t . (s_t + grad r_t)) dt`` for the drift ``chi grad r_t``, ``(G, N)``."""
+    gradient = step.before.gradient
+    assert gradient is not None
+    inner = (gradient * (step.score + gradient)).flatten(2).sum(-1).double()
     return step.chi * (step.t_next - step.t) * (tilt.laplacian(step.x, step.t, step.probes) + inner)
 
 
