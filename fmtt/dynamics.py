@@ -17,7 +17,8 @@ from torch import Tensor
 
 from fmtt.field import Field, ModelField
 from fmtt.flow import Velocity, in_chunks
-from fmtt.guidance import Guidance
+from fmtt.guidance import Guidance, Vantage
+from fmtt.potentials import Difference, Potential
 from fmtt.schedules import Chi, Epsilon, ZeroChi
 from fmtt.tilt import Tilt, TiltValue
 from fmtt.transport import Step, Transport
@@ -55,6 +56,7 @@ class Dynamics:
         weights: what belongs to such a move.
         transport: how particles follow the base ODE.
         field: the velocity that particles follow.
+        potential: what the weights follow on the way.
         chi: the schedule of the extra drift.
         hutchinson: probes for the Laplacian where the dimension is above ``EXACT_LAPLACIAN``.
 
@@ -69,6 +71,7 @@ class Dynamics:
     weights: Weights
     transport: Transport
     field: Field = ModelField()
+    potential: Potential = Difference()
     chi: Chi = ZeroChi()
     hutchinson: int = 8
 
@@ -85,19 +88,47 @@ class Dynamics:
         needed = self.weights.curved and not (self.chi.vanishes or exact)
         return self.hutchinson if needed else 0
 
+    @property
+    def looks(self) -> int:
+        """How many normal draws each particle needs in a step, beside that of the move."""
+        return max(self.field.samples, self.guidance.samples)
+
+    def asks(self, t: float, t_next: float) -> bool:
+        """Whether the step from t to t_next needs the tilt at its start."""
+        return self.weights.rates or (self.guidance.uses_gradient and self.guided(t, t_next))
+
     def look(self, x: Tensor, t: float, t_next: float | None) -> TiltValue:
         """The tilt at ``x (G, N, *D)``; with its gradient if the step from t to t_next will use it."""
-        return self.tilt.evaluate(x, t, gradient=t_next is not None and self.guided(t, t_next))
+        gradient = t_next is not None and self.guidance.uses_gradient and self.guided(t, t_next)
+        return self.tilt.evaluate(x, t, gradient)
 
     def guided(self, t: float, t_next: float) -> bool:
-        """Whether the step from t to t_next uses the gradient of the tilt."""
+        """Whether guidance enters the step from t to t_next."""
         return self.guidance.active(t) and self.epsilon(t_next) + self.chi(t_next) > 0
 
     def velocity(self, x: Tensor, t: float) -> Tensor:
         """``b_t(x)``, ``(G, N, *D)``, in chunks."""
         return in_chunks(self.model.velocity, x, (t,), self.tilt.chunk)
 
-    def step(self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], draws: Draws) -> Move:
+    def needs_velocity(self, t: float, t_next: float) -> bool:
+        """Whether anything in the step from t to t_next uses ``b_t(x)``."""
+        guided = self.guided(t, t_next)
+        by_weights = guided and self.weights.curved and self.chi(t_next) > 0
+        return (
+            self.transport.uses_velocity
+            or self.epsilon(t_next) > 0
+            or by_weights
+            or (guided and self.guidance.uses_velocity)
+        )
+
+    def step(
+        self,
+        x: Tensor,
+        before: TiltValue,
+        times: tuple[float, float, float | None],
+        draws: Draws,
+        asked: bool = True,
+    ) -> Move:
         """One step of ``x (G, N, *D)``, whose tilt is ``before``, from ``times[0]`` to ``times[1]``.
 
         Args:
@@ -105,25 +136,28 @@ class Dynamics:
             before: the tilt there.
             times: now, next, and the time after next (None at the end), which decides if the gradient is needed.
             draws: the random numbers; noise is None where epsilon is zero at the end of the step.
+            asked: whether anybody wants to know the tilt after the step.
         """
         t, t_next, t_after = times
         dt, epsilon, chi = t_next - t, self.epsilon(t_next), self.chi(t_next)
         if (draws.noise is None) != (epsilon == 0):
             raise ValueError(f"a step with epsilon {epsilon:g} needs {'no' if epsilon == 0 else 'a'} draw of noise")
         velocity, guidance, kicked = before.velocity if self.field.exact else None, None, x
-        if velocity is None and (self.transport.uses_velocity or epsilon + chi > 0):
+        if velocity is None and self.needs_velocity(t, t_next):
             velocity = self.field.velocity(x, t, self.velocity, self.tilt, draws.look)
         if epsilon > 0:
             assert velocity is not None
             # eps s = -eps E[x_0 | x_t] / (1 - t): t is the start of the step, so that 1 - t is never below dt.
             kicked = kicked - dt * epsilon / (1 - t) * (x - t * velocity)
         if self.guided(t, t_next):
-            assert before.gradient is not None
-            guidance = self.guidance(before.gradient)
+            at = Vantage(x, t, before.gradient, velocity, draws.look, self.velocity, self.tilt)
+            guidance = self.guidance(at)
             kicked = kicked + dt * (epsilon + chi) * guidance
         if draws.noise is not None:
             kicked = kicked + math.sqrt(2 * epsilon * dt) * draws.noise
         moved = self.transport.move(kicked, velocity, (t, t_next), self.tilt.chunk)
-        after = self.look(moved, t_next, t_after)
+        after = self.look(moved, t_next, t_after) if asked else before.moved_on()
+        if asked and t_after is not None:
+            after = self.potential(before, after)
         record = Step(x, velocity, kicked, before, after, guidance, *draws[:2], epsilon, chi, t, t_next, self.transport)
         return Move(moved, after, self.weights.increment(record, self.tilt))

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from fmtt import modes
 from fmtt.diagnostics import log_mean_and_error, weighted_mean
-from fmtt.dynamics import Dynamics
 from fmtt.flow import Meter, MeteredModel, MeteredReward, Velocity
-from fmtt.look_ahead import FlowMapJumps, LookAhead, NoLookAhead
-from fmtt.modes import Mode
+from fmtt.look_ahead import FlowMapJumps, LookAhead
+from fmtt.loop import Loop, State
+from fmtt.modes import Method
 from fmtt.noise import Noise
-from fmtt.sampler import Sampler, State
+from fmtt.sampler import Sampler
 from fmtt.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
+from fmtt.setting import Setting
 from fmtt.tilt import Tilt
 from fmtt.transport import Euler, Transport
 from fmtt.tuning import Tuned
@@ -35,23 +36,24 @@ class Run:
     """A run that is ready to start.
 
     Attributes:
-        sampler: the loop.
+        loop: the method.
         mode: how its result is chosen.
         meter: the ledger it writes to.
         pending: schedules that a pilot has yet to find.
     """
 
-    sampler: Sampler
-    mode: Mode
+    loop: Loop
+    mode: Method
     meter: Meter
     pending: tuple[Tuned, ...] = ()
 
     def tuned(self) -> Run:
         """The run with all schedules in place; the pilots are run here, and their calls counted."""
-        sampler = self.sampler
+        loop = self.loop
         for schedule in self.pending:
-            sampler = schedule.tune(sampler)
-        return replace(self, sampler=sampler, pending=())
+            assert isinstance(loop, Sampler)
+            loop = schedule.tune(loop)
+        return replace(self, loop=loop, pending=())
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def assemble(
     reward: Reward,
     *,
     look_ahead: Callable[[Velocity], LookAhead] = partial(FlowMapJumps, steps=1),
-    mode: Callable[[LookAhead, Epsilon], Mode] = modes.importance,
+    mode: Callable[[LookAhead, Epsilon], Method] = modes.importance,
     scale: float = 1.0,
     steps: int = 40,
     grid: Grid = PowerGrid(),
@@ -138,14 +140,13 @@ def assemble(
     metered = MeteredModel(model, meter)
     look = look_ahead(metered)
     composed = mode(look, epsilon)
-    look = look if composed.looks_ahead else NoLookAhead(metered)
     tilt = Tilt(look, MeteredReward(reward, meter), scale, beta, chunk)
-    dynamics = Dynamics(
-        metered, tilt, epsilon, composed.guidance, composed.weights, transport(metered), composed.field, chi, probes
-    )
     noise = Noise(seed, tuple(range(groups)), device)
+    loop = composed.loop(Setting(metered, tilt, epsilon, chi, transport, probes, times, particles, noise))
     pending = tuple(schedule for schedule in (grid, beta) if isinstance(schedule, Tuned))
-    return Run(Sampler(dynamics, composed.selection, times, particles, noise), composed, meter, pending)
+    if pending and not isinstance(loop, Sampler):
+        raise ValueError(f"sampler.grid, sampler.beta: {type(loop).__name__} has no steps that a pilot could place")
+    return Run(loop, composed, meter, pending)
 
 
 def finish(run: Run, state: State) -> Result:
@@ -155,7 +156,7 @@ def finish(run: Run, state: State) -> Result:
         samples=population.x,
         log_weights=population.log_weights,
         rewards=population.tilt.reward,
-        selected=run.mode.choose(population, run.sampler.noise),
+        selected=run.mode.choose(population, run.loop.noise),
         log_z=population.log_evidence,
         ess=population.ess,
         meter=run.meter,
@@ -167,7 +168,7 @@ def sample(
     reward: Reward,
     *,
     look_ahead: Callable[[Velocity], LookAhead] = partial(FlowMapJumps, steps=1),
-    mode: Callable[[LookAhead, Epsilon], Mode] = modes.importance,
+    mode: Callable[[LookAhead, Epsilon], Method] = modes.importance,
     scale: float = 1.0,
     steps: int = 40,
     groups: int = 4,
@@ -181,4 +182,4 @@ def sample(
         seed=seed, device=device,
     )  # fmt: skip
     run = run.tuned()
-    return finish(run, run.sampler.last())
+    return finish(run, run.loop.last())

@@ -3,22 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from torch import Tensor
 
+from fmtt.dynamics import Dynamics
 from fmtt.field import Field, LocalTilt, ModelField
 from fmtt.guidance import Guidance, NoGuidance, TiltGradient, Window
 from fmtt.look_ahead import LookAhead
+from fmtt.loop import Loop
 from fmtt.noise import Noise
 from fmtt.particles import Population, normalised_weights
+from fmtt.posterior import Posterior
+from fmtt.potentials import Difference, Potential
 from fmtt.resampling import RESAMPLERS, Resampler, inverse_cdf, multinomial
+from fmtt.sampler import Sampler
 from fmtt.schedules import Epsilon
 from fmtt.selection import KeepAll, ResampleAtSteps, ResampleOnEss, Selection, TopAndClone
+from fmtt.setting import Setting
+from fmtt.tempering import Tempering
 from fmtt.validation import choice, fraction, whole_number
 from fmtt.weights import Jarzynski, Kernel, Material, NoWeights, Weights
 
 WEIGHTS: dict[str, type[Weights]] = {"jarzynski": Jarzynski, "material": Material, "kernel": Kernel}
+
+
+class Method(Protocol):
+    """What a mode is to the engine."""
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the weights make the particles a sample of the tilted law."""
+        ...
+
+    @property
+    def spreads_families(self) -> bool:
+        """Whether resampling is multinomial, so that equal weights too have unequal numbers of offspring."""
+        ...
+
+    def loop(self, setting: Setting) -> Loop:
+        """The method, ready to run.
+
+        Raises:
+            ValueError: if it does not fit the setting.
+        """
+        ...
+
+    def choose(self, population: Population, noise: Noise) -> Tensor:
+        """The index of the particle returned for each group, ``(G,)``."""
+        ...
+
+
+def best(population: Population) -> Tensor:
+    """The particle of the largest tilt in each group, ``(G,)``."""
+    return population.tilt.value.argmax(dim=1)
+
+
+def drawn(population: Population, noise: Noise) -> Tensor:
+    """A particle of each group drawn by weight, ``(G,)``, which keeps the law; that of the largest weight would not."""
+    return inverse_cdf(normalised_weights(population.log_weights), noise.uniform((1,), 0, "choice"))[:, 0]
 
 
 @dataclass(frozen=True)
@@ -29,10 +73,11 @@ class Mode:
         guidance: what is added to the drift.
         weights: what the move is worth.
         selection: what happens between steps.
-        greedy: whether the particle returned for a group is its best; otherwise it is a draw by weight, which keeps
-            the law (returning the largest weight would not).
+        greedy: whether the particle returned for a group is its best; otherwise it is a draw by weight.
         field: the velocity that particles follow.
-        looks_ahead: whether the look-ahead is asked at all; if not, no network call is spent on it.
+        potential: what the weights follow on the way.
+        tempering: how much of the tilt is let in, or None for all of it.
+        look_ahead: in the place of the configured one, or None.
     """
 
     guidance: Guidance
@@ -40,38 +85,42 @@ class Mode:
     selection: Selection
     greedy: bool = False
     field: Field = ModelField()
-    looks_ahead: bool = True
+    potential: Potential = Difference()
+    tempering: Tempering | None = None
+    look_ahead: LookAhead | None = None
 
     @property
     def weighted(self) -> bool:
-        """Whether the weights make the particles a sample of the tilted law."""
         return not isinstance(self.weights, NoWeights)
 
     @property
     def spreads_families(self) -> bool:
-        """Whether resampling is multinomial, so that equal weights too have unequal numbers of offspring."""
         selection = self.selection
         return isinstance(selection, ResampleOnEss | ResampleAtSteps) and selection.resampler is multinomial
 
+    def loop(self, setting: Setting) -> Sampler:
+        tilt = setting.tilt if self.look_ahead is None else replace(setting.tilt, look_ahead=self.look_ahead)
+        dynamics = Dynamics(
+            setting.model, tilt, setting.epsilon, self.guidance, self.weights, setting.transport(setting.model),
+            self.field, self.potential, setting.chi, setting.probes,
+        )  # fmt: skip
+        return Sampler(dynamics, self.selection, setting.times, setting.particles, setting.noise, self.tempering)
+
     def choose(self, population: Population, noise: Noise) -> Tensor:
-        """The index of the particle returned for each group, ``(G,)``."""
-        if self.greedy:
-            return population.tilt.value.argmax(dim=1)
-        u = noise.uniform((1,), 0, "choice")
-        return inverse_cdf(normalised_weights(population.log_weights), u)[:, 0]
+        return best(population) if self.greedy else drawn(population, noise)
 
 
 def base(look_ahead: LookAhead, epsilon: Epsilon) -> Mode:
-    """The model itself: no guidance, equal weights, and no look-ahead; rewards on the way are those of ``x_t``."""
-    return Mode(NoGuidance(), NoWeights(), KeepAll(), looks_ahead=False)
+    """The model itself: no guidance and equal weights; the reward is asked once, at the end."""
+    return Mode(NoGuidance(), NoWeights(), KeepAll())
 
 
 def local_tilt(look_ahead: LookAhead, epsilon: Epsilon, samples: int = 32, drop: float = 9.0) -> Mode:
     """The velocity of the exactly tilted path, by ``samples`` look-aheads of each particle in each step (no gradients).
 
-    For comparison: see :class:`fmtt.field.LocalTilt` for the arguments and for where it is right.
+    For comparison: see :mod:`fmtt.posterior` for the arguments and for where it is right.
     """
-    return Mode(NoGuidance(), NoWeights(), KeepAll(), field=LocalTilt(samples, drop))
+    return Mode(NoGuidance(), NoWeights(), KeepAll(), field=LocalTilt(Posterior(samples, drop)))
 
 
 def windowed(gradient: Guidance, window: Sequence[float]) -> Guidance:

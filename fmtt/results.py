@@ -18,12 +18,12 @@ from fmtt.diagnostics import (
 from fmtt.distances import mmd, sliced_w2
 from fmtt.engine import Result
 from fmtt.experiment import Experiment
+from fmtt.loop import State
 from fmtt.models.analytic import MixtureLaw
 from fmtt.models.quadrature import tilted_by_quadrature
 from fmtt.models.rejection import tilted_by_rejection
-from fmtt.modes import Mode
+from fmtt.modes import Method
 from fmtt.particles import Population
-from fmtt.sampler import State
 
 HISTORY = ("step", "t", "reward/mean", "reward/max", "ess", "log_z", "discrepancy", "discrepancy/step",
            "thermodynamic_length", "resampled", "nfe/forward")  # fmt: skip
@@ -75,7 +75,7 @@ class Timing:
     peak_memory: float
 
 
-def final_metrics(state: State, result: Result, base: Population | None, timing: Timing, mode: Mode) -> Metrics:
+def final_metrics(state: State, result: Result, base: Population | None, timing: Timing, mode: Method) -> Metrics:
     """The content of ``metrics.json`` (all but the class shares and exact values).
 
     A weighted mode has its standard errors from the genealogy too: without error bars over groups, and with
@@ -189,7 +189,7 @@ def distance_metrics(experiment: Experiment, result: Result) -> Metrics:
     reward, upper = experiment.reward, getattr(experiment.reward, "upper", None)
     if law is None or upper is None or law.means.shape[1] != 2 or reward.scale < 0:
         return {}
-    first = EXACT + 2 * experiment.run.sampler.noise.seed
+    first = EXACT + 2 * experiment.run.loop.noise.seed
     weights = torch.softmax(result.log_weights, dim=1).flatten().cpu() / len(result.log_weights)
     samples, equal = result.samples.flatten(0, 1).cpu(), torch.full_like(weights, 1 / len(weights))
     target, other = (

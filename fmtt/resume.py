@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from fmtt.engine import Run
+from fmtt.loop import State
 from fmtt.particles import Population
-from fmtt.sampler import State
 from fmtt.tilt import TiltValue
 
 IRRELEVANT = ("resume", "checkpoint", "logger", "launcher")  # do not change the result
@@ -61,7 +61,7 @@ def load(path: Path, run: Run) -> tuple[State, list[dict[str, float]]]:
     try:
         payload = torch.load(path, weights_only=True, map_location=run.meter.device)
         population = Population(tilt=TiltValue(**payload["tilt"]), **payload["population"])
-        state = State(population=population, **payload["state"])
+        state = run.loop.state(population=population, **payload["state"])
     except Exception as error:
         raise ValueError(f"checkpoint '{path}' is damaged; delete it, or run without resume=true") from error
     run.meter.forward, run.meter.backward, run.meter.reward = payload["meter"]

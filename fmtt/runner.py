@@ -23,9 +23,10 @@ from tqdm import tqdm
 from fmtt import results, resume
 from fmtt.engine import Result, Run, finish
 from fmtt.experiment import ConfigurationError, Experiment, build
+from fmtt.loop import Loop, State
 from fmtt.particles import Population
 from fmtt.report import write_artefacts
-from fmtt.sampler import State
+from fmtt.sampler import Sampler
 from fmtt.table import print_table
 from fmtt.tracking import Tracker
 
@@ -54,7 +55,7 @@ def execute(config: DictConfig) -> float:
         state = _sample(run, config, folder, tracker)
         base = None
         if experiment.baseline:
-            base = replace(experiment.baseline.sampler, times=run.sampler.times).last().population
+            base = baseline(experiment.baseline.loop, run.loop).last().population
         result = finish(run, state)
         network = run.meter.forward_time.seconds + run.meter.backward_time.seconds
         timing = results.Timing(time.perf_counter() - started, network, peak_memory(experiment.fabric.device))
@@ -70,6 +71,13 @@ def execute(config: DictConfig) -> float:
     print_table(metrics)
     print(page)
     return float(metrics["reward/weighted_mean"])  # type: ignore[arg-type]
+
+
+def baseline(base: Loop, tilted: Loop) -> Loop:
+    """The base model's loop, on the times of the tilted one if a pilot has placed them."""
+    if isinstance(base, Sampler) and isinstance(tilted, Sampler):
+        return replace(base, times=tilted.times)
+    return base
 
 
 def _sample(run: Run, config: DictConfig, folder: Path, tracker: Tracker) -> State:
@@ -111,9 +119,10 @@ def _restore(run: Run, config: DictConfig, folder: Path) -> tuple[State | None, 
 
 def _progress(run: Run, state: State | None) -> Iterator[State]:
     """The states of a run, with a bar on stderr (reward and ESS in it) when that is a terminal."""
-    steps = len(run.sampler.times) - 1
-    with tqdm(total=steps, initial=state.step if state else 0, disable=not sys.stderr.isatty(), unit="step") as bar:
-        for current in run.sampler.run(state):
+    with tqdm(
+        total=run.loop.steps, initial=state.step if state else 0, disable=not sys.stderr.isatty(), unit="step"
+    ) as bar:
+        for current in run.loop.run(state):
             if not bar.disable:
                 reward, ess = current.population.tilt.reward.mean().item(), current.ess.mean().item()
                 bar.set_postfix(reward=f"{reward:.3f}", ess=f"{ess:.2f}", refresh=False)

@@ -145,6 +145,23 @@ class ZeroChi:
 
 
 @dataclass(frozen=True)
+class ConstantChi:
+    """``chi = c``."""
+
+    c: float = 1.0
+
+    def __post_init__(self) -> None:
+        at_least("sampler.chi.c", self.c, 0)
+
+    @property
+    def vanishes(self) -> bool:
+        return self.c == 0
+
+    def __call__(self, t: float) -> float:
+        return self.c
+
+
+@dataclass(frozen=True)
 class RegularisedChi:
     """``chi = c (1 - t) / (t + h)``: the schedule of the paper for c = 1.05 and h = .05.
 
@@ -167,7 +184,10 @@ class RegularisedChi:
 
 
 class Ramp(Protocol):
-    """``beta(t)`` with beta(0) = 0 and beta(1) = 1; the tilt is ``r_t = beta(t) scale r(L_t(x))``."""
+    """``beta(t)`` with beta(1) = 1; the tilt is ``r_t = beta(t) scale r(L_t(x))``.
+
+    Where beta(0) is not zero, particles start with weights of their own: importance sampling of the noise.
+    """
 
     def __call__(self, t: float) -> float: ...
 
@@ -197,3 +217,16 @@ class EarlyRamp:
 
     def __call__(self, t: float) -> float:
         return min(t / self.end, 1.0)
+
+
+@dataclass(frozen=True)
+class RampFrom:
+    """``beta(t) = start + (1 - start) t``: a share ``start`` of the tilt is in force from the beginning."""
+
+    start: float = 1.0
+
+    def __post_init__(self) -> None:
+        fraction("sampler.beta.start", self.start)
+
+    def __call__(self, t: float) -> float:
+        return self.start + (1 - self.start) * t

@@ -25,17 +25,37 @@ class TiltValue(NamedTuple):
         value: ``r_t(x) = beta(t) scale r(L_t(x))``, ``(G, N)`` in float64.
         gradient: ``grad r_t(x)``, ``(G, N, *D)``, or None where nobody needs it.
         velocity: ``b_t(x)``, ``(G, N, *D)``, where the look-ahead computed it on its way, else None.
+        sample: ``L_t(x)``, ``(G, N, *D)``, if the look-ahead was asked at this very place.
+        peak: the largest tilt on the way so far, ``(G, N)``, for potentials that need it.
     """
 
     reward: Tensor
     value: Tensor
-    gradient: Tensor | None
-    velocity: Tensor | None
+    gradient: Tensor | None = None
+    velocity: Tensor | None = None
+    sample: Tensor | None = None
+    peak: Tensor | None = None
+
+    @staticmethod
+    def unasked(x: Tensor) -> TiltValue:
+        """What is known of ``x (G, N, *D)`` before anybody asked: a tilt of zero and no reward."""
+        zero = torch.zeros(x.shape[:2], dtype=torch.float64, device=x.device)
+        return TiltValue(torch.full_like(zero, torch.nan), zero)
+
+    def moved_on(self) -> TiltValue:
+        """What is left after a step in which nobody asked: the last answers, without what holds at one place only."""
+        return self._replace(gradient=None, velocity=None, sample=None)
+
+    def scaled(self, share: Tensor) -> TiltValue:
+        """The tilt times ``share (G,)``."""
+        gradient = self.gradient
+        if gradient is not None:
+            gradient = gradient * share.to(gradient.dtype).reshape(-1, *[1] * (gradient.ndim - 1))
+        return self._replace(value=share[:, None] * self.value, gradient=gradient)
 
     def take(self, index: Tensor) -> TiltValue:
         """The values of the particles ``index (G, M)`` of each group."""
-        optional = (None if part is None else gather(part, index) for part in (self.gradient, self.velocity))
-        return TiltValue(gather(self.reward, index), gather(self.value, index), *optional)
+        return TiltValue(*(None if part is None else gather(part, index) for part in self))  # type: ignore[arg-type]
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
@@ -78,13 +98,13 @@ class Tilt:
         strength = self.strength(t)
         wanted = gradient and strength != 0
         parts = [self._evaluate(part, t, wanted) for part in x.flatten(0, 1).split(self.chunk)]
-        rewards, slopes, velocities = zip(*parts, strict=True)
+        rewards, slopes, velocities, samples = zip(*parts, strict=True)
         reward = torch.cat(rewards).double().reshape(x.shape[:2])
         velocity = None if velocities[0] is None else torch.cat(velocities).reshape(x.shape)
         slope = None
         if gradient:
             slope = torch.cat(slopes).mul_(strength).reshape(x.shape) if wanted else torch.zeros_like(x)
-        return TiltValue(reward, strength * reward, slope, velocity)
+        return TiltValue(reward, strength * reward, slope, velocity, torch.cat(samples).reshape(x.shape))
 
     @torch.no_grad()
     def land(self, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
@@ -93,7 +113,7 @@ class Tilt:
         reward = torch.cat([self.reward(sample) for sample in samples])
         return torch.cat(samples).reshape(x.shape), reward.double().reshape(x.shape[:2])
 
-    def _evaluate(self, x: Tensor, t: float, gradient: bool) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def _evaluate(self, x: Tensor, t: float, gradient: bool) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:
         with torch.set_grad_enabled(gradient):
             x = x.detach().requires_grad_(gradient)
             sample, velocity = self._land(x, t)
@@ -103,7 +123,7 @@ class Tilt:
                 if not reward.requires_grad:
                     raise ValueError("the reward is not differentiable, and this mode needs its gradient")
                 (slope,) = torch.autograd.grad(reward.sum(), x)
-        return reward.detach(), slope, None if velocity is None else velocity.detach()
+        return reward.detach(), slope, None if velocity is None else velocity.detach(), sample.detach()
 
     def _land(self, x: Tensor, t: float) -> tuple[Tensor, Tensor | None]:
         return (x, None) if t == 1 else self.look_ahead(x, x.new_full(x.shape[:1], t))

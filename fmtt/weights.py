@@ -34,9 +34,18 @@ class Increment(NamedTuple):
 
 
 class Weights(Protocol):
-    """Log-weight increments of a step; ``curved`` says that a drift ``chi g`` needs the Laplacian of the tilt."""
+    """Log-weight increments of a step.
+
+    ``curved`` says that a drift ``chi g`` needs the Laplacian of the tilt; ``rates`` that increments are rates along
+    the way, so that the tilt must be known after every step, and not only where somebody asks.
+    """
 
     curved: bool
+    rates: bool
+
+    def start(self, value: Tensor) -> Tensor:
+        """Log-weights ``(G, N)`` of draws of N(0, I) under the tilt ``value`` that is already in force at t = 0."""
+        ...
 
     def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
         """ValueError if these weights would be wrong for such moves."""
@@ -48,7 +57,10 @@ class Weights(Protocol):
 class NoWeights:
     """Increment zero: for search and for plain guidance, which are biased by design, and for the base model."""
 
-    curved = False
+    curved = rates = False
+
+    def start(self, value: Tensor) -> Tensor:
+        return torch.zeros_like(value)
 
     def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
         pass
@@ -73,7 +85,10 @@ class Jarzynski:
     transported look-ahead and the unmodified gradient, up to the error of the time step.
     """
 
-    curved = True
+    curved = rates = True
+
+    def start(self, value: Tensor) -> Tensor:
+        return value
 
     def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
         if not look_ahead.transported:
@@ -135,7 +150,10 @@ class Kernel:
     chain, for any number of steps, any look-ahead and any guidance, clipped, normalised or none at all.
     """
 
-    curved = False
+    curved = rates = False
+
+    def start(self, value: Tensor) -> Tensor:
+        return value
 
     def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
         if not chi.vanishes and (epsilon.vanishes or (guidance.active(0.999) and epsilon(1.0) == 0 != chi(1.0))):

@@ -138,14 +138,16 @@ class ScoreTimes(Dynamics):
 
     factor: float = -1.0
 
-    def step(self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], draws: Draws) -> Move:
+    def step(
+        self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], draws: Draws, asked: bool = True
+    ) -> Move:
         t, t_next, _ = times
         epsilon = self.epsilon(t_next)
         if draws.noise is not None:
             score = -(x - t * self.velocity(x, t)) / (1 - t)
             noise = draws.noise + (self.factor - 1) * math.sqrt(epsilon * (t_next - t) / 2) * score
             draws = draws._replace(noise=noise)
-        return super().step(x, before, times, draws)
+        return super().step(x, before, times, draws, asked)
 
 
 def score_times(factor: float) -> Mutation:
@@ -184,6 +186,9 @@ class Selected:
 
     right: Selection
     change: Callable[[Population, Population, Tensor], Population]
+
+    def due(self, step: int, steps: int) -> bool:
+        return self.right.due(step, steps)
 
     def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]:
         after, where = self.right(population, step, steps, noise)

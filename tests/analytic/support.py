@@ -14,11 +14,12 @@ from fmtt.diagnostics import mean_and_error, weighted_mean
 from fmtt.dynamics import Dynamics
 from fmtt.flow import Velocity
 from fmtt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, LookAhead, NoLookAhead
+from fmtt.loop import State
 from fmtt.models.analytic import Gaussian, GaussianMixture
 from fmtt.noise import Noise
 from fmtt.particles import Population
 from fmtt.rewards.plane import Linear, Quadratic
-from fmtt.sampler import Sampler, State
+from fmtt.sampler import Sampler
 from fmtt.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
 from fmtt.tilt import Tilt
 from fmtt.transport import Euler, Transport

@@ -12,6 +12,7 @@ from fmtt.diagnostics import mean_and_error
 from fmtt.field import LocalTilt
 from fmtt.look_ahead import FlowMapJumps
 from fmtt.models.analytic import GaussianMixture
+from fmtt.posterior import Posterior
 from fmtt.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
 from fmtt.tilt import Tilt
 from fmtt.transport import FlowMapTransport
@@ -45,7 +46,7 @@ def estimates(x: Tensor, t: float, field: LocalTilt, factor: float = 1.0, groups
 def test_velocity_of_the_tilted_path(t: float, drop: float) -> None:
     x = t * EXACT.law.sample(6, 3).float() + (1 - t) * noise.normal((6, 2), 4)
     truth = EXACT.velocity(x, torch.full((6,), t))
-    found = estimates(x, t, LocalTilt(1024, drop))
+    found = estimates(x, t, LocalTilt(Posterior(1024, drop)))
     error = found.std(0) / len(found) ** 0.5
     assert ((found.mean(0) - truth).abs() < 4 * error + 0.02).all()
     assert (velocity(x[None], t)[0] - truth).abs().max() > 0.08  # the base velocity is another
@@ -55,7 +56,7 @@ def test_velocity_of_the_tilted_path(t: float, drop: float) -> None:
 def test_log_density_matters(factor: float) -> None:
     t = 0.5
     x = t * EXACT.law.sample(6, 3).float() + (1 - t) * noise.normal((6, 2), 4)
-    found = estimates(x, t, LocalTilt(1024, 9.0), factor)
+    found = estimates(x, t, LocalTilt(Posterior(1024, 9.0)), factor)
     assert (found.mean(0) - EXACT.velocity(x, torch.full((6,), t))).abs().max() > 0.1
 
 
@@ -64,7 +65,7 @@ def test_mode_samples_the_tilted_law_without_weights(epsilon) -> None:
     run = fmtt.assemble(
         MIXTURE, LINEAR, mode=partial(modes.local_tilt, samples=32), epsilon=epsilon, steps=24, groups=16, particles=64
     )
-    x = run.sampler.last().population.x.double()
+    x = run.loop.last().population.x.double()
     for values, true in ((x, TILTED.mean), (x**2, TILTED.second_moment)):
         for d in range(2):
             mean, error = mean_and_error(values[..., d].mean(1))

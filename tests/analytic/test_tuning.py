@@ -65,15 +65,15 @@ def test_pilots_are_counted_and_repeat_themselves(schedule) -> None:
     per_particle = 5 * 2  # a look and a velocity in each step
     assert tuned[0].meter.forward == 2 * 7 * per_particle
     assert tuned[0].pending == ()
-    assert tuned[0].sampler.times == tuned[1].sampler.times
-    states = [last(run.sampler) for run in tuned]
+    assert tuned[0].loop.times == tuned[1].loop.times
+    states = [last(run.loop) for run in tuned]
     assert torch.equal(states[0].population.x, states[1].population.x)
 
 
 def test_sample_runs_the_pilot() -> None:
     """The one-call interface has no way to forget it."""
     run = fmtt.assemble(GAUSSIAN, Quadratic((1.0, 0.0)), steps=5, particles=3, mode=modes.importance)
-    assert run.tuned().sampler is run.sampler
+    assert run.tuned().loop is run.loop
 
 
 def test_where_nothing_happens_the_grid_is_uniform() -> None:

@@ -7,10 +7,10 @@ the particle it was chosen from, and the caches are what the tilt says at its po
 import pytest
 import torch
 
+from fmtt.loop import State
 from fmtt.noise import Noise
 from fmtt.particles import Population, normalised_weights
 from fmtt.resampling import RESAMPLERS
-from fmtt.sampler import State
 from fmtt.selection import ResampleOnEss
 from tests.analytic.support import Setup
 

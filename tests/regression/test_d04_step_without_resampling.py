@@ -25,7 +25,7 @@ def weighted() -> Population:
 
 def same(one: Population, other: Population, group: int) -> bool:
     pairs = [(getattr(one, name), getattr(other, name)) for name in ("x", "log_weights", "log_z", "ancestors")]
-    pairs += list(zip(one.tilt, other.tilt, strict=True))
+    pairs += [pair for pair in zip(one.tilt, other.tilt, strict=True) if pair != (None, None)]
     return all(torch.equal(a[group], b[group]) for a, b in pairs)
 
 

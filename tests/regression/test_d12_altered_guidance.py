@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt.guidance import ClippedGradient, NoGuidance, NormalisedGradient, TiltGradient, Window
+from fmtt.guidance import ClippedGradient, NoGuidance, NormalisedGradient, TiltGradient, Vantage, Window
 from fmtt.schedules import ZeroEpsilon
 from fmtt.weights import Jarzynski, Material
 from tests.analytic.gaussian_chain import reference
@@ -20,7 +20,9 @@ from tests.analytic.support import Setup, last, worst
 class Altered:
     """A guidance made from the gradient."""
 
-    raw = False
+    raw = uses_velocity = False
+    uses_gradient = True
+    samples = 0
 
     def __init__(self, change):
         self.change = change
@@ -28,8 +30,8 @@ class Altered:
     def active(self, t: float) -> bool:
         return True
 
-    def __call__(self, gradient: Tensor) -> Tensor:
-        return self.change(gradient)
+    def __call__(self, at: Vantage) -> Tensor:
+        return self.change(at.gradient)
 
 
 GUIDANCES = {

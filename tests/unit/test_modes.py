@@ -7,9 +7,10 @@ from fmtt import modes
 from fmtt.dynamics import Dynamics
 from fmtt.guidance import NoGuidance, TiltGradient
 from fmtt.look_ahead import FlowMapJumps
+from fmtt.loop import State
 from fmtt.noise import Noise
 from fmtt.particles import Population
-from fmtt.sampler import Sampler, State
+from fmtt.sampler import Sampler
 from fmtt.schedules import PowerEpsilon, PowerGrid, PowerRamp
 from fmtt.selection import KeepAll, ResampleOnEss, TopAndClone
 from fmtt.tilt import Tilt, TiltValue

@@ -14,12 +14,11 @@ from fmtt.tilt import TiltValue
 def population(groups: int = 3, particles: int = 5) -> Population:
     """A population in which every number of every particle is its own."""
     shape = (groups, particles)
-    x, gradient, velocity = noise.normal((3, *shape, 2), 0, "vectors")
-    reward, value, log_weights = noise.normal((3, *shape), 0, "scalars").double()
+    x, gradient, velocity, sample = noise.normal((4, *shape, 2), 0, "vectors")
+    reward, value, log_weights, peak = noise.normal((4, *shape), 0, "scalars").double()
     ancestors = torch.arange(groups * particles).reshape(shape) * 10
-    return Population(
-        x, TiltValue(reward, value, gradient, velocity), log_weights, torch.arange(groups).double(), ancestors
-    )
+    tilt = TiltValue(reward, value, gradient, velocity, sample, peak)
+    return Population(x, tilt, log_weights, torch.arange(groups).double(), ancestors)
 
 
 def per_particle(p: Population) -> dict[str, Tensor]:

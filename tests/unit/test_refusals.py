@@ -51,7 +51,7 @@ def test_bad_scales_are_named(scale) -> None:
 @pytest.mark.parametrize("step", [0, 1, 5, 12])
 def test_reward_that_is_not_finite_is_named(value: float, step: int) -> None:
     """At the start, in between and at the end, by group, particle and step."""
-    sampler = Setup(look_ahead="none", weights="kernel", groups=3, particles=20, ess_threshold=0.0).sampler()
+    sampler = Setup(look_ahead="none", weights="kernel", groups=3, particles=20, ess_threshold=1e-9).sampler()
     right, calls = sampler.dynamics.tilt.reward, []
 
     def reward(x: torch.Tensor) -> torch.Tensor:

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from fmtt.diagnostics import incremental_discrepancy
+from fmtt.loop import State
 from fmtt.noise import Noise
-from fmtt.sampler import State
 from fmtt.schedules import ConstantEpsilon
 from tests.analytic.support import Setup, last
 

@@ -124,7 +124,7 @@ def score(
     m and q are the weighted means of the coordinate along a random direction and of its square.
     """
     run = of.run(steps)
-    population = mutate(run.sampler).last().population
+    population = mutate(run.loop).last().population
     dimension = of.model.shape[0]
     law, log_z = of.model.law.tilted(*of.reward.quadratic_form(dimension))
     ratio = (population.log_evidence - log_z).exp()
@@ -138,7 +138,7 @@ def score(
     for values, expected in ((x, truth), (x**2, second)):
         deviations.append(ratio * (weighted_mean(values, population.log_weights) - expected))
     z, mean, square = (float(d.mean() / (d.std() / len(d) ** 0.5)) for d in deviations)
-    taken = len(run.sampler.times) - 1
+    taken = len(run.loop.times) - 1
     evaluations = (run.meter.forward + 2 * run.meter.backward) / (GROUPS * PARTICLES * taken)
     spread = float(ratio.var() / ratio.mean() ** 2)
     return Score(of.number, of.look_ahead, of.weights, of.resampler, of.transport, z, mean, square, spread, evaluations)

@@ -1,0 +1,239 @@
+"""Annealed sequential Monte Carlo in the space of the noise: exact for the model as it runs.
+
+The law of the generator ``X(z) = L_0(z)``, z ~ N(0, I), tilted by ``exp(scale r)`` is the push-forward of the tilted
+noise ``N(z; 0, I) exp(scale r(X(z)))``: there is no Jacobian, no score and no time step. The density of the noise is
+known, so that moves can be corrected by Metropolis. A step is a *sweep*: temper, resample, move.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fmtt.diagnostics import incremental_discrepancy
+from fmtt.look_ahead import LookAhead, require_generator
+from fmtt.loop import Loop, State
+from fmtt.methods.noise_moves import MOVES, Move, Point, accept
+from fmtt.modes import drawn
+from fmtt.noise import Noise
+from fmtt.particles import Population, effective_fraction, require_finite
+from fmtt.resampling import RESAMPLERS, Resampler
+from fmtt.schedules import Epsilon, RampFrom
+from fmtt.selection import resample
+from fmtt.setting import Setting
+from fmtt.tempering import largest
+from fmtt.tilt import Tilt, TiltValue
+from fmtt.validation import choice, fraction, positive, whole_number
+
+SHORTEST = 1e-3  # stride
+
+
+@dataclass(frozen=True)
+class AnnealedState(State):
+    """A run after some sweeps; the population holds the noise z until the last of them.
+
+    Attributes:
+        stride: size of the moves, ``(G,)``.
+        acceptance: mean acceptance probability in the last sweep, ``(G,)``.
+    """
+
+    stride: Tensor
+    acceptance: Tensor
+
+
+@dataclass(frozen=True)
+class NoiseAnnealing(Loop):
+    """``sweeps`` sweeps from N(0, I) to ``N(0, I) exp(target scale r(X))``.
+
+    Temperatures rise as far as an effective sample size of ``threshold`` allows, and to the target in the last sweep at
+    the latest; sweeps that are left over are moves at the target. The strides follow the acceptance rate of the sweep
+    before. Both adapt to the population, which biases Z by an order of 1/N at most; given ``temperatures`` and
+    ``adapt=0`` nothing does, and the estimate of Z is unbiased.
+
+    Attributes:
+        tilt: the whole tilt, of ramp 1.
+        shape: shape D of the noise.
+        sweeps: K.
+        particles: N.
+        noise: the keyed noise.
+        move: the Metropolis move.
+        moves: how many of them in each sweep.
+        threshold: resample where the effective sample size has fallen to this share.
+        resampler: how.
+        temperatures: one for each sweep, or nothing: adaptive.
+        stride: of the first sweep.
+        adapt: rate of the strides.
+        target: the last temperature.
+        lands: whether the samples X(z) are returned in the place of z.
+    """
+
+    tilt: Tilt
+    shape: tuple[int, ...]
+    sweeps: int
+    particles: int
+    noise: Noise
+    move: Move
+    moves: int
+    threshold: float
+    resampler: Resampler
+    temperatures: tuple[float, ...]
+    stride: float
+    adapt: float
+    target: float = 1.0
+    lands: bool = True
+
+    state = AnnealedState
+
+    @property
+    def steps(self) -> int:
+        return self.sweeps
+
+    def evaluate(self, z: Tensor) -> TiltValue:
+        return self.tilt.evaluate(z, 0.0, gradient=self.move.uses_gradient)
+
+    def start(self) -> AnnealedState:
+        z = self.noise.normal((self.particles, *self.shape), 0, "start")
+        tilt = self.evaluate(z)
+        require_finite("the reward", tilt.reward, 0, self.noise.groups)
+        state = State.start(Population.start(z, tilt), temper=0.0)
+        stride = torch.full_like(state.temper, self.stride)
+        unknown = torch.full_like(state.temper, torch.nan)
+        return AnnealedState(
+            **vars(replace(state, transport_gap=unknown, overshoot=unknown)), stride=stride, acceptance=unknown
+        )
+
+    def next_temper(self, state: AnnealedState) -> Tensor:
+        """The temperature of the next sweep, ``(G,)``."""
+        goal = torch.full_like(state.temper, self.target)
+        if state.step + 1 >= self.sweeps:
+            return goal
+        if self.temperatures:
+            return goal * self.temperatures[state.step]
+        weights, value = state.population.log_weights, state.population.tilt.value
+
+        def loss(temper: Tensor) -> Tensor:
+            return -effective_fraction(weights + (temper - state.temper)[:, None] * value)
+
+        return largest(loss, -self.threshold, state.temper, goal)
+
+    def step(self, state: State) -> AnnealedState:
+        assert isinstance(state, AnnealedState)
+        k, population, temper = state.step, state.population, self.next_temper(state)
+        increment = (temper - state.temper)[:, None] * population.tilt.value
+        require_finite("the log-weight", increment, k + 1, self.noise.groups)
+        d = incremental_discrepancy(population.log_weights, increment)
+        population = replace(population, log_weights=population.log_weights + increment)
+        ess = population.ess
+        selected = (ess <= self.threshold + 1e-9) & (k + 1 < self.sweeps)
+        population = resample(population, self.resampler, selected, k + 1, self.noise)
+        population, acceptance = self.moved(population, temper, state.stride, k)
+        if k + 1 == self.sweeps and self.lands:
+            assert population.tilt.sample is not None
+            population = replace(population, x=population.tilt.sample)
+        return AnnealedState(
+            step=k + 1,
+            t=(k + 1) / self.sweeps,
+            population=population,
+            ess=ess,
+            lowest_ess=torch.minimum(state.lowest_ess, ess),
+            step_discrepancy=d,
+            discrepancy=state.discrepancy + d,
+            length=state.length + d.sqrt(),
+            transport_gap=state.transport_gap,
+            overshoot=state.overshoot,
+            selected=selected,
+            selections=state.selections + selected,
+            temper=temper,
+            stride=(state.stride * (self.adapt * (acceptance - self.move.target)).exp()).clamp(SHORTEST, 1.0),
+            acceptance=acceptance,
+        )
+
+    def moved(self, population: Population, temper: Tensor, stride: Tensor, sweep: int) -> tuple[Population, Tensor]:
+        """The population after the moves of a sweep, and their mean acceptance probability ``(G,)``."""
+        here, chances = Point(population.x, population.tilt), []
+        for number in range(sweep * self.moves, (sweep + 1) * self.moves):
+            normal = self.noise.normal(population.x.shape[1:], number, "proposal")
+            u = self.noise.uniform(population.x.shape[1:2], number, "acceptance")
+            there, log_ratio = self.move.propose(here, temper, stride, normal.to(population.x.dtype), self.evaluate)
+            here, chance = accept(here, there, log_ratio, u)
+            chances.append(chance.mean(1))
+        return replace(population, x=here.z, tilt=here.tilt), torch.stack(chances).mean(0)
+
+
+@dataclass(frozen=True)
+class NoiseSmc:
+    """The settings; arguments as in :func:`noise_smc`."""
+
+    move: Move
+    moves: int
+    threshold: float
+    resampler: Resampler
+    temperatures: tuple[float, ...]
+    stride: float
+    adapt: float
+
+    weighted = True
+
+    @property
+    def spreads_families(self) -> bool:
+        return self.resampler is RESAMPLERS["multinomial"]
+
+    def loop(self, setting: Setting) -> NoiseAnnealing:
+        return self.annealing(setting, sweeps=len(setting.times) - 1, target=1.0, lands=True)
+
+    def annealing(self, setting: Setting, sweeps: int, target: float, lands: bool) -> NoiseAnnealing:
+        if self.temperatures and len(self.temperatures) != sweeps:
+            raise ValueError(
+                f"mode.temperatures: needs one for each of the {sweeps} sweeps, got {len(self.temperatures)}"
+            )
+        return NoiseAnnealing(
+            replace(setting.tilt, ramp=RampFrom(1.0)), setting.model.shape, sweeps, setting.particles, setting.noise,
+            self.move, self.moves, self.threshold, self.resampler, self.temperatures, self.stride, self.adapt, target,
+            lands,
+        )  # fmt: skip
+
+    def choose(self, population: Population, noise: Noise) -> Tensor:
+        return drawn(population, noise)
+
+
+def noise_smc(
+    look_ahead: LookAhead,
+    epsilon: Epsilon,
+    move: str = "pcnl",
+    moves: int = 1,
+    ess_threshold: float = 0.5,
+    resampler: str = "systematic",
+    temperatures: tuple[float, ...] = (),
+    stride: float = 0.5,
+    adapt: float = 1.0,
+) -> NoiseSmc:
+    """Annealed SMC in noise space through the look-ahead at t = 0: samples the tilted law of the generator itself.
+
+    Exact for the model as it runs, without any error of a time step. ``sampler.steps`` is the number of sweeps.
+
+    Args:
+        look_ahead, epsilon: those of the run; the look-ahead is the generator, and there is no epsilon.
+        move: ``pcn`` (no gradient), ``pcnl`` (Langevin) or ``hmc`` (three leaps).
+        moves: Metropolis moves in each sweep.
+        ess_threshold: temperatures rise until the effective sample size is this share of N; then all is resampled.
+        resampler: ``systematic``, ``stratified``, ``residual``, ``multinomial`` or ``ssp``.
+        temperatures: one for each sweep, rising to 1; by default they are adaptive.
+        stride: size of the first move in (0, 1], the share of new noise in it.
+        adapt: rate at which the logarithm of the stride follows the acceptance rate.
+    """
+    require_generator(look_ahead, "noise_smc")
+    choice("mode.move", move, MOVES)
+    whole_number("mode.moves", moves, 1)
+    if fraction("mode.ess_threshold", ess_threshold) in (0, 1):
+        raise ValueError(f"mode.ess_threshold={ess_threshold}: must lie between 0 and 1")
+    choice("mode.resampler", resampler, RESAMPLERS)
+    levels = tuple(fraction("mode.temperatures", level) for level in temperatures)
+    if any(then <= now for now, then in zip((0.0, *levels), levels, strict=False)) or (levels and levels[-1] != 1):
+        raise ValueError(f"mode.temperatures={list(levels)}: must rise from above 0 to 1")
+    if positive("mode.stride", stride) > 1:
+        raise ValueError(f"mode.stride={stride}: must be at most 1")
+    if adapt < 0:
+        raise ValueError(f"mode.adapt={adapt}: must be at least 0")
+    return NoiseSmc(MOVES[move](), moves, ess_threshold, RESAMPLERS[resampler], levels, stride, adapt)

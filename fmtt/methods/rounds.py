@@ -1,0 +1,106 @@
+"""Best-of-N in rounds: look ahead, keep the best, renoise it, again from a later time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fmtt.look_ahead import LookAhead, require_generator
+from fmtt.loop import Loop, State
+from fmtt.modes import best
+from fmtt.noise import Noise
+from fmtt.particles import Population, require_finite
+from fmtt.schedules import Epsilon, RampFrom
+from fmtt.setting import Setting
+from fmtt.tilt import Tilt, TiltValue
+
+
+@dataclass(frozen=True)
+class Rounds(Loop):
+    """Round k renoises the best sample so far to time ``times[k]`` in N ways and lands them; the first is pure noise.
+
+    The population holds the N landings of the last round, with the best of all rounds among them.
+    """
+
+    tilt: Tilt
+    shape: tuple[int, ...]
+    times: tuple[float, ...]
+    particles: int
+    noise: Noise
+
+    @property
+    def steps(self) -> int:
+        return len(self.times) - 1
+
+    def start(self) -> State:
+        x = self.noise.normal((self.particles, *self.shape), 0, "start")
+        return State.start(Population.start(x, TiltValue.unasked(x)))
+
+    def step(self, state: State) -> State:
+        k, population, t = state.step, state.population, self.times[state.step]
+        if k == 0:
+            points = population.x
+        else:
+            winner = population.take(best(population)[:, None])
+            fresh = self.noise.normal((self.particles, *self.shape), k, "renoising")
+            points = (1 - t) * fresh + t * winner.x
+        tilt = self.tilt.evaluate(points, t, gradient=False)
+        require_finite("the reward", tilt.reward, k + 1, self.noise.groups)
+        assert tilt.sample is not None
+        landed = replace(population, x=tilt.sample, tilt=tilt)
+        if k > 0:
+            landed = keep(winner, landed)
+        chosen = torch.full_like(state.selected, k > 0)
+        return replace(
+            state, step=k + 1, t=self.times[k + 1], population=landed, selected=chosen,
+            selections=state.selections + chosen,
+        )  # fmt: skip
+
+
+def keep(winner: Population, landed: Population) -> Population:
+    """``landed`` with the ``winner`` (one particle a group) in the place of its worst particle, where it is better."""
+    worst = landed.tilt.value.argmin(dim=1, keepdim=True)
+    better = winner.tilt.value > landed.tilt.value.gather(1, worst)
+    particles = landed.tilt.value.shape[1]
+    slots = torch.arange(particles, device=worst.device).expand(len(worst), -1)
+    index = torch.where(better & (slots == worst), particles, slots)  # the winner stands behind the last
+
+    def join(old: Tensor, new: Tensor) -> Tensor:
+        return torch.cat([new, old], dim=1)
+
+    pairs = zip(winner.tilt, landed.tilt, strict=True)
+    tilt = TiltValue(*(None if old is None or new is None else join(old, new) for old, new in pairs))  # type: ignore
+    both = replace(
+        landed, x=join(winner.x, landed.x), tilt=tilt, log_weights=join(winner.log_weights, landed.log_weights),
+        ancestors=join(winner.ancestors, landed.ancestors),
+    )  # fmt: skip
+    return both.take(index)
+
+
+@dataclass(frozen=True)
+class MultiBestOfN:
+    """The preset; see :func:`multi_best_of_n`."""
+
+    weighted = spreads_families = False
+
+    def loop(self, setting: Setting) -> Rounds:
+        whole = replace(setting.tilt, ramp=RampFrom(1.0))
+        return Rounds(whole, setting.model.shape, setting.times, setting.particles, setting.noise)
+
+    def choose(self, population: Population, noise: Noise) -> Tensor:
+        return best(population)
+
+
+def multi_best_of_n(look_ahead: LookAhead, epsilon: Epsilon) -> MultiBestOfN:
+    """Best-of-N in rounds, a baseline of arXiv 2511.22688 whose definition is not public.
+
+    Our reading: ``sampler.steps`` rounds at the times of ``sampler.grid``; each renoises the best landing so far in N
+    ways and lands them by the look-ahead, which needs no gradient.
+
+    Args:
+        look_ahead, epsilon: those of the run; there is no epsilon.
+    """
+    require_generator(look_ahead, "multi_best_of_n")
+    return MultiBestOfN()

@@ -1,0 +1,38 @@
+"""What a run is made of before a mode puts it together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fmtt.flow import Velocity
+from fmtt.noise import Noise
+from fmtt.schedules import Chi, Epsilon
+from fmtt.tilt import Tilt
+from fmtt.transport import Transport
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The parts.
+
+    Attributes:
+        model: the model, whose calls are counted.
+        tilt: look-ahead, reward, scale and ramp.
+        epsilon, chi: the schedules of noise and extra drift.
+        transport: makes the transport along the base ODE.
+        probes: random directions for the Laplacian that chi may need.
+        times: the grid ``t_0 = 0 < ... < t_K = 1``; methods that do not move through time take K steps.
+        particles: N in each group.
+        noise: the keyed noise, which also says which groups there are.
+    """
+
+    model: Velocity
+    tilt: Tilt
+    epsilon: Epsilon
+    chi: Chi
+    transport: Callable[[Velocity], Transport]
+    probes: int
+    times: tuple[float, ...]
+    particles: int
+    noise: Noise
