@@ -5,6 +5,7 @@ This is the whole of the library's surface: :func:`sample` for one call, :func:`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +16,8 @@ from torch import Tensor
 
 from fmtt import modes
 from fmtt.diagnostics import log_mean_and_error, weighted_mean
-from fmtt.flow import Meter, MeteredModel, MeteredReward, Velocity
+from fmtt.dynamics import EXACT_LAPLACIAN
+from fmtt.flow import Flow, Meter, MeteredModel, MeteredReward, Velocity
 from fmtt.look_ahead import FlowMapJumps, LookAhead
 from fmtt.loop import Loop, State
 from fmtt.modes import Method
@@ -147,6 +149,16 @@ def assemble(
     if pending and not isinstance(loop, Sampler):
         raise ValueError(f"sampler.grid, sampler.beta: {type(loop).__name__} has no steps that a pilot could place")
     return Run(loop, composed, meter, pending)
+
+
+def dry_model(model: Velocity) -> Flow:
+    """A toy that costs nothing and is called as often as ``model`` would be.
+
+    Its dimension is small, but on the same side of that above which Laplacians are estimated.
+    """
+    size = min(math.prod(model.shape), EXACT_LAPLACIAN + 1)
+    mapped = getattr(model, "flow_map", None) is not None
+    return Flow((size,), lambda x, t: 0 * x, (lambda x, s, t: 1 * x) if mapped else None)
 
 
 def finish(run: Run, state: State) -> Result:

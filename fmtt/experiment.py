@@ -15,7 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fmtt import modes
-from fmtt.engine import Run, assemble
+from fmtt.budget import Budget, Size
+from fmtt.engine import Run, assemble, dry_model
 from fmtt.flow import Velocity
 from fmtt.look_ahead import NoLookAhead
 from fmtt.rewards.combination import ScaledReward
@@ -42,6 +43,7 @@ class Experiment:
         reward: the reward.
         fabric: device and precision.
         loggers: where the run is recorded.
+        budget: what calls cost, and what a group may cost.
     """
 
     run: Run
@@ -50,6 +52,7 @@ class Experiment:
     reward: ScaledReward
     fabric: Fabric
     loggers: list[Logger]
+    budget: Budget
 
 
 def build(config: DictConfig) -> Experiment:
@@ -71,23 +74,37 @@ def _build(config: DictConfig) -> Experiment:
     model = model.to(fabric.device) if hasattr(model, "to") else model
     reward = instantiate(config.reward)
     probe(reward, model, fabric.device)
-    sampler = group_with_words(config, "sampler")
+    sampler, look_ahead = group_with_words(config, "sampler"), instantiate(config.lookahead)
+    mode = instantiate(group_with_words(config, "mode"))
     common: dict[str, Any] = {
         "scale": reward.scale,
-        "steps": sampler.steps,
         **{part: instantiate(sampler[part]) for part in ("grid", "epsilon", "beta", "chi", "transport")},
         "probes": sampler.probes,
-        "groups": config.population.groups,
-        "particles": config.population.particles,
         "chunk": config.population.chunk,
         "seed": config.seed,
-        "device": fabric.device,
     }
-    mode = instantiate(group_with_words(config, "mode"))
-    run = assemble(model, reward, look_ahead=instantiate(config.lookahead), mode=mode, **common)
+    budget, size = Budget(**config.budget), Size(sampler.steps, config.population.particles)
+    if budget.nfe is not None:
+        size = afford(budget, size, model, look_ahead, mode, common)
+    common |= {"groups": config.population.groups, "device": fabric.device, **size._asdict()}
+    run = assemble(model, reward, look_ahead=look_ahead, mode=mode, **common)
     base = assemble(model, reward, mode=modes.base, look_ahead=NoLookAhead, **common) if config.baseline else None
     loggers = [instantiate(node) for node in (config.logger or {}).values()]
-    return Experiment(run, base, model, reward, fabric, loggers)
+    return Experiment(run, base, model, reward, fabric, loggers, budget)
+
+
+def afford(budget: Budget, size: Size, model: Velocity, look_ahead: Any, mode: Any, common: dict[str, Any]) -> Size:
+    """The size of a run within the budget, by dry runs of one group."""
+    toy = dry_model(model)
+
+    def cost(size: Size) -> float:
+        run = assemble(
+            toy, lambda x: x.flatten(1).sum(1), look_ahead=look_ahead, mode=mode, groups=1, **common, **size._asdict()
+        ).tuned()
+        run.loop.last()
+        return budget.cost(run.meter)
+
+    return budget.afford(cost, size, mode(look_ahead(toy), common["epsilon"]).block)
 
 
 def group_with_words(config: DictConfig, group: str) -> DictConfig:

@@ -20,7 +20,7 @@ from fmtt.potentials import Difference, Potential
 from fmtt.resampling import RESAMPLERS, Resampler, inverse_cdf, multinomial
 from fmtt.sampler import Sampler
 from fmtt.schedules import Epsilon
-from fmtt.selection import KeepAll, ResampleAtSteps, ResampleOnEss, Selection, TopAndClone
+from fmtt.selection import ChooseAmongDuplicates, KeepAll, ResampleAtSteps, ResampleOnEss, Selection, TopAndClone
 from fmtt.setting import Setting
 from fmtt.tempering import Tempering
 from fmtt.validation import choice, fraction, whole_number
@@ -40,6 +40,11 @@ class Method(Protocol):
     @property
     def spreads_families(self) -> bool:
         """Whether resampling is multinomial, so that equal weights too have unequal numbers of offspring."""
+        ...
+
+    @property
+    def block(self) -> int:
+        """Particles come in multiples of this."""
         ...
 
     def loop(self, setting: Setting) -> Loop:
@@ -98,7 +103,15 @@ class Mode:
         selection = self.selection
         return isinstance(selection, ResampleOnEss | ResampleAtSteps) and selection.resampler is multinomial
 
+    @property
+    def block(self) -> int:
+        return self.selection.duplicates if isinstance(self.selection, ChooseAmongDuplicates) else 1
+
     def loop(self, setting: Setting) -> Sampler:
+        if setting.particles % self.block:
+            raise ValueError(
+                f"population.particles={setting.particles}: must be a multiple of mode.duplicates={self.block}"
+            )
         tilt = setting.tilt if self.look_ahead is None else replace(setting.tilt, look_ahead=self.look_ahead)
         dynamics = Dynamics(
             setting.model, tilt, setting.epsilon, self.guidance, self.weights, setting.transport(setting.model),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
+from fmtt.budget import Budget
 from fmtt.diagnostics import (
     evidence_variance,
     log_mean_and_error,
@@ -49,7 +50,15 @@ def history_row(state: State, forward: int) -> dict[str, float]:
         "resampled": int(state.selected.sum()),
         "nfe/forward": forward,
     }
-    return row | errors_of_the_step(state)
+    return row | errors_of_the_step(state) | remembered(state)
+
+
+def remembered(state: State) -> dict[str, float]:
+    """What a method knows beside the common state in one number for each group, as its mean over groups."""
+    common = {entry.name for entry in fields(State)}
+    own = {entry.name: getattr(state, entry.name) for entry in fields(state) if entry.name not in common}
+    found = {name: value.mean().item() for name, value in own.items() if value.ndim == 1}
+    return found | ({} if (state.temper == 1).all() and not own else {"temper": state.temper.mean().item()})
 
 
 def pooled_error(variances: Tensor) -> float:
@@ -68,20 +77,24 @@ def errors_of_the_step(state: State) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of the whole run and of what the model took of it, and the largest memory in MiB."""
+    """Seconds of the whole run, of the method alone and of the model in it, and the largest memory in MiB."""
 
     total: float
+    method: float
     model: float
     peak_memory: float
 
 
-def final_metrics(state: State, result: Result, base: Population | None, timing: Timing, mode: Method) -> Metrics:
+def final_metrics(
+    state: State, result: Result, base: Population | None, timing: Timing, mode: Method, budget: Budget
+) -> Metrics:
     """The content of ``metrics.json`` (all but the class shares and exact values).
 
     A weighted mode has its standard errors from the genealogy too: without error bars over groups, and with
     copies among the particles, these are what one population knows about itself.
     """
     weighted, weighted_error = mean_and_error(result.mean(result.rewards))
+    returned, returned_error = mean_and_error(result.rewards.gather(1, result.selected[:, None])[:, 0])
     log_z, log_z_error = result.log_z_and_error
     meter, ancestors = result.meter, state.population.ancestors
     metrics: Metrics = {
@@ -89,7 +102,8 @@ def final_metrics(state: State, result: Result, base: Population | None, timing:
         "reward/weighted_mean": weighted,
         "reward/weighted_mean/stderr": weighted_error,
         "reward/max": result.rewards.max().item(),
-        "reward/selected_mean": result.rewards.gather(1, result.selected[:, None]).mean().item(),
+        "reward/selected_mean": returned,
+        "reward/selected_mean/stderr": returned_error,
         "ess/final": result.ess.mean().item(),
         "ess/min": state.lowest_ess.min().item(),
         "log_z": result.log_z.tolist(),
@@ -100,10 +114,15 @@ def final_metrics(state: State, result: Result, base: Population | None, timing:
         "resamples": state.selections.double().mean().item(),
         "ancestors/unique": unique_ancestors(ancestors).double().mean().item(),
         "population/particles": ancestors.shape[1],
+        "population/groups": ancestors.shape[0],
+        "steps": state.step,
         "nfe/forward": meter.forward,
         "nfe/backward": meter.backward,
         "nfe/reward": meter.reward,
+        "nfe/weighted": budget.cost(meter),
+        "nfe/weighted/group": budget.cost(meter) / ancestors.shape[0],
         "time/total_s": timing.total,
+        "time/method_s": timing.method,
         "time/model_s": timing.model,
         "memory/peak_mb": timing.peak_memory,
     }

@@ -51,15 +51,17 @@ def execute(config: DictConfig) -> float:
     run = experiment.run
     with torch.no_grad(), experiment.fabric.autocast(), Tracker(experiment.loggers, folder) as tracker:
         tracker.start(resolved)
+        begun = time.perf_counter()
         run = run.tuned()
         state = _sample(run, config, folder, tracker)
+        method = time.perf_counter() - begun
         base = None
         if experiment.baseline:
             base = baseline(experiment.baseline.loop, run.loop).last().population
         result = finish(run, state)
         network = run.meter.forward_time.seconds + run.meter.backward_time.seconds
-        timing = results.Timing(time.perf_counter() - started, network, peak_memory(experiment.fabric.device))
-        metrics = results.final_metrics(state, result, base, timing, run.mode)
+        timing = results.Timing(time.perf_counter() - started, method, network, peak_memory(experiment.fabric.device))
+        metrics = results.final_metrics(state, result, base, timing, run.mode, experiment.budget)
         metrics |= results.class_metrics(experiment, result, base) | results.exact_metrics(experiment)
         metrics |= results.statistic_metrics(experiment, result) | results.distance_metrics(experiment, result)
         save_samples(folder, result, state.population, base)

@@ -132,10 +132,6 @@ class ChooseAmongDuplicates:
 
     def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]:
         groups, particles = population.log_weights.shape
-        if particles % self.duplicates:
-            raise ValueError(
-                f"population.particles={particles}: must be a multiple of mode.duplicates={self.duplicates}"
-            )
         value = population.tilt.value.reshape(-1, self.duplicates)
         if self.greedy:
             survivor = value.argmax(1)

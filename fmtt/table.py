@@ -30,6 +30,7 @@ def print_table(metrics: Metrics) -> None:
     rows += [
         ("reward, tilted (weighted mean)", estimate("reward/weighted_mean", "reward/weighted_mean")),
         ("reward, best particle", number("reward/max")),
+        ("reward, returned for the groups", number("reward/selected_mean", "reward/selected_mean/stderr")),
     ]
     weighted = "log_z/genealogical_stderr" in metrics
     if weighted:

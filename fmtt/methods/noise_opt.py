@@ -105,6 +105,7 @@ class NoiseOpt:
     regularisation: float
 
     weighted = spreads_families = False
+    block = 1
 
     def loop(self, setting: Setting) -> NoiseAscent:
         return NoiseAscent(

@@ -175,6 +175,7 @@ class NoiseSmc:
     adapt: float
 
     weighted = True
+    block = 1
 
     @property
     def spreads_families(self) -> bool:

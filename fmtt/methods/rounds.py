@@ -84,6 +84,7 @@ class MultiBestOfN:
     """The preset; see :func:`multi_best_of_n`."""
 
     weighted = spreads_families = False
+    block = 1
 
     def loop(self, setting: Setting) -> Rounds:
         whole = replace(setting.tilt, ramp=RampFrom(1.0))

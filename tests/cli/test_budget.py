@@ -1,0 +1,89 @@
+"""Every mode honours a budget, and uses it."""
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from fmtt.budget import Budget, Size
+from fmtt.experiment import CONFIGS, ConfigurationError, Experiment, build
+from fmtt.flow import Meter
+
+MODES = sorted(file.stem for file in Path(CONFIGS, "mode").glob("*.yaml"))
+SMALL = ("model=gaussian", "reward=linear", "baseline=false", "logger=none", "population.groups=3")
+
+
+def experiment(*overrides: str) -> Experiment:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return build(compose("config", overrides=[*SMALL, *overrides]))
+
+
+def spent(found: Experiment) -> float:
+    """The cost of a group."""
+    found.run.tuned().loop.last()
+    return found.budget.cost(found.run.meter) / 3
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("nfe", [40, 700])
+def test_every_mode_spends_what_it_has_and_no_more(mode: str, nfe: int) -> None:
+    found = experiment(f"mode={mode}", f"budget.nfe={nfe}", *(["mode.samples=3"] if mode == "local_tilt" else []))
+    cost = spent(found)
+    assert cost <= nfe
+    block = found.run.mode.block
+    more = experiment(
+        f"mode={mode}", f"population.particles={found.run.loop.particles + block}",
+        f"sampler.steps={found.run.loop.steps}", *(["mode.samples=3"] if mode == "local_tilt" else []),
+    )  # fmt: skip
+    assert spent(more) > nfe
+
+
+@pytest.mark.parametrize("schedule", ["sampler.grid=geodesic", "sampler.beta=geodesic", "sampler/chi=paper"])
+def test_pilots_and_laplacians_are_within_the_budget(schedule: str) -> None:
+    assert spent(experiment(schedule, "budget.nfe=4000", "lookahead=flowmap2")) <= 4000
+
+
+def test_backward_cost_is_counted() -> None:
+    cheap, dear = (experiment("mode=search", "budget.nfe=2000", f"budget.backward_cost={c}") for c in (0, 6))
+    assert cheap.run.loop.particles > 1.5 * dear.run.loop.particles
+    assert max(spent(cheap), spent(dear)) <= 2000
+
+
+def test_without_a_limit_nothing_changes() -> None:
+    loop = experiment("population.particles=7", "sampler.steps=5").run.loop
+    assert (loop.particles, loop.steps) == (7, 5)
+
+
+def test_budget_that_affords_nothing_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"budget\.nfe=1: the smallest run costs \d"):
+        experiment("mode=noise_opt", "budget.nfe=1")
+
+
+@pytest.mark.parametrize("word", ["budget.nfe=-3", "budget.nfe=many", "budget.backward_cost=-1", "budget.fewest=0"])
+def test_bad_budgets_are_named(word: str) -> None:
+    with pytest.raises(ConfigurationError, match=word.split("=")[0].replace(".", r"\.")):
+        experiment(word)
+
+
+def affine(size: Size) -> float:
+    return 3.0 + 2 * size.steps * size.particles
+
+
+@pytest.mark.parametrize(
+    ("nfe", "expected"),
+    [(10_000, Size(10, 499)), (203, Size(10, 10)), (83, Size(10, 4)), (82, Size(9, 4)), (21, Size(2, 4)),
+     (20, Size(2, 4)), (19, Size(2, 4)), (18, Size(1, 7)), (9, Size(1, 3)), (5, Size(1, 1))],
+)  # fmt: skip
+def test_particles_first_then_steps(nfe: float, expected: Size) -> None:
+    assert Budget(nfe).afford(affine, Size(10, 16), 1) == expected
+
+
+def test_blocks_stay_whole() -> None:
+    assert Budget(250).afford(affine, Size(10, 16), 5) == Size(10, 10)
+    assert Budget(70).afford(affine, Size(10, 16), 5) == Size(6, 5)
+
+
+def test_ledger_is_weighed() -> None:
+    meter = Meter()
+    meter.forward, meter.backward, meter.reward = 10, 4, 100
+    assert Budget(backward_cost=2.5).cost(meter) == 20
