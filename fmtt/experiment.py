@@ -78,7 +78,7 @@ def _build(config: DictConfig) -> Experiment:
     mode = instantiate(group_with_words(config, "mode"))
     common: dict[str, Any] = {
         "scale": reward.scale,
-        **{part: instantiate(sampler[part]) for part in ("grid", "epsilon", "beta", "chi", "transport")},
+        **{part: instantiate(sampler[part]) for part in ("grid", "epsilon", "beta", "chi", "transport", "start")},
         "probes": sampler.probes,
         "chunk": config.population.chunk,
         "seed": config.seed,
@@ -124,7 +124,7 @@ def check_scalars(config: DictConfig) -> None:
     choice("device", config.device, DEVICES)
     choice("precision", config.precision, PRECISIONS)
     whole_number("checkpoint.every", config.checkpoint.every, 0)
-    for key in ("baseline", "resume"):
+    for key in ("baseline", "resume", "report"):
         if not isinstance(config[key], bool):
             raise ValueError(f"{key}={config[key]}: must be true or false")
     if config.prompt is not None and not isinstance(config.prompt, str):

@@ -117,7 +117,10 @@ class Mode:
             setting.model, tilt, setting.epsilon, self.guidance, self.weights, setting.transport(setting.model),
             self.field, self.potential, setting.chi, setting.probes,
         )  # fmt: skip
-        return Sampler(dynamics, self.selection, setting.times, setting.particles, setting.noise, self.tempering)
+        return Sampler(
+            dynamics, self.selection, setting.times, setting.particles, setting.noise, self.tempering,
+            setting.opening(setting),
+        )  # fmt: skip
 
     def choose(self, population: Population, noise: Noise) -> Tensor:
         return best(population) if self.greedy else drawn(population, noise)

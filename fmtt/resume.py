@@ -15,7 +15,7 @@ from fmtt.loop import State
 from fmtt.particles import Population
 from fmtt.tilt import TiltValue
 
-IRRELEVANT = ("resume", "checkpoint", "logger", "launcher")  # do not change the result
+IRRELEVANT = ("resume", "checkpoint", "logger", "launcher", "report")  # do not change the result
 
 
 def digest(config: DictConfig) -> str:
@@ -23,6 +23,14 @@ def digest(config: DictConfig) -> str:
     settings = OmegaConf.to_container(config, resolve=True)
     relevant = sorted((key, value) for key, value in settings.items() if key not in IRRELEVANT)
     return hashlib.sha256(repr(relevant).encode()).hexdigest()[:16]
+
+
+def finished(folder: Path, config: DictConfig) -> bool:
+    """Whether ``folder`` holds the result of the same configuration."""
+    made = folder / "config.yaml"
+    if not (made.is_file() and (folder / "metrics.json").is_file()):
+        return False
+    return digest(OmegaConf.load(made)) == digest(config)
 
 
 def checkpoint_path(folder: Path, config: DictConfig) -> Path:

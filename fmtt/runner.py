@@ -43,6 +43,9 @@ def execute(config: DictConfig) -> float:
     """
     started = time.perf_counter()
     folder = Path(HydraConfig.get().runtime.output_dir)
+    if config.resume and resume.finished(folder, config):
+        print(f"{folder}: already done")
+        return float(json.loads((folder / "metrics.json").read_text())["reward/weighted_mean"])
     (folder / "error.txt").unlink(missing_ok=True)  # of an earlier attempt in the same folder
     experiment = build(config)
     resolved = OmegaConf.to_container(config, resolve=True)
@@ -66,12 +69,13 @@ def execute(config: DictConfig) -> float:
         metrics |= results.statistic_metrics(experiment, result) | results.distance_metrics(experiment, result)
         save_samples(folder, result, state.population, base)
         (folder / "metrics.json").write_text(json.dumps(results.json_ready(metrics), indent=2))
-        page = write_artefacts(folder)
-        tracker.images({"samples": folder / "samples.png", "curves": folder / "curves.png"})
+        if config.report:
+            write_artefacts(folder)
+            tracker.images({"samples": folder / "samples.png", "curves": folder / "curves.png"})
         tracker.finish(metrics)
     resume.checkpoint_path(folder, config).unlink(missing_ok=True)
     print_table(metrics)
-    print(page)
+    print(folder / "report.html" if config.report else folder)
     return float(metrics["reward/weighted_mean"])  # type: ignore[arg-type]
 
 

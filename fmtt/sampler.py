@@ -27,6 +27,7 @@ class Sampler(Loop):
         particles: N in each group.
         noise: the keyed noise, which also says which groups there are.
         tempering: how much of the tilt is let in, or None for all of it.
+        opening: a loop whose last population, noise under the tilt of t = 0, takes the place of N(0, I); or None.
     """
 
     dynamics: Dynamics
@@ -35,13 +36,16 @@ class Sampler(Loop):
     particles: int
     noise: Noise
     tempering: Tempering | None = None
+    opening: Loop | None = None
 
     @property
     def steps(self) -> int:
         return len(self.times) - 1
 
     def start(self) -> State:
-        """N particles from N(0, I) in each group, and the tilt there if anybody asks."""
+        """N particles from N(0, I) in each group, and the tilt there if anybody asks; or where the opening ends."""
+        if self.opening is not None:
+            return self.opened(self.opening.last())
         x = self.noise.normal((self.particles, *self.dynamics.model.shape), 0, "start")
         if not self.asks(0):
             return State.start(Population.start(x, TiltValue.unasked(x)))
@@ -49,6 +53,19 @@ class Sampler(Loop):
         require_finite("the reward", tilt.reward, 0, self.noise.groups)
         population = Population.start(x, tilt)
         return State.start(replace(population, log_weights=self.dynamics.weights.start(tilt.value)))
+
+    def opened(self, state: State) -> State:
+        """The start where an opening has ended in ``state``."""
+        population, times = state.population, self.times
+        tilt = population.tilt.scaled(state.temper)
+        if tilt.gradient is None and self.asks(0):
+            tilt = self.dynamics.look(population.x, times[0], times[1])
+        log_weights = self.dynamics.weights.start(population.log_weights)
+        start = State.start(replace(population, tilt=tilt, log_weights=log_weights))
+        return replace(
+            start, discrepancy=state.discrepancy, length=state.length, lowest_ess=state.lowest_ess,
+            selections=state.selections,
+        )  # fmt: skip
 
     def asks(self, step: int) -> bool:
         """Whether anybody wants to know the tilt after ``step`` steps; nobody is asked for nothing."""

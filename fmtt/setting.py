@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fmtt.flow import Velocity
+from fmtt.loop import Loop
 from fmtt.noise import Noise
 from fmtt.schedules import Chi, Epsilon
 from fmtt.tilt import Tilt
@@ -25,6 +26,7 @@ class Setting:
         times: the grid ``t_0 = 0 < ... < t_K = 1``; methods that do not move through time take K steps.
         particles: N in each group.
         noise: the keyed noise, which also says which groups there are.
+        opening: makes the loop that prepares the noise, or None.
     """
 
     model: Velocity
@@ -36,3 +38,8 @@ class Setting:
     times: tuple[float, ...]
     particles: int
     noise: Noise
+    opening: Callable[[Setting], Loop | None]
+
+
+def normal_start(setting: Setting) -> None:
+    """Nothing to prepare: the noise is N(0, I)."""

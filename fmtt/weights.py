@@ -43,8 +43,8 @@ class Weights(Protocol):
     curved: bool
     rates: bool
 
-    def start(self, value: Tensor) -> Tensor:
-        """Log-weights ``(G, N)`` of draws of N(0, I) under the tilt ``value`` that is already in force at t = 0."""
+    def start(self, log_weights: Tensor) -> Tensor:
+        """What becomes of the log-weights ``(G, N)`` that the noise has under the tilt that is in force at t = 0."""
         ...
 
     def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
@@ -59,8 +59,8 @@ class NoWeights:
 
     curved = rates = False
 
-    def start(self, value: Tensor) -> Tensor:
-        return torch.zeros_like(value)
+    def start(self, log_weights: Tensor) -> Tensor:
+        return torch.zeros_like(log_weights)
 
     def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
         pass
@@ -87,8 +87,8 @@ class Jarzynski:
 
     curved = rates = True
 
-    def start(self, value: Tensor) -> Tensor:
-        return value
+    def start(self, log_weights: Tensor) -> Tensor:
+        return log_weights
 
     def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
         if not look_ahead.transported:
@@ -152,8 +152,8 @@ class Kernel:
 
     curved = rates = False
 
-    def start(self, value: Tensor) -> Tensor:
-        return value
+    def start(self, log_weights: Tensor) -> Tensor:
+        return log_weights
 
     def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
         if not chi.vanishes and (epsilon.vanishes or (guidance.active(0.999) and epsilon(1.0) == 0 != chi(1.0))):

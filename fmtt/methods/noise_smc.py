@@ -238,3 +238,30 @@ def noise_smc(
     if adapt < 0:
         raise ValueError(f"mode.adapt={adapt}: must be at least 0")
     return NoiseSmc(MOVES[move](), moves, ess_threshold, RESAMPLERS[resampler], levels, stride, adapt)
+
+
+@dataclass(frozen=True)
+class AnnealedStart:
+    """Lets a run through time start from noise that is annealed to the tilt in force at t = 0, in ``sweeps`` sweeps.
+
+    With a ramp from beta(0), the run begins at ``N(0, I) exp(beta(0) scale r(L_0))``, with weights, log Z and ancestors
+    carried on; other arguments as in :func:`noise_smc`.
+    """
+
+    sweeps: int = 8
+    move: str = "pcnl"
+    moves: int = 1
+    ess_threshold: float = 0.5
+    stride: float = 0.5
+
+    def __post_init__(self) -> None:
+        whole_number("sampler.start.sweeps", self.sweeps, 1)
+
+    def __call__(self, setting: Setting) -> NoiseAnnealing:
+        target = setting.tilt.ramp(0.0)
+        if target == 0:
+            raise ValueError("sampler.start=annealed: no tilt is in force at t = 0; use sampler/beta=from")
+        smc = noise_smc(
+            setting.tilt.look_ahead, setting.epsilon, self.move, self.moves, self.ess_threshold, stride=self.stride
+        )
+        return smc.annealing(setting, self.sweeps, target, lands=False)

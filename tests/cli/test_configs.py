@@ -13,7 +13,7 @@ from fmtt.experiment import CONFIGS
 
 GROUPS = (
     "model", "lookahead", "reward", "mode", "mode/gradient",
-    "sampler/grid", "sampler/epsilon", "sampler/beta", "sampler/chi", "logger",
+    "sampler/grid", "sampler/epsilon", "sampler/beta", "sampler/chi", "sampler/transport", "sampler/start", "logger",
 )  # fmt: skip
 ENTRIES = [
     (group, file.stem)

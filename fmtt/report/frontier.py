@@ -1,0 +1,140 @@
+"""The cost-quality frontier of many methods: who is Pareto-optimal where, as a table and as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+Estimate = tuple[float, float]  # value and standard error
+
+MARKERS = "osD^vP*Xdh<>p8"
+COLORS = ("#2563eb", "#dc2626", "#0f766e", "#b45309", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f", "#475569", "#ea580c",
+          "#1e3a8a", "#15803d", "#a21caf", "#854d0e")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One method at one budget on one task.
+
+    Attributes:
+        task, method: their names.
+        budget: what a group was allowed to cost.
+        cost: what it did cost.
+        seconds: of a group.
+        quality: the measured quantities by name, each with its standard error; larger is better.
+        kept: whether the samples are still samples of the model, as the caller judges it.
+    """
+
+    task: str
+    method: str
+    budget: float
+    cost: float
+    seconds: float
+    quality: Mapping[str, Estimate]
+    kept: bool
+
+
+def undominated(cells: Sequence[Cell], names: Sequence[str]) -> list[Cell]:
+    """The cells of one task that no other beats: at most as dear, and at least as good in all ``names`` by the means."""
+
+    def better(one: Cell, other: Cell) -> bool:
+        pairs = [(one.quality[name][0], other.quality[name][0]) for name in names]
+        weakly = one.cost <= other.cost and all(a >= b for a, b in pairs)
+        return weakly and (one.cost < other.cost or any(a > b for a, b in pairs))
+
+    return [cell for cell in cells if not any(better(other, cell) for other in cells)]
+
+
+def leaders(cells: Sequence[Cell], name: str) -> list[Cell]:
+    """The cells of one task and budget that cannot be told from the best by two standard errors, the best first."""
+    if not cells:
+        return []
+    ranked = sorted(cells, key=lambda cell: -cell.quality[name][0])
+    value, error = ranked[0].quality[name]
+    return [
+        cell
+        for cell in ranked
+        if value - cell.quality[name][0] <= 2 * np.hypot(np.nan_to_num(error), np.nan_to_num(cell.quality[name][1]))
+    ]
+
+
+def budgets(cells: Sequence[Cell]) -> list[float]:
+    return sorted({cell.budget for cell in cells})
+
+
+def table(cells: Sequence[Cell], name: str, digits: int = 3) -> str:
+    """Markdown: a row for each method, a column for each budget.
+
+    The best that keeps what is to be kept is bold, with all that cannot be told from it; the others are struck out.
+    """
+    lines = []
+    for task in dict.fromkeys(cell.task for cell in cells):
+        mine = [cell for cell in cells if cell.task == task]
+        columns = budgets(mine)
+        lines += [f"**{task}**", "", f"| {name} at a cost of | {' | '.join(f'{b:g}' for b in columns)} |"]
+        lines.append(f"|---|{'---|' * len(columns)}")
+        first = {b: leaders([c for c in mine if c.budget == b and c.kept], name) for b in columns}
+        for method in dict.fromkeys(cell.method for cell in mine):
+            row = {cell.budget: cell for cell in mine if cell.method == method}
+            texts = [_text(row.get(b), first[b], name, digits) for b in columns]
+            lines.append(f"| {method} | {' | '.join(texts)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _text(cell: Cell | None, first: Sequence[Cell], name: str, digits: int) -> str:
+    if cell is None:
+        return ""
+    value, error = cell.quality[name]
+    text = f"{value:.{digits}f}" + ("" if np.isnan(error) else f" ± {error:.{digits}f}")
+    return f"**{text}**" if cell in first else text if cell.kept else f"~~{text}~~"
+
+
+def draw(path: Path, cells: Sequence[Cell], names: Sequence[str]) -> None:
+    """A row of panels for each task: every quantity against cost, with its standard error, then against seconds.
+
+    Hollow marks are cells that are not kept.
+    """
+    tasks = list(dict.fromkeys(cell.task for cell in cells))
+    methods = list(dict.fromkeys(cell.method for cell in cells))
+    columns = [("cost", name) for name in names] + [("seconds", names[0])]
+    figure = Figure(figsize=(4.6 * len(columns), 3.8 * len(tasks) + 0.8), dpi=100, layout="constrained")
+    grid = figure.subplots(len(tasks), len(columns), squeeze=False)
+    for row, task in zip(grid, tasks, strict=True):
+        for axes, (price, name) in zip(row, columns, strict=True):
+            for number, method in enumerate(methods):
+                points = [cell for cell in cells if (cell.task, cell.method) == (task, method)]
+                points.sort(key=lambda cell: cell.budget)
+                if not points:
+                    continue
+                x = np.array([getattr(cell, price) for cell in points])
+                y, error = np.array([cell.quality[name] for cell in points], dtype=float).T
+                color = COLORS[number % len(COLORS)]
+                axes.plot(x, y, color=color, linewidth=1.4, label=method)
+                axes.fill_between(x, y - np.nan_to_num(error), y + np.nan_to_num(error), color=color, alpha=0.12)
+                for cell, here, there in zip(points, x, y, strict=True):
+                    fill = color if cell.kept else "white"
+                    marker = MARKERS[number % len(MARKERS)]
+                    axes.plot(here, there, marker=marker, color=color, markerfacecolor=fill, markersize=6)
+            axes.set_xscale("log")
+            axes.set_xlabel("cost of a sample, network evaluations" if price == "cost" else "seconds for a sample")
+            axes.set_title(f"{task}: {name}", loc="left", fontsize=11, fontweight="bold")
+            axes.grid(color="#e2e8f0")
+    handles, labels = grid[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(7, len(labels)), fontsize=9, frameon=False)
+    figure.savefig(path)
+
+
+def optimal(cells: Sequence[Cell], names: Sequence[str]) -> str:
+    """Text: for each task the undominated cells in cost and ``names`` among those kept, from cheap to dear."""
+    lines = []
+    for task in dict.fromkeys(cell.task for cell in cells):
+        mine = [cell for cell in cells if cell.task == task and cell.kept]
+        best = sorted(undominated(mine, names), key=lambda cell: cell.cost)
+        shown = [f"{cell.method} at {cell.cost:.0f} ({names[0]} {cell.quality[names[0]][0]:.3f})" for cell in best]
+        lines.append(f"{task}: Pareto-optimal in cost, {' and '.join(names)}: {'; '.join(shown) or 'nothing'}")
+    return "\n".join(lines)

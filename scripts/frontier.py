@@ -1,0 +1,108 @@
+"""Reward against cost with fidelity beside it: ``python scripts/frontier.py FOLDER ... [--out outputs/frontier]``.
+
+Reads the runs of ``experiment=frontier`` on MNIST and judges the returned samples, one of each group, by the evaluation
+classifier, which no reward uses: share recognised, Frechet distance of its features to real test digits, and diversity,
+the mean distance of two returned samples in units of that of two samples of the model. A cell is *kept* if it loses at
+most 10 points of recognition and half of the diversity. Writes ``OUT.png`` and ``OUT.md`` and prints both tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from fmtt.data.mnist import load_mnist, to_unit_range
+from fmtt.models.checkpoints import load_network
+from fmtt.models.classifier import DigitClassifier
+from fmtt.report.frontier import Cell, Estimate, draw, optimal, table
+from fmtt.report.sweep import Entry, read_sweep
+from fmtt.training.evaluation import frechet_distance
+
+APART = ("reward", "budget.nfe", "seed", "experiment")  # settings that are no part of a method's name
+LOST, LEFT = 0.1, 0.5
+
+
+def method_of(entry: Entry) -> str:
+    """The mode, and whatever else was overridden."""
+    others = [f"{key}={value}" for key, value in entry.settings.items() if key not in (*APART, "mode")]
+    return " ".join([entry.settings.get("mode", "importance"), *others])
+
+
+def spread(features: Tensor) -> float:
+    """Mean distance of two of them."""
+    return torch.pdist(features).mean().item()
+
+
+def mean(values: Tensor) -> Estimate:
+    values = values.double()
+    return values.mean().item(), (values.std() / math.sqrt(len(values))).item()
+
+
+@torch.no_grad()
+def judged(key: tuple[str, str, float], runs: list[tuple[Path, Entry]], judge: DigitClassifier, real: Tensor,
+           base: dict[str, float]) -> Cell:  # fmt: skip
+    tensors = [load_file(folder / entry.name / "samples.safetensors") for folder, entry in runs]
+    rows = [torch.arange(len(part["selected"])) for part in tensors]
+    samples = torch.cat([part["samples"][row, part["selected"]] for part, row in zip(tensors, rows, strict=True)])
+    rewards = torch.cat([part["rewards"][row, part["selected"]] for part, row in zip(tensors, rows, strict=True)])
+    features = judge.features(samples)
+    sure = (judge.head(features).softmax(1).amax(1) > 0.9).double()
+    diversity = spread(features) / base["spread"]
+    costs = np.array([entry.metrics["nfe/weighted/group"] for _, entry in runs])
+    seconds = [entry.metrics["time/method_s"] / entry.metrics["population/groups"] for _, entry in runs]
+    quality = {
+        "reward": mean(rewards),
+        "recognised": mean(sure),
+        "closeness (minus Frechet distance)": (-frechet_distance(features, real), math.nan),
+        "diversity": (diversity, math.nan),
+    }
+    kept = sure.mean().item() >= base["recognised"] - LOST and diversity >= LEFT
+    return Cell(*key, float(costs.mean()), float(np.mean(seconds)), quality, kept)
+
+
+@torch.no_grad()
+def base_of(runs: list[tuple[Path, Entry]], judge: DigitClassifier, count: int = 500) -> dict[str, float]:
+    """Recognition and spread of the model's own samples: all that best-of-N looked at."""
+    samples = torch.cat([load_file(folder / entry.name / "samples.safetensors")["samples"].flatten(0, 1)
+                         for folder, entry in runs])[:count]  # fmt: skip
+    features = judge.features(samples)
+    sure = (judge.head(features).softmax(1).amax(1) > 0.9).double().mean().item()
+    return {"recognised": sure, "spread": spread(features)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("outputs/frontier"))
+    options = parser.parse_args()
+    done = [(folder, entry) for folder in options.folders for entry in read_sweep(folder) if entry.status == "done"]
+    base = [pair for pair in done if method_of(pair[1]) == "best_of_n"]
+    if not base:
+        sys.exit("the sweep needs runs of mode=best_of_n: they show what the model makes by itself")
+    judge = load_network("digit_evaluator", DigitClassifier).eval()
+    with torch.no_grad():
+        real = judge.features(to_unit_range(load_mnist("test")[0])[:2000])
+    reference = base_of(base, judge)
+    cells: dict[tuple[str, str, float], list[tuple[Path, Entry]]] = {}
+    for folder, entry in done:
+        key = (entry.settings["reward"], method_of(entry), float(entry.settings["budget.nfe"]))
+        cells.setdefault(key, []).append((folder, entry))
+    found = [judged(key, runs, judge, real, reference) for key, runs in cells.items()]
+    names = list(found[0].quality)
+    text = "\n".join([table(found, "reward"), optimal(found, ["reward"]), optimal(found, ["reward", "recognised"]),
+                      "", table(found, "recognised", 2)])  # fmt: skip
+    print(f"the model itself: {reference['recognised']:.0%} recognised\n\n{text}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.with_suffix(".md").write_text(text + "\n")
+    draw(options.out.with_suffix(".png"), found, names)
+
+
+if __name__ == "__main__":
+    main()
