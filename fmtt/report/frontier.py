@@ -39,7 +39,7 @@ class Cell:
 
 
 def undominated(cells: Sequence[Cell], names: Sequence[str]) -> list[Cell]:
-    """The cells of one task that no other beats: at most as dear, and at least as good in all ``names`` by the means."""
+    """The cells of one task that no other beats: at most as dear, at least as good in all ``names`` by the means."""
 
     def better(one: Cell, other: Cell) -> bool:
         pairs = [(one.quality[name][0], other.quality[name][0]) for name in names]

@@ -1,0 +1,38 @@
+"""A judge that is asked about one sample at a time: a verifier behind an interface, or a person."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fmtt.validation import finite, whole_number
+
+
+@dataclass(frozen=True)
+class Judge:
+    """``r(x_i) = score(x_i)``, ``workers`` samples at a time; not differentiable.
+
+    Every score belongs to its sample, in whatever order the answers arrive.
+
+    Attributes:
+        score: one sample ``(*D)`` to a number.
+        workers: how many are asked at once.
+        scale: multiplies the reward.
+    """
+
+    score: Callable[[Tensor], float]
+    workers: int = 8
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        whole_number("reward.workers", self.workers, 1)
+        finite("reward.scale", self.scale)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        with ThreadPoolExecutor(self.workers) as pool:
+            scores = list(pool.map(self.score, x.detach().unbind(0)))
+        return torch.tensor(scores, dtype=x.dtype, device=x.device)
