@@ -32,9 +32,7 @@ def beam(look_ahead: LookAhead, epsilon: Epsilon, keep: int = 4, rounds: int = 4
     Clones part by the noise of the SDE, so it needs some; without gradients. The baseline of arXiv 2511.22688, whose
     settings are not public.
     """
-    if epsilon.vanishes:
-        raise ValueError("mode=beam: needs noise, for clones would stay together; use sampler.epsilon=linear")
-    return Mode(NoGuidance(), NoWeights(), TopAndClone(keep, rounds), greedy=True)
+    return Mode(NoGuidance(), NoWeights(), TopAndClone(keep, rounds), greedy=True, parts_clones=True)
 
 
 def fk_steering(
@@ -97,9 +95,7 @@ def svdd(look_ahead: LookAhead, epsilon: Epsilon, duplicates: int = 4, greedy: b
     It is drawn by ``exp(r_t)``, the value being the reward at the look-ahead (the paper's variant without training), or
     is the best where ``greedy``, as in its published code for images. Families do not compete, so it is biased.
     """
-    if epsilon.vanishes:
-        raise ValueError("mode=svdd: needs noise, for its proposals would be one; use sampler.epsilon=linear")
-    return Mode(NoGuidance(), NoWeights(), ChooseAmongDuplicates(duplicates, greedy), greedy=True)
+    return Mode(NoGuidance(), NoWeights(), ChooseAmongDuplicates(duplicates, greedy), greedy=True, parts_clones=True)
 
 
 def fmrg(

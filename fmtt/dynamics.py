@@ -29,11 +29,15 @@ EXACT_LAPLACIAN = 16  # the largest dimension in which the Laplacian of the tilt
 
 
 class Draws(NamedTuple):
-    """Random numbers of a step, None where not needed: ``noise (G, N, *D)``, ``probes`` and ``look (G, M, N, *D)``."""
+    """Random numbers of a step, None where not needed.
+
+    ``noise`` and ``transport`` are ``(G, N, *D)``, ``probes`` and ``look`` are ``(G, M, N, *D)``.
+    """
 
     noise: Tensor | None = None
     probes: Tensor | None = None
     look: Tensor | None = None
+    transport: Tensor | None = None
 
 
 class Move(NamedTuple):
@@ -80,6 +84,10 @@ class Dynamics:
         self.weights.check(self.tilt.look_ahead, self.guidance, self.epsilon, self.chi)
         if not (self.field.exact or self.transport.uses_velocity):
             raise ValueError("sampler.transport=flowmap: follows the model, and the mode does not; use euler")
+        if self.transport.stochastic and self.weights.rates:
+            raise ValueError(
+                "sampler.transport=glass: jumps off the ODE that these weights follow; use mode.weights=kernel"
+            )
 
     @property
     def probes(self) -> int:
@@ -155,7 +163,7 @@ class Dynamics:
             kicked = kicked + dt * (epsilon + chi) * guidance
         if draws.noise is not None:
             kicked = kicked + math.sqrt(2 * epsilon * dt) * draws.noise
-        moved = self.transport.move(kicked, velocity, (t, t_next), self.tilt.chunk)
+        moved = self.transport.move(kicked, velocity, (t, t_next), self.tilt.chunk, draws.transport)
         after = self.look(moved, t_next, t_after) if asked else before.moved_on()
         if asked and t_after is not None:
             after = self.potential(before, after)

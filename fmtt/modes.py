@@ -83,6 +83,7 @@ class Mode:
         potential: what the weights follow on the way.
         tempering: how much of the tilt is let in, or None for all of it.
         look_ahead: in the place of the configured one, or None.
+        parts_clones: whether it lives on clones that noise must part.
     """
 
     guidance: Guidance
@@ -93,6 +94,7 @@ class Mode:
     potential: Potential = Difference()
     tempering: Tempering | None = None
     look_ahead: LookAhead | None = None
+    parts_clones: bool = False
 
     @property
     def weighted(self) -> bool:
@@ -113,8 +115,11 @@ class Mode:
                 f"population.particles={setting.particles}: must be a multiple of mode.duplicates={self.block}"
             )
         tilt = setting.tilt if self.look_ahead is None else replace(setting.tilt, look_ahead=self.look_ahead)
+        transport = setting.transport(setting.model)
+        if self.parts_clones and setting.epsilon.vanishes and not transport.stochastic:
+            raise ValueError("sampler.epsilon: the clones of this mode would stay together without noise; use linear")
         dynamics = Dynamics(
-            setting.model, tilt, setting.epsilon, self.guidance, self.weights, setting.transport(setting.model),
+            setting.model, tilt, setting.epsilon, self.guidance, self.weights, transport,
             self.field, self.potential, setting.chi, setting.probes,
         )  # fmt: skip
         return Sampler(

@@ -81,6 +81,7 @@ class Sampler(Loop):
             self.noise.normal(shape, step, "move") if self.dynamics.epsilon(self.times[step + 1]) > 0 else None,
             self.noise.signs((probes, *shape), step, "probes") if probes else None,
             self.noise.normal((looks, *shape), step, "look") if looks else None,
+            self.noise.normal(shape, step, "transport") if self.dynamics.transport.stochastic else None,
         )
 
     def step(self, state: State) -> State:

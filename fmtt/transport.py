@@ -7,12 +7,14 @@ how the growth of the tilt, which is the work of the short weights, is measured.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from fmtt.flow import Velocity, in_chunks, require_flow_map
 from fmtt.tilt import Tilt, TiltValue
+from fmtt.validation import whole_number
 
 
 class Step(NamedTuple):
@@ -53,12 +55,22 @@ class Step(NamedTuple):
 
 
 class Transport(Protocol):
-    """Transport of a population ``(G, N, *D)``; ``uses_velocity`` says that it needs ``b_t(x)``."""
+    """Transport of a population ``(G, N, *D)`` from the law of one time to that of the next.
+
+    ``uses_velocity`` says that it needs ``b_t(x)``; ``stochastic`` that it needs a normal draw, and does not follow the
+    ODE, so that weights that are rates along the ODE are wrong for it.
+    """
 
     uses_velocity: bool
+    stochastic: bool
 
-    def move(self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int) -> Tensor:
-        """Where ``kicked`` is carried from ``times[0]`` to ``times[1]``; the model sees at most ``chunk`` at once."""
+    def move(
+        self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int, draw: Tensor | None
+    ) -> Tensor:
+        """Where ``kicked`` is carried from ``times[0]`` to ``times[1]``; the model sees at most ``chunk`` at once.
+
+        ``draw (G, N, *D)`` is the normal draw of a stochastic transport.
+        """
         ...
 
     def work(self, step: Step, tilt: Tilt) -> Tensor:
@@ -73,12 +85,14 @@ class Transport(Protocol):
 class Euler:
     """``x + dt b_t(x)``: one evaluation, which the score shares; of first order in the step."""
 
-    uses_velocity = True
+    uses_velocity, stochastic = True, False
 
     def __init__(self, model: Velocity):
         pass
 
-    def move(self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int) -> Tensor:
+    def move(
+        self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int, draw: Tensor | None
+    ) -> Tensor:
         assert velocity is not None
         return kicked + (times[1] - times[0]) * velocity
 
@@ -103,12 +117,14 @@ class FlowMapTransport:
         ValueError: if the model has no flow map.
     """
 
-    uses_velocity = False
+    uses_velocity = stochastic = False
 
     def __init__(self, model: Velocity):
         self.model = require_flow_map(model, "sampler.transport=flowmap", "euler")
 
-    def move(self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int) -> Tensor:
+    def move(
+        self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int, draw: Tensor | None
+    ) -> Tensor:
         return in_chunks(self.model.flow_map, kicked, times, chunk)
 
     def work(self, step: Step, tilt: Tilt) -> Tensor:
@@ -118,3 +134,50 @@ class FlowMapTransport:
         """By asking the look-ahead where the transport begins."""
         start = tilt.evaluate(step.kicked, step.t, gradient=False)
         return tilt.strength(step.t) * (step.after.reward - start.reward)
+
+
+class Glass:
+    """A draw of ``x_{t_next}`` given ``x_t`` by an inner ODE in ``steps`` Euler steps (GLASS flows, arXiv 2509.25170).
+
+    Noise without the error of an SDE's step: as the inner steps get short, the transition is exact for every outer one.
+    The noise of x_t and that of x_{t_next} have the correlation of the process that noises the data step by step,
+    ``t (1 - t') / (t' (1 - t))``. For weights it is a base kernel without guidance.
+
+    In the inner ODE, ``Y_u`` goes from ``gamma x + S_0 e`` to the sample. With ``a, c = t, 1 - t``, the same with a prime
+    at t', ``gamma = rho c'/c``, ``abar = a' - gamma a``, ``cbar = c' sqrt(1 - rho^2)``, ``S = (1-u) S_0 + u cbar``:
+
+        y = Y - gamma x,  P = a^2/c^2 + (u abar)^2/S^2,  m = (a x/c^2 + u abar y/S^2)/P,  tau = 1/(1 + P^(-1/2)),
+        E = den_tau(tau m),   dY/du = abar E + (cbar - S_0) (y - u abar E)/S.
+    """
+
+    uses_velocity, stochastic = False, True
+
+    def __init__(self, model: Velocity, steps: int = 4):
+        self.model, self.steps = model, whole_number("sampler.transport.steps", steps, 1)
+
+    def move(
+        self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int, draw: Tensor | None
+    ) -> Tensor:
+        assert draw is not None
+        (a, c), (a_next, c_next) = ((t, 1 - t) for t in times)
+        rho = a * c_next / (a_next * c)
+        gamma, first, last = rho * c_next / c, 1.0, c_next * math.sqrt(1 - rho**2)
+        abar, y = a_next - gamma * a, first * draw  # y = Y - gamma x
+        for k in range(self.steps):
+            u = k / self.steps
+            spread = (1 - u) * first + u * last
+            precision = (a / c) ** 2 + (u * abar / spread) ** 2
+            if precision == 0:  # nothing is known: the mean of the data, which the model gives at t = 0 for any x
+                tau, at = 0.0, draw
+            else:
+                tau = 1 / (1 + precision**-0.5)
+                at = tau * (a / c**2 * kicked + u * abar / spread**2 * y) / precision
+            clean = at + (1 - tau) * in_chunks(self.model.velocity, at, (tau,), chunk)
+            y = y + (abar * clean + (last - first) * (y - u * abar * clean) / spread) / self.steps
+        return gamma * kicked + y
+
+    def work(self, step: Step, tilt: Tilt) -> Tensor:
+        raise NotImplementedError("a stochastic transport has no work along the ODE")
+
+    def gap(self, step: Step, tilt: Tilt) -> Tensor:
+        raise NotImplementedError("a stochastic transport has no gap along the ODE")

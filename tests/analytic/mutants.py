@@ -102,8 +102,10 @@ class Sooner(FlowMapTransport):
 class Shorter(FlowMapTransport):
     """Stops a tenth of the way before the end of every step."""
 
-    def move(self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int) -> Tensor:
-        return super().move(kicked, velocity, (times[0], times[0] + 0.9 * (times[1] - times[0])), chunk)
+    def move(
+        self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int, draw: Tensor | None
+    ) -> Tensor:
+        return super().move(kicked, velocity, (times[0], times[0] + 0.9 * (times[1] - times[0])), chunk, draw)
 
 
 class FlippedNoise(Kernel):
