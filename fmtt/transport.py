@@ -143,8 +143,8 @@ class Glass:
     The noise of x_t and that of x_{t_next} have the correlation of the process that noises the data step by step,
     ``t (1 - t') / (t' (1 - t))``. For weights it is a base kernel without guidance.
 
-    In the inner ODE, ``Y_u`` goes from ``gamma x + S_0 e`` to the sample. With ``a, c = t, 1 - t``, the same with a prime
-    at t', ``gamma = rho c'/c``, ``abar = a' - gamma a``, ``cbar = c' sqrt(1 - rho^2)``, ``S = (1-u) S_0 + u cbar``:
+    In the inner ODE, ``Y_u`` goes from ``gamma x + S_0 e`` to the sample. With ``a, c = t, 1 - t``, likewise a', c' at
+    t', ``gamma = rho c'/c``, ``abar = a' - gamma a``, ``cbar = c' sqrt(1 - rho^2)`` and ``S = (1-u) S_0 + u cbar``:
 
         y = Y - gamma x,  P = a^2/c^2 + (u abar)^2/S^2,  m = (a x/c^2 + u abar y/S^2)/P,  tau = 1/(1 + P^(-1/2)),
         E = den_tau(tau m),   dY/du = abar E + (cbar - S_0) (y - u abar E)/S.

@@ -25,7 +25,7 @@ from fmtt.selection import resample
 from fmtt.setting import Setting
 from fmtt.tempering import largest
 from fmtt.tilt import Tilt, TiltValue
-from fmtt.validation import choice, fraction, positive, whole_number
+from fmtt.validation import at_least, choice, fraction, positive, whole_number
 
 SHORTEST = 1e-3  # stride
 
@@ -126,9 +126,11 @@ class NoiseAnnealing(Loop):
         d = incremental_discrepancy(population.log_weights, increment)
         population = replace(population, log_weights=population.log_weights + increment)
         ess = population.ess
-        selected = (ess <= self.threshold + 1e-9) & (k + 1 < self.sweeps)
+        borne = (temper >= self.target) | bool(self.temperatures)  # else the bisection has stopped at the threshold
+        selected = ((ess <= self.threshold) | ~borne) & (k + 1 < self.sweeps)
         population = resample(population, self.resampler, selected, k + 1, self.noise)
         population, acceptance = self.moved(population, temper, state.stride, k)
+        require_finite("the reward", population.tilt.reward, k + 1, self.noise.groups)
         if k + 1 == self.sweeps and self.lands:
             assert population.tilt.sample is not None
             population = replace(population, x=population.tilt.sample)
@@ -235,8 +237,7 @@ def noise_smc(
         raise ValueError(f"mode.temperatures={list(levels)}: must rise from above 0 to 1")
     if positive("mode.stride", stride) > 1:
         raise ValueError(f"mode.stride={stride}: must be at most 1")
-    if adapt < 0:
-        raise ValueError(f"mode.adapt={adapt}: must be at least 0")
+    at_least("mode.adapt", adapt, 0)
     return NoiseSmc(MOVES[move](), moves, ess_threshold, RESAMPLERS[resampler], levels, stride, adapt)
 
 

@@ -72,7 +72,7 @@ def test_mixture_is_reached_in_few_steps(steps: int) -> None:
 def test_steering_through_it_hits_the_closed_form() -> None:
     law, log_z = GAUSSIAN.law.tilted(*REWARDS["quadratic"].quadratic_form(2))
     run = fmtt.assemble(
-        GAUSSIAN, REWARDS["quadratic"], mode=partial(fk_steering, interval=1, resampler="systematic", ess_threshold=0.5),
+        GAUSSIAN, REWARDS["quadratic"], mode=partial(fk_steering, interval=1, resampler="systematic"),
         look_ahead=Denoiser, epsilon=ZeroEpsilon(), transport=partial(Glass, steps=128), steps=4, groups=128,
         particles=64, chunk=10**6,
     )  # fmt: skip
