@@ -93,7 +93,8 @@ def svdd(look_ahead: LookAhead, epsilon: Epsilon, duplicates: int = 4, greedy: b
     """SVDD (arXiv 2408.08252): after every step one of ``duplicates`` proposals from each parent survives.
 
     It is drawn by ``exp(r_t)``, the value being the reward at the look-ahead (the paper's variant without training), or
-    is the best where ``greedy``, as in its published code for images. Families do not compete, so it is biased.
+    is the best where ``greedy``, as in its published code for images. Families do not compete, so it is biased. The
+    members of a family start from different noise, where the paper's first parent is one.
     """
     return Mode(NoGuidance(), NoWeights(), ChooseAmongDuplicates(duplicates, greedy), greedy=True, parts_clones=True)
 

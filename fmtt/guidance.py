@@ -108,7 +108,7 @@ class NormalisedGradient:
 
     def __call__(self, at: Vantage) -> Tensor:
         assert at.gradient is not None
-        return at.gradient * (self.norm / lengths(at.gradient).clamp_min(self.shortest(at.gradient)))
+        return at.gradient / lengths(at.gradient).clamp_min(self.shortest(at.gradient)) * self.norm
 
     def shortest(self, gradient: Tensor) -> float:
         """Vectors that are shorter than this are taken to be as long."""
@@ -140,7 +140,7 @@ class LikeVelocity:
     def __call__(self, at: Vantage) -> Tensor:
         assert at.gradient is not None and at.velocity is not None
         tiny = torch.finfo(at.x.dtype).tiny
-        return at.gradient * (self.factor * lengths(at.velocity) / lengths(at.gradient).clamp_min(tiny))
+        return at.gradient / lengths(at.gradient).clamp_min(tiny) * (self.factor * lengths(at.velocity))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
-"""Error of the tilted law against cost: ``python scripts/sampling_frontier.py FOLDER ... [--out outputs/frontier_sampling]``.
+"""Error of the tilted law against cost: ``python scripts/sampling_frontier.py FOLDER ... [--out OUT]``.
 
-Every folder holds the runs of ``experiment=frontier_sampling`` on one task and is named after it. The truth is the closed
-form or quadrature where the model has one, else the runs of ``mode=base`` in the folder: importance sampling of the model's
-own samples. The error is the root mean square over all groups, each a population of its own that was paid by the budget:
-of log Z, and of the weighted mean of the scaled reward. Writes ``OUT.png`` and ``OUT.md`` and prints the tables.
+Every folder holds the runs of ``experiment=frontier_sampling`` on one task and is named after it. The truth is the
+closed form or quadrature where the model has one, else the runs of ``mode=base`` in the folder: importance sampling of
+the model's own samples. The error is the root mean square over all groups, each a population of its own that was paid by
+the budget: of log Z, and of the weighted mean of the scaled reward. Writes ``OUT.png`` and ``OUT.md`` and prints the
+tables; OUT is ``outputs/frontier_sampling`` unless it is given.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
 from fmtt.report.arrange import normalised
@@ -31,8 +33,6 @@ def method_of(entry: Entry) -> str:
 
 
 def scale_of(folder: Path) -> float:
-    from omegaconf import OmegaConf
-
     return float(OmegaConf.create(read_record(folder).config).reward.scale)
 
 

@@ -51,7 +51,7 @@ class Rounds(Loop):
         assert tilt.sample is not None
         landed = replace(population, x=tilt.sample, tilt=tilt)
         if k > 0:
-            landed = keep(winner, landed)
+            landed = keep(winner, replace(landed, ancestors=winner.ancestors.expand_as(population.ancestors)))
         chosen = torch.full_like(state.selected, k > 0)
         return replace(
             state, step=k + 1, t=self.times[k + 1], population=landed, selected=chosen,

@@ -10,7 +10,7 @@ import fmtt
 from fmtt import modes, noise
 from fmtt.baselines import fk_steering, svdd
 from fmtt.diagnostics import mean_and_error
-from fmtt.flow import MeteredModel, Meter
+from fmtt.flow import Meter, MeteredModel
 from fmtt.look_ahead import Denoiser, NoLookAhead
 from fmtt.schedules import ZeroEpsilon
 from fmtt.transport import Glass

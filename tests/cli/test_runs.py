@@ -15,6 +15,12 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
+from fmtt.experiment import CONFIGS
+from fmtt.methods.noise_opt import NoiseAscent
+from fmtt.methods.noise_smc import NoiseAnnealing
+from fmtt.methods.rounds import Rounds
+from fmtt.sampler import Sampler
+
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = {
     "reward/mean", "reward/weighted_mean", "reward/max", "reward/base_mean", "ess/final", "ess/min", "log_z",
@@ -107,13 +113,19 @@ def test_seeds_differ_and_repeat(fmtt) -> None:
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("mode", ["base", "guidance", "importance", "search"])
+WEIGHTED = {"importance", "noise_smc", "tds", "das", "fk_steering"}
+
+
+@pytest.mark.parametrize("mode", sorted(file.stem for file in (CONFIGS / "mode").glob("*.yaml")))
 def test_every_mode_runs(fmtt, mode: str) -> None:
     outcome = fmtt(f"mode={mode}")
     assert outcome.status == 0
-    if mode != "importance":
-        assert outcome.metrics["log_z/mean"] == 0
-        assert not load_file(outcome.folder / "samples.safetensors")["log_weights"].any()
+    assert (outcome.metrics["log_z/mean"] != 0) == (mode in WEIGHTED)
+    assert outcome.metrics["nfe/weighted"] == outcome.metrics["nfe/forward"] + 2 * outcome.metrics["nfe/backward"]
+    samples = load_file(outcome.folder / "samples.safetensors")
+    assert samples["samples"].shape == (2, 8, 2)
+    torch.testing.assert_close(samples["rewards"].float(), samples["samples"][..., 0])
+    assert samples["log_weights"].any() == (mode in WEIGHTED)
 
 
 def test_a_sweep_leaves_a_summary_with_a_row_for_each_run(fmtt) -> None:
@@ -126,24 +138,29 @@ def test_a_sweep_leaves_a_summary_with_a_row_for_each_run(fmtt) -> None:
     assert (outcome.folder / "compare.html").is_file()
 
 
-def test_resuming_in_the_middle_gives_the_same_result(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fmtt.sampler import Sampler
+@pytest.mark.parametrize(
+    ("words", "loop"),
+    [
+        (("mode.ess_threshold=0.9",), Sampler), (("mode=das",), Sampler), (("mode=fk_steering",), Sampler),
+        (("mode=noise_smc",), NoiseAnnealing), (("mode=noise_opt",), NoiseAscent), (("mode=multi_best_of_n",), Rounds),
+    ],
+)  # fmt: skip
+def test_resuming_in_the_middle_gives_the_same_result(fmtt, monkeypatch: pytest.MonkeyPatch, words, loop) -> None:
+    whole = fmtt(*words, "reward.scale=3", folder="whole")
+    step, calls = loop.step, []
 
-    whole = fmtt("mode.ess_threshold=0.9", "reward.scale=3", folder="whole")
-    step, calls = Sampler.step, []
-
-    def interrupted(self: Sampler, state: object) -> object:
+    def interrupted(self: object, state: object) -> object:
         calls.append(state)
         if len(calls) == 3:
             raise KeyboardInterrupt
         return step(self, state)
 
-    monkeypatch.setattr(Sampler, "step", interrupted)
-    broken = fmtt("mode.ess_threshold=0.9", "reward.scale=3", folder="broken")
+    monkeypatch.setattr(loop, "step", interrupted)
+    broken = fmtt(*words, "reward.scale=3", folder="broken")
     assert broken.status == 1
     assert "resume=true" in broken.complaint
-    monkeypatch.setattr(Sampler, "step", step)
-    resumed = fmtt("mode.ess_threshold=0.9", "reward.scale=3", "resume=true", folder="broken")
+    monkeypatch.setattr(loop, "step", step)
+    resumed = fmtt(*words, "reward.scale=3", "resume=true", folder="broken")
     assert resumed.status == 0
     expected, found = (load_file(outcome.folder / "samples.safetensors") for outcome in (whole, resumed))
     for name in expected:
@@ -151,6 +168,19 @@ def test_resuming_in_the_middle_gives_the_same_result(fmtt, monkeypatch: pytest.
     assert (whole.folder / "history.csv").read_text() == (resumed.folder / "history.csv").read_text()
     assert whole.metrics["log_z"] == resumed.metrics["log_z"]
     assert not list(resumed.folder.glob("checkpoint-*"))
+
+
+def test_a_sweep_that_is_resumed_skips_what_is_done(fmtt) -> None:
+    words = ("-m", "seed=0,1", "baseline=false", "report=false", "resume=true")
+    first = fmtt(*words)
+    assert not (first.folder / "0" / "report.html").exists()
+    made = (first.folder / "1" / "metrics.json").stat().st_mtime_ns
+    (first.folder / "0" / "metrics.json").unlink()
+    again = fmtt(*words)
+    assert again.out.count("already done") == 1
+    assert (again.folder / "0" / "metrics.json").is_file()
+    assert (again.folder / "1" / "metrics.json").stat().st_mtime_ns == made
+    assert "already done" not in fmtt(*words, "reward.scale=2").out
 
 
 def test_sigterm_leaves_a_checkpoint(tmp_path: Path) -> None:
