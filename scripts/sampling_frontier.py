@@ -2,8 +2,8 @@
 
 Every folder holds the runs of ``experiment=frontier_sampling`` on one task and is named after it. The truth is the
 closed form or quadrature where the model has one, else the runs of ``mode=base`` in the folder: importance sampling of
-the model's own samples. The error is the root mean square over all groups, each a population of its own that was paid by
-the budget: of log Z, and of the weighted mean of the scaled reward. Writes ``OUT.png`` and ``OUT.md`` and prints the
+the model's own samples. The error is the root mean square over all groups, each a population of its own that was paid
+by the budget: of log Z, and of the weighted mean of the scaled reward. Writes ``OUT.png`` and ``OUT.md`` and prints the
 tables; OUT is ``outputs/frontier_sampling`` unless it is given.
 """
 
