@@ -13,9 +13,9 @@ from fmtt.report.page import COSTS, RESULTS
 from fmtt.report.record import text_of
 from fmtt.report.sweep import Entry, Kind, average, differing
 
-REWARDS = ("reward/weighted_mean", "reward/mean", "reward/max")  # the first that is there is drawn first
-COLUMNS = ("reward/weighted_mean", "reward/max", "log_z/mean", "ess/final", "nfe/forward",
-           "nfe/backward", "nfe/reward", "time/total_s")  # fmt: skip
+REWARDS = ("reward/weighted_mean", "reward/selected_mean", "reward/mean", "reward/max")  # the first that is there is drawn first
+COLUMNS = ("reward/weighted_mean", "reward/selected_mean", "reward/max", "log_z/mean", "ess/final", "nfe/weighted/group",
+           "nfe/forward", "nfe/backward", "nfe/reward", "time/method_s")  # fmt: skip
 PICTURES = 24  # at most, so that the page stays small
 
 SCRIPT = """
@@ -113,7 +113,7 @@ def chart(kinds: Sequence[Kind]) -> str:
     first = next((name for name in REWARDS if name in known), None)
     controls = (
         _select("quality", "Quality", qualities, first)
-        + _select("cost", "Cost", costs, "nfe/forward")
+        + _select("cost", "Cost", costs, "nfe/weighted/group")
         + '<label><input type="checkbox" id="log"> logarithmic cost</label>'
     )
     several = max(len(kind.runs) for kind in kinds)

@@ -43,12 +43,15 @@ COSTS = {
     "nfe/forward": ("Network, forward", "evaluations, one per particle"),
     "nfe/backward": ("Network, backward", "evaluations, one per particle"),
     "nfe/reward": ("Reward calls", "evaluations, one per particle"),
+    "nfe/weighted": ("Network, weighted", "forward evaluations plus backward ones times budget.backward_cost"),
+    "nfe/weighted/group": ("Network, weighted, a group", "what budget.nfe limits"),
     "time/total_s": ("Time", "seconds, the whole run"),
+    "time/method_s": ("Time of the method", "seconds, without the base model and the pages"),
     "time/model_s": ("Time in the model", "seconds"),
     "memory/peak_mb": ("Peak memory", "MB"),
 }
 # log_z holds one number per group; log_z/mean is their summary
-NAMED = {*RESULTS, *COSTS, "log_z", "population/particles"}
+NAMED = {*RESULTS, *COSTS, "log_z", "population/particles", "population/groups", "steps"}
 CURVES = "Reward, effective sample size and log Z over the sampling time"
 
 
