@@ -5,8 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -55,6 +55,28 @@ class State:
         never = torch.zeros_like(zero, dtype=torch.bool)
         ess = population.ess
         return State(0, 0.0, population, ess, ess, zero, zero, zero, zero, zero, never, never.long(), zero + temper)
+
+    def after(
+        self, t: float, population: Population, ess: Tensor, discrepancy: Tensor, selected: Tensor, temper: Tensor
+    ) -> Self:
+        """The state one step later, with all that every method sums up on its way; arguments as the attributes.
+
+        ``ess`` is that before the selection and ``discrepancy`` that of the step.
+        """
+        return replace(
+            self,
+            step=self.step + 1,
+            t=t,
+            population=population,
+            ess=ess,
+            lowest_ess=torch.minimum(self.lowest_ess, ess),
+            step_discrepancy=discrepancy,
+            discrepancy=self.discrepancy + discrepancy,
+            length=self.length + discrepancy.sqrt(),
+            selected=selected,
+            selections=self.selections + selected,
+            temper=temper,
+        )
 
 
 class Loop(ABC):

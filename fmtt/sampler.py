@@ -110,18 +110,5 @@ class Sampler(Loop):
         ess, selected = population.ess, torch.zeros_like(state.selected)
         if k + 1 < self.steps:
             population, selected = self.selection(population, k + 1, self.steps, self.noise)
-        return State(
-            step=k + 1,
-            t=then,
-            population=population,
-            ess=ess,
-            lowest_ess=torch.minimum(state.lowest_ess, ess),
-            step_discrepancy=d,
-            discrepancy=state.discrepancy + d,
-            length=state.length + d.sqrt(),
-            transport_gap=state.transport_gap + size,
-            overshoot=state.overshoot + excess,
-            selected=selected,
-            selections=state.selections + selected,
-            temper=temper,
-        )
+        later = state.after(then, population, ess, d, selected, temper)
+        return replace(later, transport_gap=state.transport_gap + size, overshoot=state.overshoot + excess)

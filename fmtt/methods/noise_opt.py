@@ -78,9 +78,9 @@ class NoiseAscent(Loop):
         sample = torch.where(better.reshape(*better.shape, *[1] * len(self.shape)), tilt.sample, state.best_sample)
         if last:
             z, tilt = sample, tilt._replace(reward=reward, value=self.tilt.scale * reward, sample=sample)
-        common = replace(state, step=state.step + 1, t=(state.step + 1) / self.iterations,
-                         population=replace(population, x=z, tilt=tilt))  # fmt: skip
-        return replace(common, momentum=velocity, best_sample=sample, best_reward=reward)
+        t, still = (state.step + 1) / self.iterations, torch.zeros_like(state.length)
+        later = state.after(t, replace(population, x=z, tilt=tilt), state.ess, still, state.selected, state.temper)
+        return replace(later, momentum=velocity, best_sample=sample, best_reward=reward)
 
     def slope(self, population: Population) -> Tensor:
         """The gradient of ``scale r(X(z)) + regularisation log p(|z|)``, clipped; ``(G, N, *D)``.

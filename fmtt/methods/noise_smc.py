@@ -44,20 +44,10 @@ class AnnealedState(State):
 
 
 @dataclass(frozen=True)
-class NoiseAnnealing(Loop):
-    """``sweeps`` sweeps from N(0, I) to ``N(0, I) exp(target scale r(X))``.
-
-    Temperatures rise as far as an effective sample size of ``threshold`` allows, and to the target in the last sweep at
-    the latest; sweeps that are left over are moves at the target. The strides follow the acceptance rate of the sweep
-    before. Both adapt to the population, which biases Z by an order of 1/N at most; given ``temperatures`` and
-    ``adapt=0`` nothing does, and the estimate of Z is unbiased.
+class NoiseSmc:
+    """The settings.
 
     Attributes:
-        tilt: the whole tilt, of ramp 1.
-        shape: shape D of the noise.
-        sweeps: K.
-        particles: N.
-        noise: the keyed noise.
         move: the Metropolis move.
         moves: how many of them in each sweep.
         threshold: resample where the effective sample size has fallen to this share.
@@ -65,108 +55,7 @@ class NoiseAnnealing(Loop):
         temperatures: one for each sweep, or nothing: adaptive.
         stride: of the first sweep.
         adapt: rate of the strides.
-        target: the last temperature.
-        lands: whether the samples X(z) are returned in the place of z.
     """
-
-    tilt: Tilt
-    shape: tuple[int, ...]
-    sweeps: int
-    particles: int
-    noise: Noise
-    move: Move
-    moves: int
-    threshold: float
-    resampler: Resampler
-    temperatures: tuple[float, ...]
-    stride: float
-    adapt: float
-    target: float = 1.0
-    lands: bool = True
-
-    state = AnnealedState
-
-    @property
-    def steps(self) -> int:
-        return self.sweeps
-
-    def evaluate(self, z: Tensor) -> TiltValue:
-        return self.tilt.evaluate(z, 0.0, gradient=self.move.uses_gradient)
-
-    def start(self) -> AnnealedState:
-        z = self.noise.normal((self.particles, *self.shape), 0, "start")
-        tilt = self.evaluate(z)
-        require_finite("the reward", tilt.reward, 0, self.noise.groups)
-        state = State.start(Population.start(z, tilt), temper=0.0)
-        stride = torch.full_like(state.temper, self.stride)
-        unknown = torch.full_like(state.temper, torch.nan)
-        return AnnealedState(
-            **vars(replace(state, transport_gap=unknown, overshoot=unknown)), stride=stride, acceptance=unknown
-        )
-
-    def next_temper(self, state: AnnealedState) -> Tensor:
-        """The temperature of the next sweep, ``(G,)``."""
-        goal = torch.full_like(state.temper, self.target)
-        if state.step + 1 >= self.sweeps:
-            return goal
-        if self.temperatures:
-            return goal * self.temperatures[state.step]
-        weights, value = state.population.log_weights, state.population.tilt.value
-
-        def loss(temper: Tensor) -> Tensor:
-            return -effective_fraction(weights + (temper - state.temper)[:, None] * value)
-
-        return largest(loss, -self.threshold, state.temper, goal)
-
-    def step(self, state: State) -> AnnealedState:
-        assert isinstance(state, AnnealedState)
-        k, population, temper = state.step, state.population, self.next_temper(state)
-        increment = (temper - state.temper)[:, None] * population.tilt.value
-        require_finite("the log-weight", increment, k + 1, self.noise.groups)
-        d = incremental_discrepancy(population.log_weights, increment)
-        population = replace(population, log_weights=population.log_weights + increment)
-        ess = population.ess
-        borne = (temper >= self.target) | bool(self.temperatures)  # else the bisection has stopped at the threshold
-        selected = ((ess <= self.threshold) | ~borne) & (k + 1 < self.sweeps)
-        population = resample(population, self.resampler, selected, k + 1, self.noise)
-        population, acceptance = self.moved(population, temper, state.stride, k)
-        require_finite("the reward", population.tilt.reward, k + 1, self.noise.groups)
-        if k + 1 == self.sweeps and self.lands:
-            assert population.tilt.sample is not None
-            population = replace(population, x=population.tilt.sample)
-        return AnnealedState(
-            step=k + 1,
-            t=(k + 1) / self.sweeps,
-            population=population,
-            ess=ess,
-            lowest_ess=torch.minimum(state.lowest_ess, ess),
-            step_discrepancy=d,
-            discrepancy=state.discrepancy + d,
-            length=state.length + d.sqrt(),
-            transport_gap=state.transport_gap,
-            overshoot=state.overshoot,
-            selected=selected,
-            selections=state.selections + selected,
-            temper=temper,
-            stride=(state.stride * (self.adapt * (acceptance - self.move.target)).exp()).clamp(SHORTEST, 1.0),
-            acceptance=acceptance,
-        )
-
-    def moved(self, population: Population, temper: Tensor, stride: Tensor, sweep: int) -> tuple[Population, Tensor]:
-        """The population after the moves of a sweep, and their mean acceptance probability ``(G,)``."""
-        here, chances = Point(population.x, population.tilt), []
-        for number in range(sweep * self.moves, (sweep + 1) * self.moves):
-            normal = self.noise.normal(population.x.shape[1:], number, "proposal")
-            u = self.noise.uniform(population.x.shape[1:2], number, "acceptance")
-            there, log_ratio = self.move.propose(here, temper, stride, normal.to(population.x.dtype), self.evaluate)
-            here, chance = accept(here, there, log_ratio, u)
-            chances.append(chance.mean(1))
-        return replace(population, x=here.z, tilt=here.tilt), torch.stack(chances).mean(0)
-
-
-@dataclass(frozen=True)
-class NoiseSmc:
-    """The settings; arguments as in :func:`noise_smc`."""
 
     move: Move
     moves: int
@@ -191,14 +80,107 @@ class NoiseSmc:
             raise ValueError(
                 f"mode.temperatures: needs one for each of the {sweeps} sweeps, got {len(self.temperatures)}"
             )
-        return NoiseAnnealing(
-            replace(setting.tilt, ramp=RampFrom(1.0)), setting.model.shape, sweeps, setting.particles, setting.noise,
-            self.move, self.moves, self.threshold, self.resampler, self.temperatures, self.stride, self.adapt, target,
-            lands,
-        )  # fmt: skip
+        whole = replace(setting.tilt, ramp=RampFrom(1.0))
+        return NoiseAnnealing(whole, setting.model.shape, sweeps, setting.particles, setting.noise, self, target, lands)
 
     def choose(self, population: Population, noise: Noise) -> Tensor:
         return drawn(population, noise)
+
+
+@dataclass(frozen=True)
+class NoiseAnnealing(Loop):
+    """``sweeps`` sweeps from N(0, I) to ``N(0, I) exp(target scale r(X))``.
+
+    Temperatures rise as far as an effective sample size of ``threshold`` allows, and to the target in the last sweep at
+    the latest; sweeps that are left over are moves at the target. The strides follow the acceptance rate of the sweep
+    before. Both adapt to the population, which biases Z by an order of 1/N at most; given temperatures and ``adapt=0``
+    nothing does, and the estimate of Z is unbiased.
+
+    Attributes:
+        tilt: the whole tilt, of ramp 1.
+        shape: shape D of the noise.
+        sweeps: K.
+        particles: N.
+        noise: the keyed noise.
+        rule: moves, temperatures and resampling.
+        target: the last temperature.
+        lands: whether the samples X(z) are returned in the place of z.
+    """
+
+    tilt: Tilt
+    shape: tuple[int, ...]
+    sweeps: int
+    particles: int
+    noise: Noise
+    rule: NoiseSmc
+    target: float = 1.0
+    lands: bool = True
+
+    state = AnnealedState
+
+    @property
+    def steps(self) -> int:
+        return self.sweeps
+
+    def evaluate(self, z: Tensor) -> TiltValue:
+        return self.tilt.evaluate(z, 0.0, gradient=self.rule.move.uses_gradient)
+
+    def start(self) -> AnnealedState:
+        z = self.noise.normal((self.particles, *self.shape), 0, "start")
+        tilt = self.evaluate(z)
+        require_finite("the reward", tilt.reward, 0, self.noise.groups)
+        state = State.start(Population.start(z, tilt), temper=0.0)
+        stride = torch.full_like(state.temper, self.rule.stride)
+        unknown = torch.full_like(state.temper, torch.nan)
+        return AnnealedState(
+            **vars(replace(state, transport_gap=unknown, overshoot=unknown)), stride=stride, acceptance=unknown
+        )
+
+    def next_temper(self, state: AnnealedState) -> Tensor:
+        """The temperature of the next sweep, ``(G,)``."""
+        goal = torch.full_like(state.temper, self.target)
+        if state.step + 1 >= self.sweeps:
+            return goal
+        if self.rule.temperatures:
+            return goal * self.rule.temperatures[state.step]
+        weights, value = state.population.log_weights, state.population.tilt.value
+
+        def loss(temper: Tensor) -> Tensor:
+            return -effective_fraction(weights + (temper - state.temper)[:, None] * value)
+
+        return largest(loss, -self.rule.threshold, state.temper, goal)
+
+    def step(self, state: State) -> AnnealedState:
+        assert isinstance(state, AnnealedState)
+        k, population, temper = state.step, state.population, self.next_temper(state)
+        increment = (temper - state.temper)[:, None] * population.tilt.value
+        require_finite("the log-weight", increment, k + 1, self.noise.groups)
+        d = incremental_discrepancy(population.log_weights, increment)
+        population = replace(population, log_weights=population.log_weights + increment)
+        ess = population.ess
+        # below its target an adaptive temperature has stopped at the threshold, up to the rounding of the bisection
+        borne = (temper >= self.target) | bool(self.rule.temperatures)
+        selected = ((ess <= self.rule.threshold) | ~borne) & (k + 1 < self.sweeps)
+        population = resample(population, self.rule.resampler, selected, k + 1, self.noise)
+        population, acceptance = self.moved(population, temper, state.stride, k)
+        require_finite("the reward", population.tilt.reward, k + 1, self.noise.groups)
+        if k + 1 == self.sweeps and self.lands:
+            assert population.tilt.sample is not None
+            population = replace(population, x=population.tilt.sample)
+        stride = state.stride * (self.rule.adapt * (acceptance - self.rule.move.target)).exp()
+        later = state.after((k + 1) / self.sweeps, population, ess, d, selected, temper)
+        return replace(later, stride=stride.clamp(SHORTEST, 1.0), acceptance=acceptance)
+
+    def moved(self, population: Population, temper: Tensor, stride: Tensor, sweep: int) -> tuple[Population, Tensor]:
+        """The population after the moves of a sweep, and their mean acceptance probability ``(G,)``."""
+        here, chances = Point(population.x, population.tilt), []
+        for number in range(sweep * self.rule.moves, (sweep + 1) * self.rule.moves):
+            normal = self.noise.normal(population.x.shape[1:], number, "proposal").to(population.x.dtype)
+            u = self.noise.uniform(population.x.shape[1:2], number, "acceptance")
+            there, log_ratio = self.rule.move.propose(here, temper, stride, normal, self.evaluate)
+            here, chance = accept(here, there, log_ratio, u)
+            chances.append(chance.mean(1))
+        return replace(population, x=here.z, tilt=here.tilt), torch.stack(chances).mean(0)
 
 
 def noise_smc(

@@ -53,10 +53,7 @@ class Rounds(Loop):
         if k > 0:
             landed = keep(winner, replace(landed, ancestors=winner.ancestors.expand_as(population.ancestors)))
         chosen = torch.full_like(state.selected, k > 0)
-        return replace(
-            state, step=k + 1, t=self.times[k + 1], population=landed, selected=chosen,
-            selections=state.selections + chosen,
-        )  # fmt: skip
+        return state.after(self.times[k + 1], landed, state.ess, torch.zeros_like(state.length), chosen, state.temper)
 
 
 def keep(winner: Population, landed: Population) -> Population:

@@ -13,9 +13,10 @@ from fmtt.report.page import COSTS, RESULTS
 from fmtt.report.record import text_of
 from fmtt.report.sweep import Entry, Kind, average, differing
 
-REWARDS = ("reward/weighted_mean", "reward/selected_mean", "reward/mean", "reward/max")  # the first that is there is drawn first
-COLUMNS = ("reward/weighted_mean", "reward/selected_mean", "reward/max", "log_z/mean", "ess/final", "nfe/weighted/group",
-           "nfe/forward", "nfe/backward", "nfe/reward", "time/method_s")  # fmt: skip
+# the first that is there is drawn first
+REWARDS = ("reward/weighted_mean", "reward/selected_mean", "reward/mean", "reward/max")
+COLUMNS = ("reward/weighted_mean", "reward/selected_mean", "reward/max", "log_z/mean", "ess/final",
+           "nfe/weighted/group", "nfe/forward", "nfe/backward", "nfe/reward", "time/method_s")  # fmt: skip
 PICTURES = 24  # at most, so that the page stays small
 
 SCRIPT = """

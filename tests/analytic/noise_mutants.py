@@ -69,7 +69,7 @@ def unaltered(log_ratio: Tensor, here: Point, there: Point, temper: Tensor) -> T
 
 
 def ratio(change: Callable[[Tensor, Point, Point, Tensor], Tensor]) -> Mutation:
-    return lambda loop, patch: replace(loop, move=Altered(loop.move, change))
+    return lambda loop, patch: replace(loop, rule=replace(loop.rule, move=Altered(loop.rule.move, change)))
 
 
 # --- weights and temperatures ----------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ class LateMoves(NoiseAnnealing):
     """Moves at the temperature of the sweep before."""
 
     def moved(self, population: Population, temper: Tensor, stride: Tensor, sweep: int) -> tuple[Population, Tensor]:
-        late = torch.full_like(temper, (0.0, *self.temperatures)[sweep])
+        late = torch.full_like(temper, (0.0, *self.rule.temperatures)[sweep])
         return super().moved(population, late, stride, sweep)
 
 
@@ -99,7 +99,7 @@ class LateIncrements(NoiseAnnealing):
     """Weights and moves at the temperature of the sweep before, so that the last is never reached."""
 
     def next_temper(self, state: AnnealedState) -> Tensor:
-        return torch.full_like(state.temper, (0.0, *self.temperatures)[state.step])
+        return torch.full_like(state.temper, (0.0, *self.rule.temperatures)[state.step])
 
 
 class Unmutated(NoiseAnnealing):
