@@ -41,7 +41,7 @@ toy-a: setup ## toy A of the paper beside exact values (5 minutes): a table, and
 	$(TOY_A) hydra.sweep.dir=outputs/toy_a/local mode=local_tilt sampler.epsilon=zero sampler.steps=50
 	$(TOY_A) hydra.sweep.dir=outputs/toy_a/search mode=search mode.keep=32 mode.rounds=2,3,4 \
 		population.groups=1 population.particles=4000
-	$(BIN)/python scripts/tabulate.py outputs/toy_a --picture outputs/toy_a.png --columns positive/unweighted positive \
+	$(BIN)/python scripts/table.py outputs/toy_a --picture outputs/toy_a.png --columns positive/unweighted positive \
 		exact/positive reward/weighted_mean exact/reward log_z/mean exact/log_z ess/final
 
 TOY_B := OMP_NUM_THREADS=2 $(BIN)/python run.py -m experiment=toy_wavy_ring logger=none baseline=false
@@ -57,7 +57,7 @@ toy-b: setup ## toy B of the paper beside exact draws (an hour): tables, and pic
 	$(TOY_B) $(STEPS) seed=0,1,2,3 hydra.sweep.dir=outputs/toy_b/paper lookahead=none,denoiser,flowmap1 $(PAPER) \
 		mode.ess_threshold=0.9
 	for part in flow_map others weighted no_noise paper; do \
-		$(BIN)/python scripts/tabulate.py outputs/toy_b/$$part --picture outputs/toy_b_$$part.png --columns \
+		$(BIN)/python scripts/table.py outputs/toy_b/$$part --picture outputs/toy_b_$$part.png --columns \
 			mmd mmd/floor sliced_w2 sliced_w2/floor reward/weighted_mean log_z/mean ess/final ancestors/unique resamples; done
 
 GEODESIC := OMP_NUM_THREADS=2 $(BIN)/python run.py -m model=gaussian reward=quadratic reward.scale=20 lookahead=flowmap1 \
@@ -67,7 +67,7 @@ GEODESIC := OMP_NUM_THREADS=2 $(BIN)/python run.py -m model=gaussian reward=quad
 geodesic: setup ## what steps and ramps of equal thermodynamic length buy (5 minutes): a table
 	$(GEODESIC) sampler.grid=uniform,geodesic hydra.sweep.dir=outputs/geodesic/grid
 	$(GEODESIC) sampler/beta=geodesic sampler.beta.rounds=4 sampler.beta.particles=64 hydra.sweep.dir=outputs/geodesic/ramp
-	$(BIN)/python scripts/tabulate.py outputs/geodesic --columns log_z/mean exact/log_z log_z/stderr discrepancy \
+	$(BIN)/python scripts/table.py outputs/geodesic --columns log_z/mean exact/log_z log_z/stderr discrepancy \
 		thermodynamic_length ess/final ess/min overshoot nfe/forward
 
 bench: setup ## time of a step: network forward, backward, reward, everything else

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import hydra
@@ -14,6 +15,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -49,6 +51,11 @@ def _compose_and_run(config: DictConfig) -> float:
         return _give_up(str(error), WRONG_CONFIGURATION)
     except FloatingPointError as error:
         return _give_up(str(error), FAILED)
+    except Exception as error:  # a fault of ours; in a sweep the others go on
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            raise
+        traceback.print_exc()
+        return _give_up(f"{type(error).__name__}: {one_line(error)}", FAILED)
 
 
 def _give_up(reason: str, status: int) -> float:

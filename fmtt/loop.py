@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ class State:
         overshoot: sum over steps of the weighted mean of the kicks' overshoot, ``(G,)``; NaN where it does not matter.
         selected: the groups on which the selection acted after this step, ``(G,)``.
         selections: how often it acted so far, ``(G,)``.
-        temper: the share of the tilt's schedule that tempering has let in, ``(G,)``; 1 where nothing tempers.
+        temper: the share of the tilt that tempering has let in, ``(G,)``; NaN where nothing tempers.
     """
 
     step: int
@@ -50,7 +51,7 @@ class State:
     temper: Tensor
 
     @staticmethod
-    def start(population: Population, temper: float = 1.0) -> State:
+    def start(population: Population, temper: float = math.nan) -> State:
         zero = torch.zeros_like(population.log_z)
         never = torch.zeros_like(zero, dtype=torch.bool)
         ess = population.ess

@@ -58,7 +58,7 @@ def remembered(state: State) -> dict[str, float]:
     common = {entry.name for entry in fields(State)}
     own = {entry.name: getattr(state, entry.name) for entry in fields(state) if entry.name not in common}
     found = {name: value.mean().item() for name, value in own.items() if value.ndim == 1}
-    return found | ({} if (state.temper == 1).all() and not own else {"temper": state.temper.mean().item()})
+    return found if state.temper.isnan().all() else found | {"temper": state.temper.mean().item()}
 
 
 def pooled_error(variances: Tensor) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -47,12 +48,13 @@ class Sampler(Loop):
         if self.opening is not None:
             return self.opened(self.opening.last())
         x = self.noise.normal((self.particles, *self.dynamics.model.shape), 0, "start")
+        temper = math.nan if self.tempering is None else 1.0
         if not self.asks(0):
-            return State.start(Population.start(x, TiltValue.unasked(x)))
+            return State.start(Population.start(x, TiltValue.unasked(x)), temper)
         tilt = self.dynamics.look(x, self.times[0], self.times[1])
         require_finite("the reward", tilt.reward, 0, self.noise.groups)
         population = Population.start(x, tilt)
-        return State.start(replace(population, log_weights=self.dynamics.weights.start(tilt.value)))
+        return State.start(replace(population, log_weights=self.dynamics.weights.start(tilt.value)), temper)
 
     def opened(self, state: State) -> State:
         """The start where an opening has ended in ``state``."""
@@ -61,7 +63,8 @@ class Sampler(Loop):
         if tilt.gradient is None and self.asks(0):
             tilt = self.dynamics.look(population.x, times[0], times[1])
         log_weights = self.dynamics.weights.start(population.log_weights)
-        start = State.start(replace(population, tilt=tilt, log_weights=log_weights))
+        temper = math.nan if self.tempering is None else 1.0
+        start = State.start(replace(population, tilt=tilt, log_weights=log_weights), temper)
         return replace(
             start, discrepancy=state.discrepancy, length=state.length, lowest_ess=state.lowest_ess,
             selections=state.selections,

@@ -170,6 +170,32 @@ def test_resuming_in_the_middle_gives_the_same_result(fmtt, monkeypatch: pytest.
     assert not list(resumed.folder.glob("checkpoint-*"))
 
 
+def test_tempering_that_binds_only_on_the_way_is_in_every_row(fmtt) -> None:
+    """The share of the tilt is 1 in some rows and below in others."""
+    outcome = fmtt("mode=das", "reward.scale=8", "sampler.steps=8", "population.particles=32")
+    shares = [float(row["temper"]) for row in read_table(outcome.folder / "history.csv")]
+    assert shares[-1] == 1
+    assert min(shares) < 1
+    assert all(0 <= share <= 1 for share in shares)
+    assert "temper" not in read_table(fmtt(folder="plain").folder / "history.csv")[0]
+
+
+def test_a_fault_in_one_run_of_a_sweep_is_named_and_the_others_go_on(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Sampler.step
+
+    def faulty(self: Sampler, state: object) -> object:
+        if self.noise.seed == 1:
+            raise RuntimeError("something is wrong")
+        return step(self, state)
+
+    monkeypatch.setattr(Sampler, "step", faulty)
+    outcome = fmtt("-m", "seed=0,1,2", "baseline=false")
+    assert outcome.status == 1
+    assert [row["status"] for row in read_table(outcome.folder / "summary.csv")] == [
+        "done", "failed: RuntimeError: something is wrong", "done",
+    ]  # fmt: skip
+
+
 def test_a_sweep_that_is_resumed_skips_what_is_done(fmtt) -> None:
     words = ("-m", "seed=0,1", "baseline=false", "report=false", "resume=true")
     first = fmtt(*words)

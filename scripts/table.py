@@ -1,4 +1,4 @@
-"""A Markdown table of sweeps: ``python scripts/tabulate.py FOLDER ... --columns NAME ... [--picture OUT.png]``.
+"""A Markdown table of sweeps: ``python scripts/table.py FOLDER ... --columns NAME ... [--picture OUT.png]``.
 
 One row for each kind of run, averaged over seeds with its standard error (over groups where there is one seed), and a
 column for every setting that differs. The picture, for points of the plane, has a panel for each row: the base samples
