@@ -4,10 +4,10 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint validate toy-a toy-b geodesic bench train-mnist clean
+.PHONY: help setup demo test lint validate toy-a toy-b geodesic frontier frontier-sampling bench train-mnist clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 setup: .venv/installed ## create .venv from the pinned requirements
 
@@ -69,6 +69,26 @@ geodesic: setup ## what steps and ramps of equal thermodynamic length buy (5 min
 	$(GEODESIC) sampler/beta=geodesic sampler.beta.rounds=4 sampler.beta.particles=64 hydra.sweep.dir=outputs/geodesic/ramp
 	$(BIN)/python scripts/table.py outputs/geodesic --columns log_z/mean exact/log_z log_z/stderr discrepancy \
 		thermodynamic_length ess/final ess/min overshoot nfe/forward
+
+FRONTIER := $(RUN) run.py -m experiment=frontier
+frontier: setup ## reward against cost for every method on MNIST (2 hours, goes on where it stopped): tables, outputs/frontier.png
+	$(FRONTIER)
+	$(FRONTIER) hydra.sweep.dir=outputs/frontier_variants mode=search,multi_best_of_n lookahead=flowmap1
+	$(FRONTIER) hydra.sweep.dir=outputs/frontier_reference mode=search population.particles=16 budget.nfe=6656
+	$(BIN)/python scripts/frontier.py outputs/frontier outputs/frontier_variants outputs/frontier_reference
+
+SAMPLING := $(RUN) run.py -m experiment=frontier_sampling
+SMOOTH := hydra.sweep.dir=outputs/frontier_sampling/smooth model=gmm reward=quadratic
+RUGGED := hydra.sweep.dir=outputs/frontier_sampling/rugged model=ring_distilled reward=wavy_ring sampler/transport=flowmap \
+	sampler.epsilon.c=0.005
+DIGIT := hydra.sweep.dir=outputs/frontier_sampling/digit reward=digit population.groups=8 population.chunk=256
+frontier-sampling: setup ## error of the tilted law against cost for every method that samples it: tables, a picture
+	for task in "$(SMOOTH)" "$(RUGGED)" "$(DIGIT) budget.nfe=50,160,500,1600"; do \
+		$(SAMPLING) $$task && $(SAMPLING) $$task mode=noise_smc mode.move=pcn,hmc && \
+		$(SAMPLING) $$task mode=importance lookahead=flowmap1 mode.weights=kernel,jarzynski || exit 1; done
+	$(SAMPLING) $(DIGIT) mode=base sampler.epsilon=zero sampler.steps=64 population.particles=250 budget.nfe=null
+	$(BIN)/python scripts/sampling_frontier.py outputs/frontier_sampling/smooth outputs/frontier_sampling/rugged \
+		outputs/frontier_sampling/digit
 
 bench: setup ## time of a step: network forward, backward, reward, everything else
 	$(RUN) scripts/benchmark.py

@@ -23,7 +23,10 @@ from fmtt.report.frontier import Cell, Estimate, draw, optimal, table
 from fmtt.report.record import read_record
 from fmtt.report.sweep import Entry, read_sweep
 
-APART = ("budget.nfe", "seed", "experiment", "model", "reward", "reward.scale", "population.groups")
+APART = (
+    "budget.nfe", "seed", "experiment", "model", "reward", "reward.scale", "population.groups", "population.chunk",
+    "sampler/transport", "sampler.epsilon.c",
+)  # fmt: skip
 
 
 def method_of(entry: Entry) -> str:
