@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 Estimate = tuple[float, float]  # value and standard error
 
-MARKERS = "osD^vP*Xdh<>p8"
+MARKERS = "osD^vP*Xdh<>p"
+# 13 marks and 14 colours, so that no pair of them comes twice
 COLORS = ("#2563eb", "#dc2626", "#0f766e", "#b45309", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f", "#475569", "#ea580c",
           "#1e3a8a", "#15803d", "#a21caf", "#854d0e")  # fmt: skip
 
@@ -125,6 +126,8 @@ def draw(path: Path, cells: Sequence[Cell], names: Sequence[str]) -> None:
             axes.set_title(f"{task}: {name}", loc="left", fontsize=11, fontweight="bold")
             axes.grid(color="#e2e8f0")
     handles, labels = grid[0][0].get_legend_handles_labels()
+    for number, handle in enumerate(handles):
+        handle.set_marker(MARKERS[number % len(MARKERS)])
     figure.legend(handles, labels, loc="outside lower center", ncols=min(7, len(labels)), fontsize=9, frameon=False)
     figure.savefig(path)
 
