@@ -49,7 +49,7 @@ def auto(look_ahead: LookAhead, epsilon: Epsilon, rate: float = 20.0) -> Auto:
 
     Gradient ascent in noise space as in :func:`fmtt.methods.noise_opt.noise_opt`, by larger steps than ReNO, where the
     reward is differentiable; else best-of-N in rounds. ``sampler.steps`` iterations or rounds; a larger budget buys
-    restarts, or more candidates a round.
+    restarts, or more candidates a round. Ascent leaves the model where the reward contradicts the data.
 
     Args:
         look_ahead, epsilon: those of the run; one jump of the flow map is recommended, and there is no epsilon.
