@@ -21,7 +21,7 @@ from fmtt.guidance import Guidance, Vantage
 from fmtt.potentials import Difference, Potential
 from fmtt.schedules import Chi, Epsilon, ZeroChi
 from fmtt.tilt import Tilt, TiltValue
-from fmtt.transport import Step, Transport
+from fmtt.transport import AlongOde, Step, Transport
 from fmtt.validation import whole_number
 from fmtt.weights import Increment, Weights
 
@@ -84,7 +84,7 @@ class Dynamics:
         self.weights.check(self.tilt.look_ahead, self.guidance, self.epsilon, self.chi)
         if not (self.field.exact or self.transport.uses_velocity):
             raise ValueError("sampler.transport=flowmap: follows the model, and the mode does not; use euler")
-        if self.transport.stochastic and self.weights.rates:
+        if self.weights.rates and not isinstance(self.transport, AlongOde):
             raise ValueError(
                 "sampler.transport=glass: jumps off the ODE that these weights follow; use mode.weights=kernel"
             )

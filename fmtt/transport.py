@@ -8,7 +8,7 @@ how the growth of the tilt, which is the work of the short weights, is measured.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -57,8 +57,7 @@ class Step(NamedTuple):
 class Transport(Protocol):
     """Transport of a population ``(G, N, *D)`` from the law of one time to that of the next.
 
-    ``uses_velocity`` says that it needs ``b_t(x)``; ``stochastic`` that it needs a normal draw, and does not follow the
-    ODE, so that weights that are rates along the ODE are wrong for it.
+    ``uses_velocity`` says that it needs ``b_t(x)``; ``stochastic`` that it needs a normal draw.
     """
 
     uses_velocity: bool
@@ -72,6 +71,11 @@ class Transport(Protocol):
         ``draw (G, N, *D)`` is the normal draw of a stochastic transport.
         """
         ...
+
+
+@runtime_checkable
+class AlongOde(Transport, Protocol):
+    """A transport that follows the base ODE, so that work and gap are defined on its way."""
 
     def work(self, step: Step, tilt: Tilt) -> Tensor:
         """``int beta'(t) scale r(L_t(x_t)) dt`` over the step, ``(G, N)`` in float64."""
@@ -175,9 +179,3 @@ class Glass:
             clean = at + (1 - tau) * in_chunks(self.model.velocity, at, (tau,), chunk)
             y = y + (abar * clean + (last - first) * (y - u * abar * clean) / spread) / self.steps
         return gamma * kicked + y
-
-    def work(self, step: Step, tilt: Tilt) -> Tensor:
-        raise NotImplementedError("a stochastic transport has no work along the ODE")
-
-    def gap(self, step: Step, tilt: Tilt) -> Tensor:
-        raise NotImplementedError("a stochastic transport has no gap along the ODE")

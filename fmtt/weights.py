@@ -16,7 +16,7 @@ from fmtt.guidance import Guidance
 from fmtt.look_ahead import LookAhead
 from fmtt.schedules import Chi, Epsilon
 from fmtt.tilt import Tilt
-from fmtt.transport import Step
+from fmtt.transport import AlongOde, Step
 
 
 class Increment(NamedTuple):
@@ -99,6 +99,7 @@ class Jarzynski:
         require_invariance("jarzynski", guidance, epsilon, chi)
 
     def increment(self, step: Step, tilt: Tilt) -> Increment:
+        assert isinstance(step.transport, AlongOde)
         work = step.transport.work(step, tilt)
         if step.guidance is not None and step.chi > 0:
             work = work + dissipation(step, tilt)
@@ -137,6 +138,7 @@ class Material(Jarzynski):
         require_invariance("material", guidance, epsilon, chi)
 
     def increment(self, step: Step, tilt: Tilt) -> Increment:
+        assert isinstance(step.transport, AlongOde)
         gap = step.transport.gap(step, tilt)
         short = super().increment(step, tilt)
         return Increment(short.log_weights + gap, gap, short.overshoot)

@@ -156,11 +156,8 @@ MOVES: dict[str, type[Move]] = {
 
 
 def accept(here: Point, there: Point, log_ratio: Tensor, u: Tensor) -> tuple[Point, Tensor]:
-    """Each particle at the proposed point with probability ``min(1, e^log_ratio)``; and these chances, ``(G, N)``.
-
-    A proposal whose ratio is not a number is refused.
-    """
-    chance = log_ratio.clamp_max(0.0).exp().nan_to_num(0.0)
+    """Each particle at the proposed point with probability ``min(1, e^log_ratio)``; and these chances, ``(G, N)``."""
+    chance = log_ratio.clamp_max(0.0).exp()
     taken = u < chance
 
     def pick(new: Tensor, old: Tensor) -> Tensor:

@@ -163,7 +163,6 @@ class NoiseAnnealing(Loop):
         selected = ((ess <= self.rule.threshold) | ~borne) & (k + 1 < self.sweeps)
         population = resample(population, self.rule.resampler, selected, k + 1, self.noise)
         population, acceptance = self.moved(population, temper, state.stride, k)
-        require_finite("the reward", population.tilt.reward, k + 1, self.noise.groups)
         if k + 1 == self.sweeps and self.lands:
             assert population.tilt.sample is not None
             population = replace(population, x=population.tilt.sample)
@@ -178,6 +177,8 @@ class NoiseAnnealing(Loop):
             normal = self.noise.normal(population.x.shape[1:], number, "proposal").to(population.x.dtype)
             u = self.noise.uniform(population.x.shape[1:2], number, "acceptance")
             there, log_ratio = self.rule.move.propose(here, temper, stride, normal, self.evaluate)
+            require_finite("the reward", there.tilt.reward, sweep + 1, self.noise.groups)
+            require_finite("the logarithm of an acceptance ratio", log_ratio, sweep + 1, self.noise.groups)
             here, chance = accept(here, there, log_ratio, u)
             chances.append(chance.mean(1))
         return replace(population, x=here.z, tilt=here.tilt), torch.stack(chances).mean(0)

@@ -156,7 +156,7 @@ def test_stride_of_one_forgets_where_it_was(move: str) -> None:
 def test_acceptance_moves_a_particle_with_all_its_caches() -> None:
     evaluate = evaluator("gaussian", SLANTED, 2.0)
     here, there = (Point(z, evaluate(z)) for z in (PLACES[:, :4], FRESH[:, :4]))
-    log_ratio = torch.tensor([[math.log(0.3), math.log(0.3), 2.0, float("nan")]] * 2).double()
+    log_ratio = torch.tensor([[math.log(0.3), math.log(0.3), 2.0, -1e9]] * 2).double()
     u = torch.tensor([[0.29, 0.31, 0.999, 0.0]] * 2).double()
     after, chance = accept(here, there, log_ratio, u)
     taken = torch.tensor([[True, False, True, False]] * 2)

@@ -295,3 +295,11 @@ def test_bad_arguments_are_named(arguments: dict, words: str) -> None:
 def test_no_sweep_is_refused() -> None:
     with pytest.raises(ValueError, match=r"sampler\.steps=0"):
         engine.assemble(GAUSSIAN, REWARDS["linear"], mode=noise_smc, steps=0)
+
+
+def test_reward_of_a_proposal_that_is_not_a_number_is_named() -> None:
+    def reward(x: Tensor) -> Tensor:
+        return torch.where(x[:, 0] > 2.5, math.nan, x[:, 0])
+
+    with pytest.raises(FloatingPointError, match=r"the reward is nan for particle \d+ of group \d+ at step \d+"):
+        end(FIXED.but(move="pcn").loop(reward))
