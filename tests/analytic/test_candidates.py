@@ -92,7 +92,7 @@ PROPOSALS = DUPLICATES * FAMILIES
 def svdd_run(groups: int, greedy: bool = False, mode: Callable[..., Mode] | None = None) -> Run:
     return fmtt.assemble(
         GAUSSIAN, REWARDS["quadratic"], mode=mode or partial(baselines.svdd, duplicates=DUPLICATES, greedy=greedy),
-        look_ahead=Denoiser, beta=RampFrom(1.0), steps=6, groups=groups, particles=PROPOSALS, chunk=1_000_000, scale=1.5,
+        look_ahead=Denoiser, beta=RampFrom(1.0), steps=6, groups=groups, particles=PROPOSALS, chunk=10**6, scale=1.5,
     )  # fmt: skip
 
 
