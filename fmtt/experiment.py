@@ -82,11 +82,12 @@ def _build(config: DictConfig) -> Experiment:
         "probes": sampler.probes,
         "chunk": config.population.chunk,
         "seed": config.seed,
+        "groups": config.population.groups,
     }
     budget, size = Budget(**config.budget), Size(sampler.steps, config.population.particles)
     if budget.nfe is not None:
         size = afford(budget, size, model, look_ahead, mode, common)
-    common |= {"groups": config.population.groups, "device": fabric.device, **size._asdict()}
+    common |= {"device": fabric.device, **size._asdict()}
     run = assemble(model, reward, look_ahead=look_ahead, mode=mode, **common)
     base = assemble(model, reward, mode=modes.base, look_ahead=NoLookAhead, **common) if config.baseline else None
     loggers = [instantiate(node) for node in (config.logger or {}).values()]
@@ -94,15 +95,15 @@ def _build(config: DictConfig) -> Experiment:
 
 
 def afford(budget: Budget, size: Size, model: Velocity, look_ahead: Any, mode: Any, common: dict[str, Any]) -> Size:
-    """The size of a run within the budget, by dry runs of one group."""
+    """The size of a run within the budget, by dry runs; what groups share is shared out."""
     toy = dry_model(model)
 
     def cost(size: Size) -> float:
         run = assemble(
-            toy, lambda x: x.flatten(1).sum(1), look_ahead=look_ahead, mode=mode, groups=1, **common, **size._asdict()
+            toy, lambda x: x.flatten(1).sum(1), look_ahead=look_ahead, mode=mode, **common, **size._asdict()
         ).tuned()
         run.loop.last()
-        return budget.cost(run.meter)
+        return budget.cost(run.meter) / common["groups"]
 
     return budget.afford(cost, size, mode(look_ahead(toy), common["epsilon"]).block)
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fmtt.posterior import Posterior, Velocities, value_gradient
-from fmtt.tilt import Tilt
+from fmtt.tilt import Tilt, columns
 from fmtt.validation import fraction, positive
 
 
@@ -199,5 +199,4 @@ class Window:
 
 def lengths(vectors: Tensor) -> Tensor:
     """Euclidean norm of each particle's vector ``(G, N, *D)``, shaped to multiply it."""
-    norm = torch.linalg.vector_norm(vectors.flatten(2), dim=2)
-    return norm.reshape(*norm.shape, *[1] * (vectors.ndim - 2))
+    return columns(torch.linalg.vector_norm(vectors.flatten(2), dim=2), vectors)

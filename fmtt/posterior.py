@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fmtt.tilt import Tilt
+from fmtt.tilt import Tilt, columns
 from fmtt.validation import whole_number
 
 Velocities = Callable[[Tensor, float], Tensor]  # populations (G, N, *D) at one time to b_t, chunked
@@ -80,7 +80,7 @@ def score_of(base: Velocities, points: Tensor, t: float) -> Tensor:
 
 def normalised(log_weights: Tensor, like: Tensor) -> Tensor:
     """Weights ``(G, M, N)`` that sum to one over the M samples, shaped to multiply ``like (G, M, N, *D)``."""
-    return torch.softmax(log_weights, dim=1).to(like.dtype).reshape(*log_weights.shape, *[1] * (like.ndim - 3))
+    return columns(torch.softmax(log_weights, dim=1), like)
 
 
 def tilted_mean(posterior: Posterior, x: Tensor, t: float, base: Velocities, tilt: Tilt, draws: Tensor) -> Tensor:

@@ -50,12 +50,21 @@ class TiltValue(NamedTuple):
         """The tilt times ``share (G,)``."""
         gradient = self.gradient
         if gradient is not None:
-            gradient = gradient * share.to(gradient.dtype).reshape(-1, *[1] * (gradient.ndim - 1))
+            gradient = gradient * columns(share, gradient)
         return self._replace(value=share[:, None] * self.value, gradient=gradient)
 
     def take(self, index: Tensor) -> TiltValue:
         """The values of the particles ``index (G, M)`` of each group."""
         return TiltValue(*(None if part is None else gather(part, index) for part in self))  # type: ignore[arg-type]
+
+
+def columns(values: Tensor, like: Tensor) -> Tensor:
+    """``values`` of the leading dimensions of ``like``, such as ``(G,)`` or ``(G, N)``, shaped to multiply it.
+
+    Numbers take the precision of ``like``; truth values stay what they are.
+    """
+    values = values.to(like.dtype) if values.is_floating_point() else values
+    return values.reshape(*values.shape, *[1] * (like.ndim - values.ndim))
 
 
 def gather(values: Tensor, index: Tensor) -> Tensor:

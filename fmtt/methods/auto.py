@@ -9,14 +9,14 @@ from torch import Tensor
 
 from fmtt.look_ahead import LookAhead, require_generator
 from fmtt.loop import Loop
-from fmtt.methods.noise_opt import NoiseOpt
+from fmtt.methods.ascent import Nesterov
 from fmtt.methods.rounds import MultiBestOfN
+from fmtt.methods.typical_ascent import TypicalOpt
 from fmtt.modes import best
 from fmtt.noise import Noise
 from fmtt.particles import Population
 from fmtt.schedules import Epsilon
 from fmtt.setting import Setting
-from fmtt.validation import positive
 
 
 def differentiable(setting: Setting) -> bool:
@@ -28,9 +28,9 @@ def differentiable(setting: Setting) -> bool:
 
 @dataclass(frozen=True)
 class Auto:
-    """Noise ascent where the reward has a gradient, best-of-N in rounds where it has none; see :func:`auto`."""
+    """Typical ascent where the reward has a gradient, best-of-N in rounds where it has none; see :func:`auto`."""
 
-    ascent: NoiseOpt
+    ascent: TypicalOpt
     rounds: MultiBestOfN = MultiBestOfN()
 
     weighted = spreads_families = False
@@ -44,17 +44,26 @@ class Auto:
         return best(population)
 
 
-def auto(look_ahead: LookAhead, epsilon: Epsilon, rate: float = 20.0) -> Auto:
-    """The recommended way to a large reward, by the measured frontier: whatever the budget, work on the noise.
+def auto(
+    look_ahead: LookAhead,
+    epsilon: Epsilon,
+    rate: float = 20.0,
+    nats: float = 72.0,
+    quantile: float = 0.75,
+    pilot: int = 16,
+) -> Auto:
+    """The recommended way to a large reward that is still a sample, by the measured frontier: work on the noise.
 
-    Gradient ascent in noise space as in :func:`fmtt.methods.noise_opt.noise_opt`, by larger steps than ReNO, where the
-    reward is differentiable; else best-of-N in rounds. ``sampler.steps`` iterations or rounds; a larger budget buys
-    restarts, or more candidates a round. Ascent leaves the model where the reward contradicts the data.
+    Where the reward is differentiable, ascent in noise space that stays near its start, and where the model's
+    denoising error at the sample is one that its own samples have. Else best-of-N in rounds. ``sampler.steps``
+    iterations or rounds; a larger budget buys restarts, or more candidates a round.
 
     Args:
         look_ahead, epsilon: those of the run; one jump of the flow map is recommended, and there is no epsilon.
         rate: of the ascent, in lengths of the clipped gradient .1.
+        nats: how far a particle may go, ``|z - z_0|^2 / 2``: to shift the noise so far costs that much entropy.
+        quantile: of the denoising errors of the model's own samples; more is not allowed, unless it started so.
+        pilot: how many own samples are drawn to find it, once for all groups.
     """
     require_generator(look_ahead, "auto")
-    positive("mode.rate", rate)
-    return Auto(NoiseOpt(rate, momentum=0.9, clip=0.1, regularisation=0.01))
+    return Auto(TypicalOpt(Nesterov(rate, momentum=0.9, clip=0.1), nats, quantile, pilot))

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from fmtt.tilt import TiltValue
+from fmtt.tilt import TiltValue, columns
 from fmtt.validation import whole_number
 
 
@@ -52,11 +52,6 @@ class Move(Protocol):
             evaluate: the tilt at other positions.
         """
         ...
-
-
-def columns(values: Tensor, like: Tensor) -> Tensor:
-    """``values (G,)`` shaped to multiply ``like (G, N, *D)``."""
-    return values.to(like.dtype).reshape(-1, *[1] * (like.ndim - 1))
 
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
@@ -161,7 +156,7 @@ def accept(here: Point, there: Point, log_ratio: Tensor, u: Tensor) -> tuple[Poi
     taken = u < chance
 
     def pick(new: Tensor, old: Tensor) -> Tensor:
-        return torch.where(taken.reshape(*taken.shape, *[1] * (new.ndim - 2)), new, old)
+        return torch.where(columns(taken, new), new, old)
 
     pairs = zip(there.tilt, here.tilt, strict=True)
     tilt = TiltValue(*(None if new is None or old is None else pick(new, old) for new, old in pairs))  # type: ignore

@@ -19,6 +19,7 @@ from fmtt.experiment import CONFIGS
 from fmtt.methods.noise_opt import NoiseAscent
 from fmtt.methods.noise_smc import NoiseAnnealing
 from fmtt.methods.rounds import Rounds
+from fmtt.methods.typical_ascent import TypicalAscent
 from fmtt.sampler import Sampler
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -143,6 +144,7 @@ def test_a_sweep_leaves_a_summary_with_a_row_for_each_run(fmtt) -> None:
     [
         (("mode.ess_threshold=0.9",), Sampler), (("mode=das",), Sampler), (("mode=fk_steering",), Sampler),
         (("mode=noise_smc",), NoiseAnnealing), (("mode=noise_opt",), NoiseAscent), (("mode=multi_best_of_n",), Rounds),
+        (("mode=auto",), TypicalAscent),
     ],
 )  # fmt: skip
 def test_resuming_in_the_middle_gives_the_same_result(fmtt, monkeypatch: pytest.MonkeyPatch, words, loop) -> None:

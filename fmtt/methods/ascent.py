@@ -1,0 +1,82 @@
+"""Ascent of the reward in the space of the noise: what its variants share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from fmtt.guidance import lengths
+from fmtt.loop import State
+from fmtt.particles import Population
+from fmtt.tilt import TiltValue, columns
+from fmtt.validation import fraction, positive
+
+
+@dataclass(frozen=True)
+class AscentState(State):
+    """A run after some iterations. The population's tilt is that of the noise where each particle is.
+
+    Attributes:
+        momentum: ``(G, N, *D)``.
+        best_sample: the best sample that each particle has made so far, ``(G, N, *D)``.
+        best_reward: its reward, ``(G, N)``.
+    """
+
+    momentum: Tensor
+    best_sample: Tensor
+    best_reward: Tensor
+
+    @classmethod
+    def start_from(cls, z: Tensor, tilt: TiltValue) -> AscentState:
+        """At ``z (G, N, *D)`` with its tilt and at rest."""
+        assert tilt.sample is not None
+        state = State.start(Population.start(z, tilt))
+        return cls(**vars(state), momentum=torch.zeros_like(z), best_sample=tilt.sample, best_reward=tilt.reward)
+
+    def improved(self, tilt: TiltValue, scale: float, allowed: Tensor | bool = True) -> Self:
+        """With the samples of ``tilt`` that are ``allowed (G, N)`` and better than the best so far in their place."""
+        assert tilt.sample is not None
+        better = (scale * (tilt.reward - self.best_reward) > 0) & allowed
+        return replace(
+            self,
+            best_sample=torch.where(columns(better, tilt.sample), tilt.sample, self.best_sample),
+            best_reward=torch.where(better, tilt.reward, self.best_reward),
+        )
+
+    def moved(self, z: Tensor, tilt: TiltValue, scale: float, iterations: int) -> Self:
+        """One iteration later at ``z (G, N, *D)``; at the end each particle is its best sample."""
+        step = self.step + 1
+        if step == iterations:
+            z, reward = self.best_sample, self.best_reward
+            tilt = tilt._replace(reward=reward, value=scale * reward, sample=z)
+        population, still = replace(self.population, x=z, tilt=tilt), torch.zeros_like(self.length)
+        return self.after(step / iterations, population, self.ess, still, self.selected, self.temper)
+
+
+@dataclass(frozen=True)
+class Nesterov:
+    """Ascent with Nesterov momentum and clipped gradients.
+
+    Attributes:
+        rate: of the ascent.
+        momentum: in [0, 1].
+        clip: the largest length of the gradient of a particle.
+    """
+
+    rate: float
+    momentum: float
+    clip: float
+
+    def __post_init__(self) -> None:
+        positive("mode.rate", self.rate)
+        fraction("mode.momentum", self.momentum)
+        positive("mode.clip", self.clip)
+
+    def __call__(self, z: Tensor, momentum: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """The next position and momentum; all ``(G, N, *D)``."""
+        slope = slope * (self.clip / lengths(slope)).clamp_max(1.0)
+        momentum = self.momentum * momentum + slope
+        return z + self.rate * (slope + self.momentum * momentum), momentum
