@@ -22,12 +22,14 @@ from torch import Tensor
 from fmtt.data.mnist import load_mnist, to_unit_range
 from fmtt.models.checkpoints import load_network
 from fmtt.models.classifier import DigitClassifier
-from fmtt.report.frontier import Cell, Estimate, draw, optimal, table
+from fmtt.report.frontier import Cell, Estimate, draw, optimal, summary, table
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.training.evaluation import frechet_distance
 
-APART = ("reward", "budget.nfe", "seed", "experiment")  # settings that are no part of a method's name
+APART = ("reward", "budget.nfe", "seed", "experiment", "launcher")  # settings that are no part of a method's name
 LOST, LEFT = 0.1, 0.15  # recognition that a method may lose, diversity that it must leave, to be said to keep them
+
+SHOWN = (40, 250, 1600)  # budgets of the summary
 
 
 def method_of(entry: Entry) -> str:
@@ -98,7 +100,13 @@ def main() -> None:
     found = [judged(key, runs, judge, real, reference) for key, runs in cells.items()]
     names = list(found[0].quality)
     text = "\n".join(
-        [*(optimal(found, names[:count]) for count in (1, 2, 3)), "", *(table(found, name) for name in names)]
+        [
+            *(summary(found, name, SHOWN) + "\n" for name in ("reward", "recognised", "diversity")),
+            *(optimal(found, names[:count]) for count in (1, 2, 3)),
+            optimal(found, names[:1], "seconds"),
+            "",
+            *(table(found, name) for name in names),
+        ]
     )
     print(f"the model itself: {reference['recognised']:.0%} recognised\n\n{text}")
     options.out.parent.mkdir(parents=True, exist_ok=True)

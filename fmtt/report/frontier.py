@@ -39,13 +39,16 @@ class Cell:
     kept: bool
 
 
-def undominated(cells: Sequence[Cell], names: Sequence[str]) -> list[Cell]:
-    """The cells of one task that no other beats: at most as dear, at least as good in all ``names`` by the means."""
+def undominated(cells: Sequence[Cell], names: Sequence[str], price: str = "cost") -> list[Cell]:
+    """The cells of one task that no other beats: at most as dear, at least as good in all ``names`` by the means.
+
+    ``price`` is ``cost`` or ``seconds``.
+    """
 
     def better(one: Cell, other: Cell) -> bool:
         pairs = [(one.quality[name][0], other.quality[name][0]) for name in names]
-        weakly = one.cost <= other.cost and all(a >= b for a, b in pairs)
-        return weakly and (one.cost < other.cost or any(a > b for a, b in pairs))
+        mine, theirs = getattr(one, price), getattr(other, price)
+        return mine <= theirs and all(a >= b for a, b in pairs) and (mine < theirs or any(a > b for a, b in pairs))
 
     return [cell for cell in cells if not any(better(other, cell) for other in cells)]
 
@@ -95,11 +98,32 @@ def _text(cell: Cell | None, first: Sequence[Cell], name: str, digits: int) -> s
     return f"**{text}**" if cell in first else text if cell.kept else f"~~{text}~~"
 
 
+def summary(cells: Sequence[Cell], name: str, columns: Sequence[float], digits: int = 3) -> str:
+    """Markdown: one table of all tasks at a few budgets, marked as in :func:`table`."""
+    keys = [(task, budget) for task in dict.fromkeys(cell.task for cell in cells) for budget in columns]
+    first = {
+        (task, budget): leaders([c for c in cells if (c.task, c.budget) == (task, budget) and c.kept], name)
+        for task, budget in keys
+    }
+    lines = [f"| {name} | {' | '.join(f'{task} at {budget:g}' for task, budget in keys)} |"]
+    lines.append(f"|---|{'---|' * len(keys)}")
+    for method in dict.fromkeys(cell.method for cell in cells):
+        row = {(cell.task, cell.budget): cell for cell in cells if cell.method == method}
+        if any(key in row for key in keys):
+            lines.append(f"| {method} | {' | '.join(_text(row.get(k), first[k], name, digits) for k in keys)} |")
+    return "\n".join(lines)
+
+
+FLOOR = 1e-4  # what is nearer to the maximum is drawn here
+
+
 def draw(path: Path, cells: Sequence[Cell], names: Sequence[str]) -> None:
     """A row of panels for each task: every quantity against cost, with its standard error, then against seconds.
 
-    Hollow marks are cells that are not kept.
+    Hollow marks are cells that are not kept. A quantity that is nowhere above zero is drawn as its distance from zero,
+    logarithmic, and with the best on top.
     """
+    below = {name: all(cell.quality[name][0] <= 0 for cell in cells) for name in names}
     tasks = list(dict.fromkeys(cell.task for cell in cells))
     methods = list(dict.fromkeys(cell.method for cell in cells))
     columns = [("cost", name) for name in names] + [("seconds", names[0])]
@@ -114,16 +138,23 @@ def draw(path: Path, cells: Sequence[Cell], names: Sequence[str]) -> None:
                     continue
                 x = np.array([getattr(cell, price) for cell in points])
                 y, error = np.array([cell.quality[name] for cell in points], dtype=float).T
+                low, high = y - np.nan_to_num(error), y + np.nan_to_num(error)
+                if below[name]:
+                    y, low, high = (np.maximum(-values, FLOOR) for values in (y, low, high))
                 color = COLORS[number % len(COLORS)]
                 axes.plot(x, y, color=color, linewidth=1.4, label=method)
-                axes.fill_between(x, y - np.nan_to_num(error), y + np.nan_to_num(error), color=color, alpha=0.12)
+                axes.fill_between(x, low, high, color=color, alpha=0.12)
                 for cell, here, there in zip(points, x, y, strict=True):
                     fill = color if cell.kept else "white"
                     marker = MARKERS[number % len(MARKERS)]
                     axes.plot(here, there, marker=marker, color=color, markerfacecolor=fill, markersize=6)
             axes.set_xscale("log")
             axes.set_xlabel("cost of a sample, network evaluations" if price == "cost" else "seconds for a sample")
-            axes.set_title(f"{task}: {name}", loc="left", fontsize=11, fontweight="bold")
+            if below[name]:
+                axes.set_yscale("log")
+                axes.invert_yaxis()
+            title = f"{task}: {name.removeprefix('minus ')}{', distance from 0' if below[name] else ''}"
+            axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
             axes.grid(color="#e2e8f0")
     handles, labels = grid[0][0].get_legend_handles_labels()
     for number, handle in enumerate(handles):
@@ -132,12 +163,14 @@ def draw(path: Path, cells: Sequence[Cell], names: Sequence[str]) -> None:
     figure.savefig(path)
 
 
-def optimal(cells: Sequence[Cell], names: Sequence[str]) -> str:
-    """Text: for each task the undominated cells in cost and ``names`` among those kept, from cheap to dear."""
+def optimal(cells: Sequence[Cell], names: Sequence[str], price: str = "cost") -> str:
+    """Text: for each task the undominated cells in price and ``names`` among those kept, from cheap to dear."""
     lines = []
     for task in dict.fromkeys(cell.task for cell in cells):
         mine = [cell for cell in cells if cell.task == task and cell.kept]
-        best = sorted(undominated(mine, names), key=lambda cell: cell.cost)
-        shown = [f"{cell.method} at {cell.cost:.0f} ({names[0]} {cell.quality[names[0]][0]:.3f})" for cell in best]
-        lines.append(f"{task}: Pareto-optimal in cost, {' and '.join(names)}: {'; '.join(shown) or 'nothing'}")
+        best = sorted(undominated(mine, names, price), key=lambda cell: getattr(cell, price))
+        shown = [
+            f"{cell.method} at {getattr(cell, price):.3g} ({names[0]} {cell.quality[names[0]][0]:.3f})" for cell in best
+        ]
+        lines.append(f"{task}: Pareto-optimal in {price}, {' and '.join(names)}: {'; '.join(shown) or 'nothing'}")
     return "\n".join(lines)

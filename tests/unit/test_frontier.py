@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fmtt.report.frontier import Cell, draw, leaders, optimal, table, undominated
+from fmtt.report.frontier import Cell, draw, leaders, optimal, summary, table, undominated
 
 
 def cell(
@@ -57,6 +57,25 @@ def test_table_marks_leaders_and_strikes_out_what_is_not_kept() -> None:
 def test_optimal_says_who_is_best_from_cheap_to_dear_among_those_kept() -> None:
     text = optimal([*CELLS, cell("d", 5, 0.9, kept=False)], ["reward"])
     assert text == "task: Pareto-optimal in cost, reward: b at 10 (reward 0.300); a at 100 (reward 0.500)"
+
+
+def test_price_may_be_seconds() -> None:
+    slow = Cell("task", "e", 10, 10, 7.0, {"reward": (0.9, 0.01)}, True)
+    quick = Cell("task", "f", 100, 100, 0.5, {"reward": (0.6, 0.01)}, True)
+    worse = Cell("task", "g", 20, 20, 1.0, {"reward": (0.5, 0.01)}, True)
+    assert names(undominated([slow, quick, worse], ["reward"])) == [("e", 10)]
+    assert names(undominated([slow, quick, worse], ["reward"], "seconds")) == [("e", 10), ("f", 100)]
+    assert optimal([slow, quick], ["reward"], "seconds").endswith("f at 0.5 (reward 0.600); e at 7 (reward 0.900)")
+
+
+def test_summary_shows_a_few_budgets_of_all_tasks() -> None:
+    from dataclasses import replace
+
+    both = [*CELLS, *(replace(found, task="other", kept=False) for found in CELLS)]
+    head, _, *lines = summary(both, "reward", [100]).splitlines()
+    assert head == "| reward | task at 100 | other at 100 |"
+    assert lines[0] == "| a | **0.500 ± 0.010** | ~~0.500 ± 0.010~~ |"
+    assert [line.split("|")[1].strip() for line in lines] == ["a", "b"]  # c has no run at 100
 
 
 @pytest.mark.parametrize("tasks", [1, 2])
