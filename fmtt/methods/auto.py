@@ -48,7 +48,7 @@ def auto(
     look_ahead: LookAhead,
     epsilon: Epsilon,
     rate: float = 20.0,
-    nats: float = 72.0,
+    nats: float = 50.0,
     quantile: float = 0.75,
     pilot: int = 16,
 ) -> Auto:
