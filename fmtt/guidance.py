@@ -92,6 +92,26 @@ class TiltGradient:
 
 
 @dataclass(frozen=True)
+class StrengthenedGradient:
+    """``strength grad r_t``: for maximising, where the law of the scale is not what is wanted."""
+
+    strength: float
+    raw = uses_velocity = False
+    uses_gradient = True
+    samples = 0
+
+    def __post_init__(self) -> None:
+        positive("mode.gradient.strength", self.strength)
+
+    def active(self, t: float) -> bool:
+        return True
+
+    def __call__(self, at: Vantage) -> Tensor:
+        assert at.gradient is not None
+        return self.strength * at.gradient
+
+
+@dataclass(frozen=True)
 class NormalisedGradient:
     """``grad r_t``, brought to Euclidean length ``norm`` in each particle; zero stays zero."""
 

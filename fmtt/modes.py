@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fmtt.dynamics import Dynamics
 from fmtt.field import Field, LocalTilt, ModelField
-from fmtt.guidance import Guidance, NoGuidance, TiltGradient, Window
+from fmtt.guidance import Guidance, NoGuidance, StrengthenedGradient, TiltGradient, Window
 from fmtt.look_ahead import LookAhead
 from fmtt.loop import Loop
 from fmtt.noise import Noise
@@ -199,6 +199,22 @@ def importance(
 def fixed_steps(at: Sequence[int], resampler: Resampler) -> Selection:
     """Resampling after the steps ``at``."""
     return ResampleAtSteps(tuple(whole_number("mode.resample_at", step, 1) for step in at), resampler)
+
+
+def tilted_ode(
+    look_ahead: LookAhead,
+    epsilon: Epsilon,
+    gradient: Guidance = StrengthenedGradient(16.0),
+    window: Sequence[float] = (0.0, 1.0),
+) -> Mode:
+    """FMTT as a maximiser: the tilted dynamics, meant without noise, pushed harder than its law asks; returns the best.
+
+    Args:
+        look_ahead, epsilon: those of the run.
+        gradient: the push; the drift is ``b + (eps + chi) gradient``, of which ``chi`` is left without noise.
+        window: the gradient enters the steps that start between these two times.
+    """
+    return Mode(windowed(gradient, window), NoWeights(), KeepAll(), greedy=True)
 
 
 def search(

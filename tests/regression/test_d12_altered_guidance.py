@@ -10,7 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt.guidance import ClippedGradient, NoGuidance, NormalisedGradient, TiltGradient, Vantage, Window
+from fmtt.guidance import (
+    ClippedGradient,
+    NoGuidance,
+    NormalisedGradient,
+    StrengthenedGradient,
+    TiltGradient,
+    Vantage,
+    Window,
+)  # fmt: skip
 from fmtt.schedules import ZeroEpsilon
 from fmtt.weights import Jarzynski, Material
 from tests.analytic.gaussian_chain import reference
@@ -35,6 +43,7 @@ class Altered:
 
 
 GUIDANCES = {
+    "strengthened": StrengthenedGradient(1.5),
     "clipped": ClippedGradient(0.3),
     "normalised": NormalisedGradient(1.0),
     "windowed": Window(TiltGradient(), 0.2, 0.6),
