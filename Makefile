@@ -70,11 +70,15 @@ geodesic: setup ## what steps and ramps of equal thermodynamic length buy (5 min
 	$(BIN)/python scripts/table.py outputs/geodesic --columns log_z/mean exact/log_z log_z/stderr discrepancy \
 		thermodynamic_length ess/final ess/min overshoot nfe/forward
 
-FRONTIER := $(RUN) run.py -m experiment=frontier
+FRONTIER := OMP_NUM_THREADS=1 $(BIN)/python run.py -m experiment=frontier launcher=joblib
+HARDER := mode=search mode/gradient=strengthened mode.gradient.strength=64
+REFERENCE := hydra.sweep.dir=outputs/frontier_reference population.particles=16 population.groups=1 budget.nfe=6656
 frontier: setup ## reward against cost for every method on MNIST (2 hours, goes on where it stopped): tables, outputs/frontier.png
 	$(FRONTIER)
-	$(FRONTIER) hydra.sweep.dir=outputs/frontier_variants mode=search,multi_best_of_n lookahead=flowmap1
-	$(FRONTIER) hydra.sweep.dir=outputs/frontier_reference mode=search population.particles=16 budget.nfe=6656
+	$(FRONTIER) hydra.sweep.dir=outputs/frontier_variants mode=multi_best_of_n lookahead=flowmap1
+	$(FRONTIER) hydra.sweep.dir=outputs/frontier_variants $(HARDER) lookahead=flowmap1
+	$(FRONTIER) $(REFERENCE) mode=search
+	$(FRONTIER) $(REFERENCE) $(HARDER)
 	$(BIN)/python scripts/frontier.py outputs/frontier outputs/frontier_variants outputs/frontier_reference
 
 SAMPLING := $(RUN) run.py -m experiment=frontier_sampling

@@ -130,6 +130,12 @@ def test_fewer_nats_keep_it_nearer() -> None:
     assert shift(near).max() < 2.5
 
 
+def test_steps_within_the_ball_are_as_long_as_the_rate_makes_them() -> None:
+    first = states(ascent(rate=0.1))[1]
+    assert (shift(first) <= 0.1 * (0.1 + 0.9 * 0.1) + 1e-5).all()
+    assert shift(first).min() > 1e-3
+
+
 def test_who_is_not_allowed_rests() -> None:
     """Its momentum starts anew from the gradient alone."""
     run = ascent()
