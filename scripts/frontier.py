@@ -26,7 +26,8 @@ from fmtt.report.frontier import Cell, Estimate, draw, optimal, summary, table
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.training.evaluation import frechet_distance
 
-APART = ("reward", "budget.nfe", "seed", "experiment", "launcher", "population.groups")  # settings that are no part of a method's name
+# settings that are no part of a method's name
+APART = ("reward", "budget.nfe", "seed", "experiment", "launcher", "population.groups")
 LOST, LEFT = 0.1, 0.15  # recognition that a method may lose, diversity that it must leave, to be said to keep them
 
 SHOWN = (40, 250, 1600)  # budgets of the summary
