@@ -76,39 +76,28 @@ class NoGuidance:
         return torch.zeros_like(at.x)
 
 
-class TiltGradient:
-    """``g = grad r_t``: the tilted dynamics of FMTT."""
-
-    raw = uses_gradient = True
-    uses_velocity = False
-    samples = 0
-
-    def active(self, t: float) -> bool:
-        return True
-
-    def __call__(self, at: Vantage) -> Tensor:
-        assert at.gradient is not None
-        return at.gradient
-
-
 @dataclass(frozen=True)
-class StrengthenedGradient:
-    """``strength grad r_t``: for maximising, where the law of the scale is not what is wanted."""
+class TiltGradient:
+    """``g = strength grad r_t``: at a strength of 1 the tilted dynamics of FMTT; more is for maximising."""
 
-    strength: float
-    raw = uses_velocity = False
+    strength: float = 1.0
     uses_gradient = True
+    uses_velocity = False
     samples = 0
 
     def __post_init__(self) -> None:
         positive("mode.gradient.strength", self.strength)
 
+    @property
+    def raw(self) -> bool:
+        return self.strength == 1
+
     def active(self, t: float) -> bool:
         return True
 
     def __call__(self, at: Vantage) -> Tensor:
         assert at.gradient is not None
-        return self.strength * at.gradient
+        return at.gradient if self.raw else self.strength * at.gradient
 
 
 @dataclass(frozen=True)

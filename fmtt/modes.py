@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fmtt.dynamics import Dynamics
 from fmtt.field import Field, LocalTilt, ModelField
-from fmtt.guidance import Guidance, NoGuidance, StrengthenedGradient, TiltGradient, Window
+from fmtt.guidance import Guidance, NoGuidance, TiltGradient, Window
 from fmtt.look_ahead import LookAhead
 from fmtt.loop import Loop
 from fmtt.noise import Noise
@@ -204,7 +204,7 @@ def fixed_steps(at: Sequence[int], resampler: Resampler) -> Selection:
 def tilted_ode(
     look_ahead: LookAhead,
     epsilon: Epsilon,
-    gradient: Guidance = StrengthenedGradient(16.0),
+    gradient: Guidance = TiltGradient(16.0),
     window: Sequence[float] = (0.0, 1.0),
 ) -> Mode:
     """FMTT as a maximiser: the tilted dynamics, meant without noise, pushed harder than its law asks; returns the best.

@@ -11,7 +11,7 @@ import torch
 import fmtt
 from fmtt import modes
 from fmtt.engine import Run, finish
-from fmtt.guidance import StrengthenedGradient, TiltGradient
+from fmtt.guidance import TiltGradient
 from fmtt.schedules import ConstantChi, ZeroEpsilon
 from tests.analytic.support import GAUSSIAN, REWARDS, standardised
 
@@ -28,7 +28,7 @@ def tilted(mode=modes.tilted_ode, scale: float = 1.0, steps: int = 400) -> Run:
 
 def test_more_strength_comes_nearer_to_the_maximum() -> None:
     rewards = [
-        tilted(partial(modes.tilted_ode, gradient=StrengthenedGradient(strength))).loop.last().population.tilt.reward
+        tilted(partial(modes.tilted_ode, gradient=TiltGradient(strength))).loop.last().population.tilt.reward
         for strength in (1.0, 4.0, 16.0, 64.0)
     ]
     for weak, strong in pairwise(rewards):
@@ -40,7 +40,7 @@ def test_more_strength_comes_nearer_to_the_maximum() -> None:
 @pytest.mark.parametrize("strength", [0.5, 8.0])
 def test_strength_is_a_factor_of_the_scale(strength: float) -> None:
     """The path of a strengthened gradient is that of the gradient at a larger scale; a change of sign is not made."""
-    strengthened = tilted(partial(modes.tilted_ode, gradient=StrengthenedGradient(strength)), steps=20)
+    strengthened = tilted(partial(modes.tilted_ode, gradient=TiltGradient(strength)), steps=20)
     scaled = tilted(partial(modes.tilted_ode, gradient=TiltGradient()), scale=strength, steps=20)
     for one, other in zip(strengthened.loop.run(), scaled.loop.run(), strict=True):
         assert torch.allclose(one.population.x, other.population.x, atol=1e-5)

@@ -14,7 +14,6 @@ from fmtt.guidance import (
     ClippedGradient,
     NoGuidance,
     NormalisedGradient,
-    StrengthenedGradient,
     TiltGradient,
     Vantage,
     Window,
@@ -43,7 +42,7 @@ class Altered:
 
 
 GUIDANCES = {
-    "strengthened": StrengthenedGradient(1.5),
+    "strengthened": TiltGradient(1.5),
     "clipped": ClippedGradient(0.3),
     "normalised": NormalisedGradient(1.0),
     "windowed": Window(TiltGradient(), 0.2, 0.6),

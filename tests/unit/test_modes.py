@@ -5,7 +5,7 @@ import torch
 
 from fmtt import modes
 from fmtt.dynamics import Dynamics
-from fmtt.guidance import NoGuidance, StrengthenedGradient, TiltGradient
+from fmtt.guidance import NoGuidance, TiltGradient
 from fmtt.look_ahead import FlowMapJumps
 from fmtt.loop import State
 from fmtt.noise import Noise
@@ -32,7 +32,7 @@ def run(mode: modes.Mode, groups: int = 8, particles: int = 24, scale: float = 1
     [
         (modes.base, NoGuidance, False, KeepAll, False),
         (modes.guidance, TiltGradient, False, KeepAll, False),
-        (modes.tilted_ode, StrengthenedGradient, False, KeepAll, True),
+        (modes.tilted_ode, TiltGradient, False, KeepAll, True),
         (modes.importance, TiltGradient, True, ResampleOnEss, False),
         (modes.search, TiltGradient, False, TopAndClone, True),
     ],
