@@ -24,7 +24,7 @@ from fmtt.report.record import read_record
 from fmtt.report.sweep import Entry, read_sweep
 
 APART = (
-    "budget.nfe", "seed", "experiment", "model", "reward", "reward.scale", "population.groups", "population.chunk",
+    "budget.nfe", "seed", "experiment", "launcher", "model", "reward", "reward.scale", "population.groups", "population.chunk",
     "sampler/transport", "sampler.epsilon.c",
 )  # fmt: skip
 
