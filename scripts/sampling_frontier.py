@@ -24,8 +24,8 @@ from fmtt.report.record import read_record
 from fmtt.report.sweep import Entry, read_sweep
 
 APART = (
-    "budget.nfe", "seed", "experiment", "launcher", "model", "reward", "reward.scale", "population.groups", "population.chunk",
-    "sampler/transport", "sampler.epsilon.c",
+    "budget.nfe", "seed", "experiment", "launcher", "model", "reward", "reward.scale", "population.groups",
+    "population.chunk", "sampler/transport", "sampler.epsilon.c",
 )  # fmt: skip
 
 
