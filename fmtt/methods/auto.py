@@ -1,4 +1,4 @@
-"""What the cost-quality frontier recommends for maximising a reward (see docs/frontier.md)."""
+"""A maximiser for any reward that stays within the model (measured in docs/frontier.md)."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ def auto(
     quantile: float = 0.75,
     pilot: int = 16,
 ) -> Auto:
-    """The recommended way to a large reward that is still a sample, by the measured frontier: work on the noise.
+    """Toward a large reward that is still a sample of the model, on the noise of a generator.
 
     Where the reward is differentiable, ascent in noise space that stays near its start, and where the model's
     denoising error at the sample is one that its own samples have. Else best-of-N in rounds. ``sampler.steps``
     iterations or rounds; a larger budget buys restarts, or more candidates a round.
 
     Args:
-        look_ahead, epsilon: those of the run; one jump of the flow map is recommended, and there is no epsilon.
+        look_ahead, epsilon: those of the run; one jump of the flow map is meant, and there is no epsilon.
         rate: of the ascent, in lengths of the clipped gradient .1.
         nats: how far a particle may go, ``|z - z_0|^2 / 2``: to shift the noise so far costs that much entropy.
         quantile: of the denoising errors of the model's own samples; more is not allowed, unless it started so.
