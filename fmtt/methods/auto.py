@@ -5,16 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from fmtt.look_ahead import LookAhead, require_generator
 from fmtt.loop import Loop
 from fmtt.methods.ascent import Nesterov
+from fmtt.methods.maximiser import Maximiser
 from fmtt.methods.rounds import MultiBestOfN
 from fmtt.methods.typical_ascent import TypicalOpt
-from fmtt.modes import best
-from fmtt.noise import Noise
-from fmtt.particles import Population
 from fmtt.schedules import Epsilon
 from fmtt.setting import Setting
 
@@ -27,21 +24,15 @@ def differentiable(setting: Setting) -> bool:
 
 
 @dataclass(frozen=True)
-class Auto:
+class Auto(Maximiser):
     """Typical ascent where the reward has a gradient, best-of-N in rounds where it has none; see :func:`auto`."""
 
     ascent: TypicalOpt
     rounds: MultiBestOfN = MultiBestOfN()
 
-    weighted = spreads_families = False
-    block = 1
-
     def loop(self, setting: Setting) -> Loop:
         chosen = self.ascent if differentiable(setting) else self.rounds
         return chosen.loop(setting)
-
-    def choose(self, population: Population, noise: Noise) -> Tensor:
-        return best(population)
 
 
 def auto(

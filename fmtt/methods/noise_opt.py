@@ -10,7 +10,7 @@ from fmtt.guidance import lengths
 from fmtt.look_ahead import LookAhead, require_generator
 from fmtt.loop import Loop, State
 from fmtt.methods.ascent import AscentState, Nesterov
-from fmtt.modes import best
+from fmtt.methods.maximiser import Maximiser
 from fmtt.noise import Noise
 from fmtt.particles import Population, require_finite
 from fmtt.schedules import Epsilon, RampFrom
@@ -64,23 +64,17 @@ class NoiseAscent(Loop):
 
 
 @dataclass(frozen=True)
-class NoiseOpt:
+class NoiseOpt(Maximiser):
     """The settings; arguments as in :func:`noise_opt`."""
 
     climb: Nesterov
     regularisation: float
-
-    weighted = spreads_families = False
-    block = 1
 
     def loop(self, setting: Setting) -> NoiseAscent:
         return NoiseAscent(
             replace(setting.tilt, ramp=RampFrom(1.0)), setting.model.shape, len(setting.times) - 1, setting.particles,
             setting.noise, self.climb, self.regularisation,
         )  # fmt: skip
-
-    def choose(self, population: Population, noise: Noise) -> Tensor:
-        return best(population)
 
 
 def noise_opt(

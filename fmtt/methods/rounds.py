@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fmtt.look_ahead import LookAhead, require_generator
 from fmtt.loop import Loop, State
+from fmtt.methods.maximiser import Maximiser
 from fmtt.modes import best
 from fmtt.noise import Noise
 from fmtt.particles import Population, require_finite
@@ -77,18 +78,12 @@ def keep(winner: Population, landed: Population) -> Population:
 
 
 @dataclass(frozen=True)
-class MultiBestOfN:
+class MultiBestOfN(Maximiser):
     """The preset; see :func:`multi_best_of_n`."""
-
-    weighted = spreads_families = False
-    block = 1
 
     def loop(self, setting: Setting) -> Rounds:
         whole = replace(setting.tilt, ramp=RampFrom(1.0))
         return Rounds(whole, setting.model.shape, setting.times, setting.particles, setting.noise)
-
-    def choose(self, population: Population, noise: Noise) -> Tensor:
-        return best(population)
 
 
 def multi_best_of_n(look_ahead: LookAhead, epsilon: Epsilon) -> MultiBestOfN:

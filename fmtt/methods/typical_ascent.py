@@ -12,9 +12,9 @@ from fmtt.flow import Velocity, in_chunks
 from fmtt.guidance import lengths
 from fmtt.loop import Loop, State
 from fmtt.methods.ascent import AscentState, Nesterov
-from fmtt.modes import best
+from fmtt.methods.maximiser import Maximiser
 from fmtt.noise import Noise
-from fmtt.particles import Population, require_finite
+from fmtt.particles import require_finite
 from fmtt.schedules import RampFrom
 from fmtt.setting import Setting
 from fmtt.tilt import Tilt, columns
@@ -122,12 +122,12 @@ class TypicalAscent(Loop):
 
 
 @dataclass(frozen=True)
-class TypicalOpt:
+class TypicalOpt(Maximiser):
     """The settings.
 
     Attributes:
         climb: the optimiser.
-        nats: the farthest from its start that a particle goes, ``|z - z_0|^2 / 2``.
+        nats: the farthest from its start that a particle goes before it is put onto the sphere, ``|z - z_0|^2 / 2``.
         quantile: of the denoising errors of the model's own samples.
         pilot: how many of them are drawn to find it.
     """
@@ -136,9 +136,6 @@ class TypicalOpt:
     nats: float
     quantile: float
     pilot: int
-
-    weighted = spreads_families = False
-    block = 1
 
     def __post_init__(self) -> None:
         positive("mode.nats", self.nats)
@@ -149,6 +146,3 @@ class TypicalOpt:
         whole = replace(setting.tilt, ramp=RampFrom(1.0))
         steps = len(setting.times) - 1
         return TypicalAscent(whole, setting.model, steps, setting.particles, setting.noise, self)
-
-    def choose(self, population: Population, noise: Noise) -> Tensor:
-        return best(population)
