@@ -160,7 +160,8 @@ def dry_model(model: Velocity) -> Flow:
     """
     size = min(math.prod(model.shape), EXACT_LAPLACIAN + 1)
     mapped = getattr(model, "flow_map", None) is not None
-    return Flow((size,), lambda x, t: 0 * x, (lambda x, s, t: 1 * x) if mapped else None)
+    flow_map = (lambda x, s, t: 1 * x) if mapped else None
+    return Flow((size,), lambda x, t: 0 * x, flow_map, getattr(model, "usual_error", None))
 
 
 def finish(run: Run, state: State) -> Result:

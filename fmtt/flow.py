@@ -46,11 +46,13 @@ class Flow:
         shape: shape D of one sample.
         velocity: ``(x, t) -> b_t(x)``.
         flow_map: ``(x, s, t) -> X_{s,t}(x)``, if there is one.
+        usual_error: its own :func:`fmtt.typicality.usual_error`, if it is known.
     """
 
     shape: tuple[int, ...]
     velocity: Callable[[Tensor, Tensor], Tensor]
     flow_map: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+    usual_error: float | None = None
 
 
 def require_flow_map(model: Velocity, who: str, instead: str) -> FlowMap:
@@ -181,6 +183,10 @@ class MeteredModel:
     def flow_map(self) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
         call = getattr(self.model, "flow_map", None)
         return None if call is None else lambda x, s, t: self.meter.network(call, x, s, t)
+
+    @property
+    def usual_error(self) -> float | None:
+        return getattr(self.model, "usual_error", None)
 
 
 @dataclass(frozen=True)

@@ -36,10 +36,10 @@ class AscentState(State):
         state = State.start(Population.start(z, tilt))
         return cls(**vars(state), momentum=torch.zeros_like(z), best_sample=tilt.sample, best_reward=tilt.reward)
 
-    def improved(self, tilt: TiltValue, scale: float, allowed: Tensor | bool = True) -> Self:
-        """With the samples of ``tilt`` that are ``allowed (G, N)`` and better than the best so far in their place."""
+    def improved(self, tilt: TiltValue, scale: float) -> Self:
+        """With the samples of ``tilt`` that are better than the best so far in their place."""
         assert tilt.sample is not None
-        better = (scale * (tilt.reward - self.best_reward) > 0) & allowed
+        better = scale * (tilt.reward - self.best_reward) > 0
         return replace(
             self,
             best_sample=torch.where(columns(better, tilt.sample), tilt.sample, self.best_sample),

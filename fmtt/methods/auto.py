@@ -38,23 +38,24 @@ class Auto(Maximiser):
 def auto(
     look_ahead: LookAhead,
     epsilon: Epsilon,
-    rate: float = 20.0,
-    nats: float = 50.0,
-    quantile: float = 0.75,
-    pilot: int = 16,
+    rate: float = 12.0,
+    look_every: int = 10,
+    looks_back: int = 8,
+    pilot: int = 64,
 ) -> Auto:
     """Toward a large reward that is still a sample of the model, on the noise of a generator.
 
-    Where the reward is differentiable, ascent in noise space that stays near its start, and where the model's
-    denoising error at the sample is one that its own samples have. Else best-of-N in rounds. ``sampler.steps``
-    iterations or rounds; a larger budget buys restarts, or more candidates a round.
+    Where the reward is differentiable, ascent in noise space; what surprises the model more than its own samples do
+    (:mod:`fmtt.typicality`) is not returned, and is not climbed on from. Else best-of-N in rounds. ``sampler.steps``
+    iterations or rounds; a larger budget buys more starts, or more candidates a round. All samples of the way are kept
+    in memory until the end.
 
     Args:
         look_ahead, epsilon: those of the run; one jump of the flow map is meant, and there is no epsilon.
         rate: of the ascent, in lengths of the clipped gradient .1.
-        nats: how far a particle may go, ``|z - z_0|^2 / 2``: to shift the noise so far costs that much entropy.
-        quantile: of the denoising errors of the model's own samples; more is not allowed, unless it started so.
-        pilot: how many own samples are drawn to find it, once for all groups.
+        look_every: iterations after which the model is asked about the sample; whose surprises it starts anew, at half the pace.
+        looks_back: how often the model is asked at the end, to find the best sample on the way that does not.
+        pilot: own samples to draw, once for all groups, where the model does not know its usual denoising error.
     """
     require_generator(look_ahead, "auto")
-    return Auto(TypicalOpt(Nesterov(rate, momentum=0.9, clip=0.1), nats, quantile, pilot))
+    return Auto(TypicalOpt(Nesterov(rate, momentum=0.9, clip=0.1), look_every, looks_back, pilot))

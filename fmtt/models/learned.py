@@ -26,6 +26,7 @@ class TwoTimeModel:
         shape: shape D of one sample.
         evaluator: a classifier of samples that no reward uses, if there is one.
         law: the law that the network was trained on, where it is known.
+        usual_error: its :func:`fmtt.typicality.usual_error`, where it was measured.
     """
 
     def __init__(
@@ -34,8 +35,10 @@ class TwoTimeModel:
         shape: tuple[int, ...],
         evaluator: nn.Module | None = None,
         law: MixtureLaw | None = None,
+        usual_error: float | None = None,
     ):
         self.net, self.shape, self.evaluator, self.law = net, tuple(shape), evaluator, law
+        self.usual_error = usual_error
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         return self.net(x, t, t)
@@ -45,11 +48,14 @@ class TwoTimeModel:
 
     def to(self, device: torch.device) -> TwoTimeModel:
         evaluator = None if self.evaluator is None else self.evaluator.to(device)
-        return TwoTimeModel(self.net.to(device), self.shape, evaluator, self.law)
+        return TwoTimeModel(self.net.to(device), self.shape, evaluator, self.law, self.usual_error)
 
 
 def load_flow_map(
-    checkpoint: str | Path, evaluator: str | Path | None = None, truth: Ring | GaussianMixture | None = None
+    checkpoint: str | Path,
+    evaluator: str | Path | None = None,
+    truth: Ring | GaussianMixture | None = None,
+    usual_error: float | None = None,
 ) -> TwoTimeModel:
     """The flow map in a safetensors file, or the bundled one of that name (``mnist``, ``ring``).
 
@@ -57,10 +63,11 @@ def load_flow_map(
         checkpoint: path or bundled name.
         evaluator: path or bundled name of the classifier that counts the classes of samples.
         truth: the model whose law the network was trained on, with whose tilted law results are compared.
+        usual_error: its :func:`fmtt.typicality.usual_error`, which scripts/evaluate_flow_map.py measures.
 
     Raises:
         CheckpointError: if a file does not exist, is damaged or holds another network.
     """
     net = load_network(checkpoint, *TWO_TIME)
     classifier = None if evaluator is None else load_network(evaluator, DigitClassifier)
-    return TwoTimeModel(net, net.shape, classifier, None if truth is None else truth.law)
+    return TwoTimeModel(net, net.shape, classifier, None if truth is None else truth.law, usual_error)
