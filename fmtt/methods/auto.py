@@ -53,7 +53,8 @@ def auto(
     Args:
         look_ahead, epsilon: those of the run; one jump of the flow map is meant, and there is no epsilon.
         rate: of the ascent, in lengths of the clipped gradient .1.
-        look_every: iterations after which the model is asked about the sample; whose surprises it starts anew, at half the pace.
+        look_every: iterations after which the model is asked about the sample; whose surprises it starts anew, at half
+            the pace.
         looks_back: how often the model is asked at the end, to find the best sample on the way that does not.
         pilot: own samples to draw, once for all groups, where the model does not know its usual denoising error.
     """
