@@ -16,7 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fmtt import modes
 from fmtt.budget import Budget, Size
-from fmtt.engine import Run, assemble, dry_model
+from fmtt.engine import Reward, Run, assemble, dry_model
 from fmtt.flow import Velocity
 from fmtt.look_ahead import NoLookAhead
 from fmtt.rewards.combination import ScaledReward
@@ -73,7 +73,7 @@ def _build(config: DictConfig) -> Experiment:
     model = instantiate(config.model)
     model = model.to(fabric.device) if hasattr(model, "to") else model
     reward = instantiate(config.reward)
-    probe(reward, model, fabric.device)
+    differentiable = probe(reward, model, fabric.device)
     sampler, look_ahead = group_with_words(config, "sampler"), instantiate(config.lookahead)
     mode = instantiate(group_with_words(config, "mode"))
     common: dict[str, Any] = {
@@ -86,7 +86,7 @@ def _build(config: DictConfig) -> Experiment:
     }
     budget, size = Budget(**config.budget), Size(sampler.steps, config.population.particles)
     if budget.nfe is not None:
-        size = afford(budget, size, model, look_ahead, mode, common)
+        size = afford(budget, size, dry_model(model), dry_reward(differentiable), look_ahead, mode, common)
     common |= {"device": fabric.device, **size._asdict()}
     run = assemble(model, reward, look_ahead=look_ahead, mode=mode, **common)
     base = assemble(model, reward, mode=modes.base, look_ahead=NoLookAhead, **common) if config.baseline else None
@@ -94,14 +94,18 @@ def _build(config: DictConfig) -> Experiment:
     return Experiment(run, base, model, reward, fabric, loggers, budget)
 
 
-def afford(budget: Budget, size: Size, model: Velocity, look_ahead: Any, mode: Any, common: dict[str, Any]) -> Size:
-    """The size of a run within the budget, by dry runs; what groups share is shared out."""
-    toy = dry_model(model)
+def dry_reward(differentiable: bool) -> Reward:
+    """A toy with a gradient or without: some modes go another way then."""
+    return lambda x: (x if differentiable else x.detach()).flatten(1).sum(1)
+
+
+def afford(
+    budget: Budget, size: Size, toy: Velocity, reward: Reward, look_ahead: Any, mode: Any, common: dict[str, Any]
+) -> Size:
+    """The size of a run within the budget, by dry runs on toys; what groups share is shared out."""
 
     def cost(size: Size) -> float:
-        run = assemble(
-            toy, lambda x: x.flatten(1).sum(1), look_ahead=look_ahead, mode=mode, **common, **size._asdict()
-        ).tuned()
+        run = assemble(toy, reward, look_ahead=look_ahead, mode=mode, **common, **size._asdict()).tuned()
         run.loop.last()
         return budget.cost(run.meter) / common["groups"]
 
@@ -135,12 +139,13 @@ def check_scalars(config: DictConfig) -> None:
         raise ValueError(f"device={config.device}: this machine has no such device; use device=auto or cpu")
 
 
-def probe(reward: ScaledReward, model: Velocity, device: torch.device) -> None:
-    """Ask for the reward of one sample, so that a reward that does not fit the model fails before the run."""
-    with torch.no_grad():
-        value = reward(torch.zeros(2, *model.shape, device=device))
+def probe(reward: ScaledReward, model: Velocity, device: torch.device) -> bool:
+    """Whether the reward has a gradient; a reward that does not fit the model fails here, before the run."""
+    with torch.enable_grad():
+        value = reward(torch.zeros(2, *model.shape, device=device).requires_grad_())
     if value.shape != (2,):
         raise ValueError(f"the reward must return one number per sample, shape (2,), got {tuple(value.shape)}")
+    return bool(value.requires_grad)
 
 
 def one_line(error: BaseException) -> str:

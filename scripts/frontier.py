@@ -26,17 +26,29 @@ from fmtt.report.frontier import Cell, Estimate, draw, optimal, summary, table
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.training.evaluation import frechet_distance
 
-# settings that are no part of a method's name
-APART = ("reward", "budget.nfe", "seed", "experiment", "launcher", "population.groups")
+# settings that are no part of a method's name; those of the reward name the task
+APART = ("mode", "budget.nfe", "seed", "experiment", "launcher", "population.groups", "mode/gradient")
+WORDS = {"lookahead": {"flowmap1": "1 jump"}, "mode.gradient.strength": {"64": "pushed 64 times"}}
 LOST, LEFT = 0.1, 0.15  # recognition that a method may lose, diversity that it must leave, to be said to keep them
 
 SHOWN = (40, 250, 1600)  # budgets of the summary
+FORMATS = {"reward": ".3f", "recognised": ".0%", "diversity": ".2f"}
+
+
+def is_of_task(key: str) -> bool:
+    return key == "reward" or key.startswith("reward.")
+
+
+def task_of(entry: Entry) -> str:
+    """The reward and its settings."""
+    return " ".join(value for key, value in entry.settings.items() if is_of_task(key))
 
 
 def method_of(entry: Entry) -> str:
     """The mode, and whatever else was overridden."""
-    others = [f"{key}={value}" for key, value in entry.settings.items() if key not in (*APART, "mode")]
-    return " ".join([entry.settings.get("mode", "importance"), *others])
+    others = [(key, value) for key, value in entry.settings.items() if key not in APART and not is_of_task(key)]
+    words = [WORDS.get(key, {}).get(value, f"{key}={value}") for key, value in sorted(others)]
+    return ", ".join([entry.settings.get("mode", "importance"), *words])
 
 
 def spread(features: Tensor) -> float:
@@ -96,13 +108,13 @@ def main() -> None:
     reference = base_of(base, judge)
     cells: dict[tuple[str, str, float], list[tuple[Path, Entry]]] = {}
     for folder, entry in done:
-        key = (entry.settings["reward"], method_of(entry), float(entry.settings["budget.nfe"]))
+        key = (task_of(entry), method_of(entry), float(entry.settings["budget.nfe"]))
         cells.setdefault(key, []).append((folder, entry))
     found = [judged(key, runs, judge, real, reference) for key, runs in cells.items()]
     names = list(found[0].quality)
     text = "\n".join(
         [
-            *(summary(found, name, SHOWN) + "\n" for name in ("reward", "recognised", "diversity")),
+            summary(found, FORMATS, SHOWN),
             *(optimal(found, names[:count]) for count in (1, 2, 3)),
             optimal(found, names[:1], "seconds"),
             "",

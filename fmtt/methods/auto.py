@@ -41,7 +41,7 @@ def auto(
     rate: float = 12.0,
     look_every: int = 10,
     looks_back: int = 8,
-    pilot: int = 64,
+    pilot: int = 16,
 ) -> Auto:
     """Toward a large reward that is still a sample of the model, on the noise of a generator.
 

@@ -164,14 +164,12 @@ def best_within(values: Tensor, within: Callable[[Tensor], Tensor], looks: int) 
     low = start = (order == 0).long().argmax(dim=2)  # the highest rank that is known to be within
     high = torch.full_like(low, values.shape[2])  # the lowest rank above it that is not
     top = values.shape[2] - 1
-    found = torch.zeros_like(low, dtype=torch.bool)
     for look in range(looks):
         below = top - (REACH * (top - start) * (look / max(1, looks - 1)) ** 1.5).round().long()
-        rank = torch.where(found | (below <= low) | (below >= high), (low + high) // 2, below)
+        rank = torch.where((below <= low) | (below >= high), (low + high) // 2, below)
         good = within(order.gather(2, rank[:, :, None])[:, :, 0])
-        found = found | good
         high = torch.where(good | (rank <= low), high, rank)
-        low = torch.where(good, torch.maximum(low, rank), low)
+        low = torch.where(good, rank, low)
     return order.gather(2, low[:, :, None])[:, :, 0]
 
 

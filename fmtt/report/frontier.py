@@ -94,24 +94,37 @@ def _text(cell: Cell | None, first: Sequence[Cell], name: str, digits: int) -> s
     if cell is None:
         return ""
     value, error = cell.quality[name]
-    text = f"{value:.{digits}f}" + ("" if np.isnan(error) else f" ± {error:.{digits}f}")
-    return f"**{text}**" if cell in first else text if cell.kept else f"~~{text}~~"
+    return _marked(f"{value:.{digits}f}" + ("" if np.isnan(error) else f" ± {error:.{digits}f}"), cell, first)
 
 
-def summary(cells: Sequence[Cell], name: str, columns: Sequence[float], digits: int = 3) -> str:
-    """Markdown: one table of all tasks at a few budgets, marked as in :func:`table`."""
-    keys = [(task, budget) for task in dict.fromkeys(cell.task for cell in cells) for budget in columns]
-    first = {
-        (task, budget): leaders([c for c in cells if (c.task, c.budget) == (task, budget) and c.kept], name)
-        for task, budget in keys
-    }
-    lines = [f"| {name} | {' | '.join(f'{task} at {budget:g}' for task, budget in keys)} |"]
-    lines.append(f"|---|{'---|' * len(keys)}")
-    for method in dict.fromkeys(cell.method for cell in cells):
-        row = {(cell.task, cell.budget): cell for cell in cells if cell.method == method}
-        if any(key in row for key in keys):
-            lines.append(f"| {method} | {' | '.join(_text(row.get(k), first[k], name, digits) for k in keys)} |")
+def summary(cells: Sequence[Cell], formats: Mapping[str, str], columns: Sequence[float]) -> str:
+    """Markdown: a table for each task at a few budgets, all quantities of ``formats`` in one cell, marked as in
+    :func:`table` by the first of them; the methods in the order of that one where the budget is largest.
+
+    ``formats`` are the names of the quantities, with how to write them.
+    """
+    name = next(iter(formats))
+    lines = []
+    for task in dict.fromkeys(cell.task for cell in cells):
+        mine = [cell for cell in cells if cell.task == task and cell.budget in columns]
+        first = {b: leaders([c for c in mine if c.budget == b and c.kept], name) for b in columns}
+        lines.append(f"| {task}: {', '.join(formats)} | {' | '.join(f'at {budget:g}' for budget in columns)} |")
+        lines.append(f"|---|{'---|' * len(columns)}")
+        best = sorted(mine, key=lambda cell: (-cell.budget, -cell.quality[name][0]))
+        for method in dict.fromkeys(cell.method for cell in best):
+            row = {cell.budget: cell for cell in mine if cell.method == method}
+            texts = [_brief(row[b], first[b], formats) if b in row else "" for b in columns]
+            lines.append(f"| {method} | {' | '.join(texts)} |")
+        lines.append("")
     return "\n".join(lines)
+
+
+def _brief(cell: Cell, first: Sequence[Cell], formats: Mapping[str, str]) -> str:
+    return _marked(", ".join(f"{cell.quality[name][0]:{form}}" for name, form in formats.items()), cell, first)
+
+
+def _marked(text: str, cell: Cell, first: Sequence[Cell]) -> str:
+    return f"**{text}**" if cell in first else text if cell.kept else f"~~{text}~~"
 
 
 FLOOR = 1e-4  # what is nearer to the maximum is drawn here

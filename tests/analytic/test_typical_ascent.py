@@ -213,3 +213,9 @@ def test_every_call_is_counted() -> None:
     assert run.meter.forward == (10 + looks) * particles + 2 * 5
     assert run.meter.backward == 9 * particles
     assert run.meter.reward == 10 * particles + 1  # one sample shows whether the reward has a gradient
+
+
+def test_short_runs_look_back_less_often() -> None:
+    run = ascent(steps=4, pilot=5)
+    run.loop.last()
+    assert run.meter.forward == (5 + 1 + 2) * GROUPS * PARTICLES + 2 * 5

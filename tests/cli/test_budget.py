@@ -4,18 +4,25 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from fmtt.budget import Budget, Size
 from fmtt.experiment import CONFIGS, ConfigurationError, Experiment, build
 from fmtt.flow import Meter
+from fmtt.methods.rounds import Rounds
+from fmtt.rewards.judge import Judge
 
 MODES = sorted(file.stem for file in Path(CONFIGS, "mode").glob("*.yaml"))
 SMALL = ("model=gaussian", "reward=linear", "baseline=false", "logger=none", "population.groups=3")
 
 
-def experiment(*overrides: str) -> Experiment:
+def experiment(*overrides: str, reward: str | None = None) -> Experiment:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return build(compose("config", overrides=[*SMALL, *overrides]))
+        config = compose("config", overrides=[*SMALL, *overrides])
+    if reward:
+        OmegaConf.set_struct(config, False)
+        config.reward = {"_target_": reward}
+    return build(config)
 
 
 def spent(found: Experiment) -> float:
@@ -41,6 +48,19 @@ def test_every_mode_spends_what_it_has_and_no_more(mode: str, nfe: int) -> None:
 @pytest.mark.parametrize("schedule", ["sampler.grid=geodesic", "sampler.beta=geodesic", "sampler/chi=paper"])
 def test_pilots_and_laplacians_are_within_the_budget(schedule: str) -> None:
     assert spent(experiment(schedule, "budget.nfe=4000", "lookahead=flowmap2")) <= 4000
+
+
+def judge() -> Judge:
+    return Judge(lambda x: float(x[0]))
+
+
+def test_rewards_without_gradient_are_not_charged_for_one() -> None:
+    """``auto`` goes another way then, and costs less."""
+    found = experiment("mode=auto", "budget.nfe=300", reward=f"{__name__}.judge")
+    assert isinstance(found.run.loop, Rounds)
+    assert 200 < spent(found) <= 300
+    with pytest.raises(ConfigurationError, match="the reward is not differentiable"):
+        experiment("mode=noise_opt", "budget.nfe=300", reward=f"{__name__}.judge")
 
 
 def test_backward_cost_is_counted() -> None:

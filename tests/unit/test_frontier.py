@@ -1,5 +1,6 @@
 """The frontier: who is beaten by whom, and what the table and the picture show."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,20 +69,22 @@ def test_price_may_be_seconds() -> None:
     assert optimal([slow, quick], ["reward"], "seconds").endswith("f at 0.5 (reward 0.600); e at 7 (reward 0.900)")
 
 
-def test_summary_shows_a_few_budgets_of_all_tasks() -> None:
-    from dataclasses import replace
-
-    both = [*CELLS, *(replace(found, task="other", kept=False) for found in CELLS)]
-    head, _, *lines = summary(both, "reward", [100]).splitlines()
-    assert head == "| reward | task at 100 | other at 100 |"
-    assert lines[0] == "| a | **0.500 ± 0.010** | ~~0.500 ± 0.010~~ |"
-    assert [line.split("|")[1].strip() for line in lines] == ["a", "b"]  # c has no run at 100
+def test_summary_shows_a_few_budgets_and_all_quantities() -> None:
+    worse = [
+        replace(found, quality={"reward": (0.4, 0.001), "fidelity": (0.5, 0)}) for found in CELLS if found.cost == 100
+    ]
+    both = [*CELLS, *(replace(found, task="other", kept=found.method == "a") for found in worse)]
+    text = summary(both, {"reward": ".2f", "fidelity": ".0%"}, [10, 100])
+    assert text.splitlines() == [
+        "| task: reward, fidelity | at 10 | at 100 |", "|---|---|---|",
+        "| a | 0.10, 100% | **0.50, 100%** |", "| b | **0.30, 20%** | **0.49, 90%** |", "",  # c has no run there
+        "| other: reward, fidelity | at 10 | at 100 |", "|---|---|---|",
+        "| a |  | **0.40, 50%** |", "| b |  | ~~0.40, 50%~~ |",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("tasks", [1, 2])
 def test_picture_has_a_row_for_each_task(tasks: int, tmp_path: Path) -> None:
-    from dataclasses import replace
-
     cells = [replace(found, task=f"task {number}") for number in range(tasks) for found in CELLS]
     draw(tmp_path / "frontier.png", cells, ["reward", "fidelity"])
     with Image.open(tmp_path / "frontier.png") as picture:
