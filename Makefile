@@ -85,13 +85,14 @@ SAMPLING := OMP_NUM_THREADS=1 $(BIN)/python run.py -m experiment=frontier_sampli
 SMOOTH := hydra.sweep.dir=outputs/frontier_sampling/smooth model=gmm reward=quadratic
 RUGGED := hydra.sweep.dir=outputs/frontier_sampling/rugged model=ring_distilled reward=wavy_ring sampler/transport=flowmap \
 	sampler.epsilon.c=0.005
-POOR := hydra.sweep.dir=outputs/frontier_sampling/poor_map model=gmm reward=quadratic lookahead=diffusion4
+POOR := hydra.sweep.dir=outputs/frontier_sampling/poor_map model=gmm reward=quadratic budget.nfe=50,160,500,1600,5000,16000
 DIGIT := hydra.sweep.dir=outputs/frontier_sampling/digit reward=digit population.groups=8 population.chunk=256
-frontier-sampling: setup ## error of the tilted law against cost for every method that samples it: tables, a picture
+frontier-sampling: setup ## error of the tilted law against cost for every method that samples it (20 minutes): tables, a picture
 	for task in "$(SMOOTH)" "$(RUGGED)" "$(DIGIT) budget.nfe=50,160,500,1600"; do \
-		$(SAMPLING) $$task && $(SAMPLING) $$task mode=noise_smc mode.move=pcn,hmc && \
+		$(SAMPLING) $$task && $(SAMPLING) $$task mode=noise_smc mode.move=pcnl,hmc && \
 		$(SAMPLING) $$task mode=importance lookahead=flowmap1 mode.weights=kernel,jarzynski || exit 1; done
-	$(SAMPLING) $(POOR) mode=importance,noise_smc
+	$(SAMPLING) $(POOR) lookahead=diffusion4 mode=importance,noise_smc
+	$(SAMPLING) $(POOR) mode=tds,das
 	$(SAMPLING) $(DIGIT) mode=base sampler.epsilon=zero sampler.steps=64 population.particles=250 budget.nfe=null
 	$(BIN)/python scripts/sampling_frontier.py outputs/frontier_sampling/smooth outputs/frontier_sampling/rugged \
 		outputs/frontier_sampling/poor_map outputs/frontier_sampling/digit

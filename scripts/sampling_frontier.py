@@ -23,16 +23,15 @@ from fmtt.report.frontier import Cell, Estimate, draw, optimal, table
 from fmtt.report.record import read_record
 from fmtt.report.sweep import Entry, read_sweep
 
-APART = (
-    "budget.nfe", "seed", "experiment", "launcher", "model", "reward", "reward.scale", "population.groups",
-    "population.chunk", "sampler/transport", "sampler.epsilon.c",
-)  # fmt: skip
+# settings whose value is part of a method's name; all others belong to the task
+NAMING = ("mode", "lookahead", "mode.move", "mode.weights")
+WORDS = {"flowmap1": "1 jump", "diffusion4": ""}
 
 
 def method_of(entry: Entry) -> str:
-    """The mode, and whatever else was overridden."""
-    others = [f"{key.split('.')[-1]}={value}" for key, value in entry.settings.items() if key not in (*APART, "mode")]
-    return " ".join([entry.settings.get("mode", "importance"), *others])
+    """The mode, and what makes it another method."""
+    values = [entry.settings[key] for key in NAMING if key in entry.settings]
+    return ", ".join(filter(None, (WORDS.get(value, value) for value in values)))
 
 
 def scale_of(folder: Path) -> float:

@@ -187,7 +187,7 @@ class NoiseAnnealing(Loop):
 def noise_smc(
     look_ahead: LookAhead,
     epsilon: Epsilon,
-    move: str = "pcnl",
+    move: str = "pcn",
     moves: int = 1,
     ess_threshold: float = 0.5,
     resampler: str = "systematic",
@@ -201,7 +201,8 @@ def noise_smc(
 
     Args:
         look_ahead, epsilon: those of the run; the look-ahead is the generator, and there is no epsilon.
-        move: ``pcn`` (no gradient), ``pcnl`` (Langevin) or ``hmc`` (three leaps).
+        move: ``pcn`` (no gradient; the best for its cost wherever it was measured, see docs/frontier.md), ``pcnl``
+            (Langevin) or ``hmc`` (three leaps).
         moves: Metropolis moves in each sweep.
         ess_threshold: temperatures rise until the effective sample size is this share of N; then all is resampled.
         resampler: ``systematic``, ``stratified``, ``residual``, ``multinomial`` or ``ssp``.
@@ -233,7 +234,7 @@ class AnnealedStart:
     """
 
     sweeps: int = 8
-    move: str = "pcnl"
+    move: str = "pcn"
     moves: int = 1
     ess_threshold: float = 0.5
     stride: float = 0.5
