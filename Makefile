@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint validate toy-a toy-b geodesic frontier frontier-sampling bench train-mnist clean
+.PHONY: help setup demo test lint validate toy-a toy-b geodesic frontier frontier-untuned frontier-sampling bench train-mnist clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -71,15 +71,27 @@ geodesic: setup ## what steps and ramps of equal thermodynamic length buy (5 min
 		thermodynamic_length ess/final ess/min overshoot nfe/forward
 
 FRONTIER := OMP_NUM_THREADS=1 $(BIN)/python run.py -m experiment=frontier launcher=joblib
+RICHER := mode=auto lookahead=flowmap2 budget.nfe=640
+RICHEST := mode=auto lookahead=flowmap4 budget.nfe=1600
 HARDER := mode=search mode/gradient=strengthened mode.gradient.strength=64
 REFERENCE := hydra.sweep.dir=outputs/frontier_reference population.particles=16 population.groups=1 budget.nfe=6656
 frontier: setup ## reward against cost for every method on MNIST (2 hours, goes on where it stopped): tables, outputs/frontier.png
 	$(FRONTIER)
 	$(FRONTIER) hydra.sweep.dir=outputs/frontier_variants mode=multi_best_of_n lookahead=flowmap1
 	$(FRONTIER) hydra.sweep.dir=outputs/frontier_variants $(HARDER) lookahead=flowmap1
+	$(FRONTIER) hydra.sweep.dir=outputs/frontier_variants $(RICHER)
+	$(FRONTIER) hydra.sweep.dir=outputs/frontier_variants $(RICHEST)
 	$(FRONTIER) $(REFERENCE) mode=search
 	$(FRONTIER) $(REFERENCE) $(HARDER)
 	$(BIN)/python scripts/frontier.py outputs/frontier outputs/frontier_variants outputs/frontier_reference
+
+UNTUNED := $(FRONTIER) hydra.sweep.dir=outputs/frontier_untuned
+frontier-untuned: setup ## the same for the best of them, on rewards that nothing was tuned on and one that the data contradict (an hour)
+	for task in "reward=mask reward.shape=half,keyhole" "reward=digit reward.digit=5" "reward=antisymmetry"; do \
+		$(UNTUNED) $$task mode=auto,noise_opt,tilted_ode,best_of_n,fmrg && \
+		$(UNTUNED) $$task mode=multi_best_of_n lookahead=flowmap1 && \
+		$(UNTUNED) $$task $(RICHER) && $(UNTUNED) $$task $(RICHEST) || exit 1; done
+	$(BIN)/python scripts/frontier.py outputs/frontier_untuned --out outputs/frontier_untuned
 
 SAMPLING := OMP_NUM_THREADS=1 $(BIN)/python run.py -m experiment=frontier_sampling launcher=joblib
 SMOOTH := hydra.sweep.dir=outputs/frontier_sampling/smooth model=gmm reward=quadratic

@@ -28,7 +28,10 @@ from fmtt.training.evaluation import frechet_distance
 
 # settings that are no part of a method's name; those of the reward name the task
 APART = ("mode", "budget.nfe", "seed", "experiment", "launcher", "population.groups", "mode/gradient")
-WORDS = {"lookahead": {"flowmap1": "1 jump"}, "mode.gradient.strength": {"64": "pushed 64 times"}}
+WORDS = {
+    "lookahead": {"flowmap1": "1 jump", "flowmap2": "2 jumps", "flowmap4": "4 jumps"},
+    "mode.gradient.strength": {"64": "pushed 64 times"},
+}
 LOST, LEFT = 0.1, 0.15  # recognition that a method may lose, diversity that it must leave, to be said to keep them
 
 SHOWN = (40, 250, 1600)  # budgets of the summary
