@@ -212,7 +212,7 @@ def test_what_the_law_hardly_prefers_is_given_away(reward, share: float) -> None
 
     def within(index: Tensor) -> Tensor:
         samples = last.samples.gather(2, index[:, :, None, None].expand(-1, -1, 1, D))[:, :, 0]
-        return errors_in(run, samples) <= last.limit
+        return errors_in(run, samples) <= last.limit + 1e-6  # a start is at its limit
 
     def reward_at(index: Tensor) -> Tensor:
         return last.rewards.gather(2, index[:, :, None])
