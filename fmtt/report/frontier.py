@@ -162,7 +162,7 @@ def draw(path: Path, cells: Sequence[Cell], names: Sequence[str]) -> None:
                     marker = MARKERS[number % len(MARKERS)]
                     axes.plot(here, there, marker=marker, color=color, markerfacecolor=fill, markersize=6)
             axes.set_xscale("log")
-            axes.set_xlabel("cost of a sample, network evaluations" if price == "cost" else "seconds for a sample")
+            axes.set_xlabel("cost of a group, network evaluations" if price == "cost" else "seconds for a group")
             if below[name]:
                 axes.set_yscale("log")
                 axes.invert_yaxis()
