@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 Estimate = tuple[float, float]  # value and standard error
 
@@ -162,6 +163,7 @@ def draw(path: Path, cells: Sequence[Cell], names: Sequence[str]) -> None:
                     marker = MARKERS[number % len(MARKERS)]
                     axes.plot(here, there, marker=marker, color=color, markerfacecolor=fill, markersize=6)
             axes.set_xscale("log")
+            axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # the labels of more would overlap
             axes.set_xlabel("cost of a group, network evaluations" if price == "cost" else "seconds for a group")
             if below[name]:
                 axes.set_yscale("log")
