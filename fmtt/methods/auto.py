@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from fmtt.look_ahead import LookAhead, require_generator
 from fmtt.loop import Loop
@@ -13,8 +12,6 @@ from fmtt.methods.ascent import Nesterov
 from fmtt.methods.maximiser import Maximiser
 from fmtt.methods.rounds import MultiBestOfN
 from fmtt.methods.typical_ascent import TypicalOpt
-from fmtt.noise import Noise
-from fmtt.particles import Population
 from fmtt.schedules import Epsilon
 from fmtt.setting import Setting
 
@@ -37,9 +34,6 @@ class Auto(Maximiser):
         chosen = self.ascent if differentiable(setting) else self.rounds
         return chosen.loop(setting)
 
-    def choose(self, population: Population, noise: Noise) -> Tensor:
-        return self.ascent.choose(population, noise)
-
 
 def auto(
     look_ahead: LookAhead,
@@ -47,7 +41,6 @@ def auto(
     rate: float = 12.0,
     look_every: int = 10,
     looks_back: int = 8,
-    slack: float = 0.02,
     pilot: int = 16,
 ) -> Auto:
     """Toward a large reward that is still a sample of the model, on the noise of a generator.
@@ -63,8 +56,7 @@ def auto(
         look_every: iterations after which the model is asked about the sample; whose surprises it starts anew, at half
             the pace.
         looks_back: how often the model is asked at the end, to find the best sample on the way that does not.
-        slack: nats of the tilt given away for a sample found earlier: the last digits cost recognition and diversity.
         pilot: own samples to draw, once for all groups, where the model does not know its usual denoising error.
     """
     require_generator(look_ahead, "auto")
-    return Auto(TypicalOpt(Nesterov(rate, momentum=0.9, clip=0.1), look_every, looks_back, slack, pilot))
+    return Auto(TypicalOpt(Nesterov(rate, momentum=0.9, clip=0.1), look_every, looks_back, pilot))

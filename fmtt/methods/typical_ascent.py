@@ -14,12 +14,12 @@ from fmtt.loop import Loop, State
 from fmtt.methods.ascent import AscentState, Nesterov
 from fmtt.methods.maximiser import Maximiser
 from fmtt.noise import Noise
-from fmtt.particles import Population, require_finite
+from fmtt.particles import require_finite
 from fmtt.schedules import RampFrom
 from fmtt.setting import Setting
 from fmtt.tilt import Tilt, columns, gather
 from fmtt.typicality import denoising_error, usual_error
-from fmtt.validation import at_least, whole_number
+from fmtt.validation import whole_number
 
 REACH = 0.8  # how far down from the best to the start the looks back go until one is within the limit
 
@@ -47,7 +47,7 @@ class TypicalAscent(Loop):
 
     Nothing holds the ascent within the model. Now and then it is asked whether a sample surprises the model more than
     its own samples do; if so, that particle starts anew, at half the pace. At the end the best sample that does not is
-    searched for among all that were made on the way, and the earliest that is hardly worse is preferred to it.
+    searched for among all that were made on the way.
 
     Attributes:
         tilt: the whole tilt, of ramp 1.
@@ -114,10 +114,7 @@ class TypicalAscent(Loop):
         return 0 < step <= self.iterations - self.rule.look_every and step % self.rule.look_every == 0
 
     def looked_back(self, state: TypicalState) -> TypicalState:
-        """With the best sample within the limit that ``rule.looks_back`` looks find, of short runs fewer.
-
-        Or with the earliest that the tilted law hardly prefers it to, if that is within the limit too.
-        """
+        """With the best sample within the limit that ``rule.looks_back`` looks find, of short runs fewer."""
         groups, particles = state.limit.shape
 
         def chosen(values: Tensor, index: Tensor) -> Tensor:
@@ -126,10 +123,8 @@ class TypicalAscent(Loop):
         def within(index: Tensor) -> Tensor:
             return self.surprise(chosen(state.samples, index)) <= state.limit
 
-        values = self.tilt.scale * state.rewards
-        best = best_within(values, within, min(self.rule.looks_back, self.iterations // 5 + 1))
-        earliest = first_near(values, values.gather(2, best[:, :, None]), self.rule.slack)
-        best = torch.where(within(earliest), earliest, best)
+        looks = min(self.rule.looks_back, self.iterations // 3 + 1)
+        best = best_within(self.tilt.scale * state.rewards, within, looks)
         return replace(state, best_sample=chosen(state.samples, best), best_reward=chosen(state.rewards, best))
 
     def usual(self) -> float:
@@ -178,11 +173,6 @@ def best_within(values: Tensor, within: Callable[[Tensor], Tensor], looks: int) 
     return order.gather(2, low[:, :, None])[:, :, 0]
 
 
-def first_near(values: Tensor, best: Tensor, slack: float) -> Tensor:
-    """The index of the first of ``values (..., M)`` that is less than ``slack`` below ``best (..., 1)``; ``(...)``."""
-    return (values >= best - slack).long().argmax(dim=-1)
-
-
 @dataclass(frozen=True)
 class TypicalOpt(Maximiser):
     """The settings.
@@ -191,27 +181,20 @@ class TypicalOpt(Maximiser):
         climb: the optimiser.
         look_every: iterations after which who has left the model starts anew.
         looks_back: looks for the best sample at the end.
-        slack: what may be given away for an earlier sample or particle, in nats of the tilt.
         pilot: how many own samples are drawn where the model does not know its usual error.
     """
 
     climb: Nesterov
     look_every: int
     looks_back: int
-    slack: float
     pilot: int
 
     def __post_init__(self) -> None:
         whole_number("mode.look_every", self.look_every, 1)
         whole_number("mode.looks_back", self.looks_back, 1)
-        at_least("mode.slack", self.slack, 0)
         whole_number("mode.pilot", self.pilot, 1)
 
     def loop(self, setting: Setting) -> TypicalAscent:
         whole = replace(setting.tilt, ramp=RampFrom(1.0))
         steps = len(setting.times) - 1
         return TypicalAscent(whole, setting.model, steps, setting.particles, setting.noise, self)
-
-    def choose(self, population: Population, noise: Noise) -> Tensor:
-        values = population.tilt.value
-        return first_near(values, values.amax(dim=1, keepdim=True), self.slack)
