@@ -27,7 +27,9 @@ from fmtt.report.sweep import Entry, read_sweep
 from fmtt.training.evaluation import frechet_distance
 
 # settings that are no part of a method's name; those of the reward name the task
-APART = ("mode", "budget.nfe", "seed", "experiment", "launcher", "population.groups", "mode/gradient")
+APART = (
+    "mode", "mode/gradient", "budget.nfe", "seed", "experiment", "launcher", "population.groups", "population.particles",
+)  # fmt: skip
 WORDS = {
     "lookahead": {"flowmap1": "1 jump", "flowmap2": "2 jumps", "flowmap4": "4 jumps"},
     "mode.gradient.strength": {"64": "pushed 64 times"},
