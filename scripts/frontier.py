@@ -28,7 +28,8 @@ from fmtt.training.evaluation import frechet_distance
 
 # settings that are no part of a method's name; those of the reward name the task
 APART = (
-    "mode", "mode/gradient", "budget.nfe", "seed", "experiment", "launcher", "population.groups", "population.particles",
+    "mode", "mode/gradient", "budget.nfe", "seed", "experiment", "launcher", "population.groups",
+    "population.particles",
 )  # fmt: skip
 WORDS = {
     "lookahead": {"flowmap1": "1 jump", "flowmap2": "2 jumps", "flowmap4": "4 jumps"},
