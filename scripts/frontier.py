@@ -82,8 +82,8 @@ def judged(key: tuple[str, str, float], runs: list[tuple[Path, Entry]], judge: D
     quality = {
         "reward": mean(rewards),
         "recognised": mean(sure),
-        "diversity": (diversity, math.nan),
-        "minus Frechet distance": (-frechet_distance(features, real), math.nan),
+        "diversity": (diversity, None),
+        "minus Frechet distance": (-frechet_distance(features, real), None),
     }
     kept = sure.mean().item() >= base["recognised"] - LOST and diversity >= LEFT
     return Cell(*key, float(costs.mean()), float(np.mean(seconds)), quality, kept)

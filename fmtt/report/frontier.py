@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-Estimate = tuple[float, float]  # value and standard error
+Estimate = tuple[float, float | None]  # value and standard error, where one is known
 
 MARKERS = "osD^vP*Xdh<>p"
 # 13 marks and 14 colours, so that no pair of them comes twice
@@ -63,7 +63,7 @@ def leaders(cells: Sequence[Cell], name: str) -> list[Cell]:
     return [
         cell
         for cell in ranked
-        if value - cell.quality[name][0] <= 2 * np.hypot(np.nan_to_num(error), np.nan_to_num(cell.quality[name][1]))
+        if value - cell.quality[name][0] <= 2 * np.hypot(error or 0.0, cell.quality[name][1] or 0.0)
     ]
 
 
@@ -95,7 +95,7 @@ def _text(cell: Cell | None, first: Sequence[Cell], name: str, digits: int) -> s
     if cell is None:
         return ""
     value, error = cell.quality[name]
-    return _marked(f"{value:.{digits}f}" + ("" if np.isnan(error) else f" ± {error:.{digits}f}"), cell, first)
+    return _marked(f"{value:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}"), cell, first)
 
 
 def summary(cells: Sequence[Cell], formats: Mapping[str, str], columns: Sequence[float]) -> str:
@@ -151,8 +151,9 @@ def draw(path: Path, cells: Sequence[Cell], names: Sequence[str]) -> None:
                 if not points:
                     continue
                 x = np.array([getattr(cell, price) for cell in points])
-                y, error = np.array([cell.quality[name] for cell in points], dtype=float).T
-                low, high = y - np.nan_to_num(error), y + np.nan_to_num(error)
+                y = np.array([cell.quality[name][0] for cell in points])
+                error = np.array([cell.quality[name][1] or 0.0 for cell in points])
+                low, high = y - error, y + error
                 if below[name]:
                     y, low, high = (np.maximum(-values, FLOOR) for values in (y, low, high))
                 color = COLORS[number % len(COLORS)]

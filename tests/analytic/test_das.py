@@ -48,7 +48,7 @@ def test_tempering_that_never_binds_is_tds() -> None:
     loose = gaussian_run(partial(baselines.das, tempering=0.01, resampler="systematic"), groups=8)
     for das, tds in zip(loose.loop.run(), gaussian_run(baselines.tds, groups=8).loop.run(), strict=True):
         assert (das.temper == 1).all()
-        same(das.population, tds.population)
+        assert same(das.population, tds.population)
 
 
 # --- mutants -----------------------------------------------------------------------------------------------------
@@ -94,4 +94,4 @@ def test_mutation_that_changes_nothing_passes() -> None:
     """The way the last step is altered is not itself a mistake."""
     right = preset("das")
     unchanged = at_the_end(lambda before, after: torch.zeros_like(after.population.log_weights))
-    same(unchanged(right).last().population, right.last().population)
+    assert same(unchanged(right).last().population, right.last().population)

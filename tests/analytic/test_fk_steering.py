@@ -33,7 +33,7 @@ def test_steering_by_differences_is_importance_sampling_without_gradient(ramp, s
     plain = partial(modes.importance, weights="kernel", window=NEVER, **weighing)
     weighed = gaussian_run(plain, 2.0, beta=ramp, groups=8)
     for one, other in zip(steered.loop.run(), weighed.loop.run(), strict=True):
-        same(one.population, other.population)
+        assert same(one.population, other.population)
     assert one.selections.sum() > 0
     assert steered.meter.reward == weighed.meter.reward
     assert steered.meter.backward == weighed.meter.backward == 0

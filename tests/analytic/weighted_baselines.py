@@ -57,9 +57,8 @@ def preset(name: str) -> Sampler:
     return loop
 
 
-def same(a: Population, b: Population) -> None:
-    for name in ("x", "log_weights", "log_z", "ancestors"):
-        assert torch.equal(getattr(a, name), getattr(b, name)), name
+def same(a: Population, b: Population) -> bool:
+    return all(torch.equal(getattr(a, name), getattr(b, name)) for name in ("x", "log_weights", "log_z", "ancestors"))
 
 
 # --- mutants -----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from fmtt.report.frontier import Cell, draw, leaders, optimal, summary, table, u
 
 
 def cell(
-    method: str, cost: float, reward: float, fidelity: float = 1.0, error: float = 0.01, kept: bool = True
+    method: str, cost: float, reward: float, fidelity: float = 1.0, error: float | None = 0.01, kept: bool = True
 ) -> Cell:
     quality = {"reward": (reward, error), "fidelity": (fidelity, error)}
     return Cell("task", method, cost, cost, cost / 100, quality, kept)
@@ -41,7 +41,7 @@ def test_equal_cells_do_not_beat_each_other() -> None:
 def test_leaders_are_those_within_two_standard_errors() -> None:
     dear = [found for found in CELLS if found.budget == 100]
     assert names(leaders(dear, "reward")) == [("a", 100), ("b", 100)]
-    far = [cell("a", 1, 0.5, error=0.001), cell("b", 1, 0.495, error=0.001), cell("c", 1, 0.499, error=float("nan"))]
+    far = [cell("a", 1, 0.5, error=0.001), cell("b", 1, 0.495, error=0.001), cell("c", 1, 0.499, error=None)]
     assert names(leaders(far, "reward")) == [("a", 1), ("c", 1)]
 
 
