@@ -18,7 +18,7 @@ from fmtt.particles import require_finite
 from fmtt.schedules import RampFrom
 from fmtt.setting import Setting
 from fmtt.tilt import Tilt, columns, gather
-from fmtt.typicality import denoising_error, usual_error
+from fmtt.typicality import DRAWS, denoising_error, usual_error
 from fmtt.validation import whole_number
 
 REACH = 0.8  # how far down from the best to the start the looks back go until one is within the limit
@@ -140,12 +140,12 @@ class TypicalAscent(Loop):
         with torch.no_grad():
             z = pilot.normal(shape, 0, "pilot")
             samples = in_chunks(lambda x, t: self.tilt.look_ahead(x, t).sample, z, (0.0,), self.tilt.chunk)
-            return usual_error(self.model, samples, pilot.normal(shape, 0, "denoising"), self.tilt.chunk)
+            return usual_error(self.model, samples, pilot.normal((DRAWS, *shape), 0, "denoising"), self.tilt.chunk)
 
     @torch.no_grad()
     def surprise(self, samples: Tensor) -> Tensor:
         """The denoising error of ``samples (G, N, *D)`` by noise that stays the same through the run; ``(G, N)``."""
-        draws = self.noise.normal(samples.shape[1:], 0, "denoising")
+        draws = self.noise.normal((DRAWS, *samples.shape[1:]), 0, "denoising")
         return denoising_error(self.model, samples, draws, self.tilt.chunk)
 
 

@@ -28,7 +28,7 @@ from fmtt.models.unet import TwoTimeUNet
 from fmtt.path import denoiser_from_velocity, expand, interpolate
 from fmtt.training.objectives import AverageVelocity
 from fmtt.training.trajectories import heun_trajectory
-from fmtt.typicality import usual_error
+from fmtt.typicality import DRAWS, usual_error
 
 QUARTERS = (0.0, 0.25, 0.5, 0.75)
 JUMPS = (1, 2, 4, 8)
@@ -211,8 +211,8 @@ def evaluate_flow_map(config: DictConfig) -> dict:
         }
         error = accuracy_of_map(net, path, chunk)
         semigroup = consistency(net, real[: config.samples], config.seed, chunk)
-        looked_at = noise.normal(x0.shape, config.seed, "denoising", device=device)
-        usual = usual_error(TwoTimeModel(net, net.shape), samples["1 jump"][None], looked_at[None], chunk)
+        looked_at = noise.normal((1, DRAWS, *x0.shape), config.seed, "denoising", device=device)
+        usual = usual_error(TwoTimeModel(net, net.shape), samples["1 jump"][None], looked_at, chunk)
     samples["ode"] = path[:, -1]
     figures = {
         "checkpoint": config.checkpoint,

@@ -18,7 +18,7 @@ from fmtt.methods.auto import auto
 from fmtt.methods.typical_ascent import TypicalAscent, TypicalState, best_within
 from fmtt.models.analytic import Gaussian
 from fmtt.rewards.plane import Linear, Quadratic
-from fmtt.typicality import denoising_error, usual_error
+from fmtt.typicality import DRAWS, LOOKED_AT, denoising_error, usual_error
 from tests.analytic.support import standardised
 
 D = 64
@@ -42,27 +42,32 @@ def states(run: Run) -> list[TypicalState]:
 
 
 def error_of(samples: Tensor, noise: Tensor) -> Tensor:
-    """The denoising error of a Gaussian at t = 1/2, from the regression of x_1 on x_t."""
-    gain = STD**2 / 2 / (STD**2 / 4 + 1 / 4)
-    return (MEAN + gain * ((samples + noise) / 2 - MEAN / 2) - samples).square().mean(-1)
+    """The denoising error of a Gaussian, from the regression of x_1 on x_t; one draw ``noise`` a sample."""
+    t = LOOKED_AT
+    gain = t * STD**2 / (t**2 * STD**2 + (1 - t) ** 2)
+    return (MEAN + gain * (t * samples + (1 - t) * noise - t * MEAN) - samples).square().mean(-1)
 
 
 def errors_in(run: Run, samples: Tensor) -> Tensor:
     """The denoising errors that a run sees of ``samples (G, N, D)``."""
-    return error_of(samples, run.loop.noise.normal((PARTICLES, D), 0, "denoising"))
+    draws = run.loop.noise.normal((DRAWS, PARTICLES, D), 0, "denoising")
+    return torch.stack([error_of(samples, draws[:, draw]) for draw in range(DRAWS)]).mean(0)
 
 
 def test_denoising_error_of_a_gaussian() -> None:
-    samples, noise = (torch.randn(3, 5, D, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    generator = torch.Generator().manual_seed(0)
+    samples, noise = torch.randn(3, 5, D, generator=generator), torch.randn(3, 4, 5, D, generator=generator)
+    expected = (error_of(samples, noise[:, 0]) + error_of(samples, noise[:, 1])) / 2
     for chunk in (100, 4):
-        found = denoising_error(MODEL, samples, noise, chunk)
-        assert torch.allclose(found, error_of(samples, noise).double(), atol=1e-5)
+        found = denoising_error(MODEL, samples, noise[:, :2], chunk)
+        assert torch.allclose(found, expected.double(), atol=1e-5)
+    assert not torch.allclose(denoising_error(MODEL, samples, noise[:, 2:], 100), expected.double(), atol=1e-2)
 
 
 def test_samples_of_the_model_have_its_posterior_variance() -> None:
     """``Var[x_1 | x_t] = s^2 (1-t)^2 / ((1-t)^2 + t^2 s^2)`` on average; a sample far out has more."""
     generator = torch.Generator().manual_seed(0)
-    samples, noise = (torch.randn(64, 200, D, generator=generator) for _ in range(2))
+    samples, noise = torch.randn(64, 200, D, generator=generator), torch.randn(64, 2, 200, D, generator=generator)
     samples = MEAN + STD * samples
     for t in (0.3, 0.5, 0.8):
         variance = (STD**2 * (1 - t) ** 2 / ((1 - t) ** 2 + t**2 * STD**2)).mean()
@@ -74,7 +79,7 @@ def test_samples_of_the_model_have_its_posterior_variance() -> None:
 
 @pytest.mark.parametrize("scale", [1.0, -1.0])
 def test_every_returned_sample_is_within_the_limit(scale: float) -> None:
-    run = ascent(scale=scale)
+    run = ascent(steps=75, scale=scale)
     *way, last = states(run)
     assert (errors_in(run, last.population.x) <= last.limit + 1e-4).all()
     gain = scale * (last.population.tilt.reward - way[0].population.tilt.reward)
@@ -96,7 +101,7 @@ def test_without_a_limit_the_best_of_the_way_is_returned() -> None:
 
 
 def test_a_maximum_within_the_model_is_found() -> None:
-    centre = (0.3, *MEAN[1:].tolist())
+    centre = (-0.2, *MEAN[1:].tolist())
     *_, last = states(ascent(steps=75, reward=Quadratic(centre, (4.0, *[0.0] * (D - 1)))))
     rewards = last.population.tilt.reward
     assert (rewards > -1e-2).double().mean() > 0.9  # some start where the noise that looks at them is against them
@@ -106,9 +111,9 @@ def test_a_maximum_within_the_model_is_found() -> None:
 def test_limit_is_a_quantile_of_what_the_model_draws() -> None:
     """Estimated by many own samples, against errors of exact draws; a start that is above it is its own limit."""
     generator = torch.Generator().manual_seed(0)
-    samples, noise = (torch.randn(20_000, D, generator=generator) for _ in range(2))
+    samples, noise = torch.randn(20_000, D, generator=generator), torch.randn(DRAWS, 20_000, D, generator=generator)
     samples = MEAN + STD * samples
-    expected = float(error_of(samples, noise).quantile(0.75))
+    expected = float(torch.stack([error_of(samples, draw) for draw in noise]).mean(0).quantile(0.75))
     assert usual_error(MODEL, samples[None], noise[None], 100_000) == pytest.approx(expected, rel=1e-4)
     run = ascent(pilot=4000)
     start = run.loop.start()
@@ -125,11 +130,11 @@ def test_a_model_that_knows_its_usual_error_needs_no_pilot() -> None:
     start = run.loop.start()
     assert isinstance(start, TypicalState)
     assert (start.limit == errors_in(run, start.samples[:, :, 0]).clamp_min(0.5)).double().mean() > 0.99
-    assert run.meter.forward == 2 * GROUPS * PARTICLES
+    assert run.meter.forward == (1 + DRAWS) * GROUPS * PARTICLES
 
 
 def test_nobody_leaves_the_sphere_but_who_starts_anew() -> None:
-    run = ascent(steps=40, look_every=6)
+    run = ascent(steps=40, look_every=6, rate=2.0)
     way = states(run)[:-1]  # the last state holds samples
     for before, after in pairwise(way):
         radius = after.population.x.norm(dim=2) / before.population.x.norm(dim=2)
@@ -205,12 +210,12 @@ def test_groups_do_not_depend_on_each_other() -> None:
 
 
 def test_every_call_is_counted() -> None:
-    """A gradient for each iteration, two evaluations for each pilot sample, and one for each look."""
+    """A gradient for each iteration, and a landing and a look for each pilot sample; each look has its draws."""
     run = ascent(steps=9, pilot=5, look_every=3, looks_back=2)
     run.loop.last()
     particles = GROUPS * PARTICLES
     looks = 1 + 2 + 2  # at the start, after 3 and 6 iterations, and back
-    assert run.meter.forward == (10 + looks) * particles + 2 * 5
+    assert run.meter.forward == (10 + DRAWS * looks) * particles + (1 + DRAWS) * 5
     assert run.meter.backward == 9 * particles
     assert run.meter.reward == 10 * particles + 1  # one sample shows whether the reward has a gradient
 
@@ -218,4 +223,4 @@ def test_every_call_is_counted() -> None:
 def test_short_runs_look_back_less_often() -> None:
     run = ascent(steps=4, pilot=5)
     run.loop.last()
-    assert run.meter.forward == (5 + 1 + 2) * GROUPS * PARTICLES + 2 * 5
+    assert run.meter.forward == (5 + DRAWS * (1 + 2)) * GROUPS * PARTICLES + (1 + DRAWS) * 5
