@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import math
-import platform
-import re
-import shlex
-import sys
-from pathlib import Path
 
 import lightning as L
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import ModelCheckpoint, Timer, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
@@ -21,6 +14,7 @@ from fmtt import noise
 from fmtt.data.mnist import load_mnist, to_unit_range
 from fmtt.models.checkpoints import load_network, save_network
 from fmtt.models.classifier import DigitClassifier
+from fmtt.training.trainer import card, fit
 
 
 def augment(images: Tensor, uniforms: Tensor, shift: float = 2.0, degrees: float = 10.0, scale: float = 0.1) -> Tensor:
@@ -116,15 +110,6 @@ def grade(net: nn.Module, images: Tensor, labels: Tensor, chunk: int = 500) -> d
     }
 
 
-def hardware(device: torch.device) -> str:
-    """What ``device`` is, in words."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    described = Path("/proc/cpuinfo")  # Linux; elsewhere Python knows a name
-    names = re.findall(r"model name\s*: (.*)", described.read_text()) if described.is_file() else []
-    return f"{torch.get_num_threads()} thread(s) of {names[0] if names else platform.processor()}"
-
-
 def train_classifier(config: DictConfig) -> dict[str, object]:
     """Train as ``configs/training/reward.yaml`` says, export, and grade what was exported; returns its card.
 
@@ -135,33 +120,11 @@ def train_classifier(config: DictConfig) -> dict[str, object]:
     images, labels = load_mnist("train")
     net = DigitClassifier(**config.net).to(memory_format=torch.channels_last)
     module = ClassifierTraining(net, images, labels, seed=config.seed, **config.training)
-    last, timer = Path(config.output) / "last.ckpt", Timer()
-    trainer = L.Trainer(
-        accelerator="auto",
-        devices=1,
-        precision=config.precision,
-        max_epochs=config.training.epochs,
-        logger=CSVLogger(config.output, name="", version="log"),
-        log_every_n_steps=10,
-        callbacks=[
-            ModelCheckpoint(config.output, filename="last", enable_version_counter=False),
-            timer,
-            TQDMProgressBar(refresh_rate=50),
-        ],
-        enable_model_summary=False,
-    )
-    resume = str(last) if config.resume and last.is_file() else None
-    trainer.fit(module, train_dataloaders=range(module.steps_per_epoch), ckpt_path=resume, weights_only=False)
-    card = {
-        "command": shlex.join(["python", *sys.argv]),
-        "seed": config.seed,
-        "minutes": round(timer.time_elapsed("train") / 60, 1),
-        "hardware": hardware(trainer.strategy.root_device),
-        "config": OmegaConf.to_container(config, resolve=True),
-    }
+    minutes = fit(module, config, config.training.epochs, module.steps_per_epoch)
+    made = card(config, minutes)
     arguments = OmegaConf.to_container(config.net)
-    save_network(net, arguments, config.export, card)
+    save_network(net, arguments, config.export, made)
     exported = load_network(config.export, DigitClassifier)
-    card |= grade(exported, *load_mnist("test"))
-    save_network(exported, arguments, config.export, card)  # the same float16 weights, now with their grades
-    return card
+    made |= grade(exported, *load_mnist("test"))
+    save_network(exported, arguments, config.export, made)  # the same float16 weights, now with their grades
+    return made

@@ -7,6 +7,7 @@ from typing import Protocol
 from torch import Tensor
 
 from fmtt import noise
+from fmtt.data.clocks import DRAWS, Looks, Times, render
 from fmtt.data.mnist import load_mnist, to_unit_range
 from fmtt.models.analytic import GaussianMixture
 from fmtt.models.ring import Ring
@@ -36,6 +37,26 @@ class MnistImages:
 
     def overview(self) -> Tensor:
         return to_unit_range(self.images)
+
+
+class ClockImages:
+    """Rendered clocks ``(1, size, size)``, each drawn only once.
+
+    Args:
+        size: height and width.
+        times: the law of what they show.
+        looks: what they may look like.
+    """
+
+    def __init__(self, size: int, times: Times = Times(), looks: Looks = Looks()):
+        self.size, self.times, self.looks = size, times, looks
+
+    def draw(self, count: int, *key: int | str) -> Tensor:
+        uniforms = noise.uniform((count, 2 + DRAWS), "clocks", *key)
+        return render(self.times.draw(uniforms[:, :2]), uniforms[:, 2:], self.looks, self.size).float()
+
+    def overview(self) -> Tensor:
+        return self.draw(4_000, "overview")
 
 
 class ModelSamples:

@@ -1,34 +1,26 @@
-"""Run a training with Lightning's Trainer: resumable, logged to CSV, exporting after every epoch."""
+"""Train a flow map, exporting after every epoch."""
 
 from __future__ import annotations
-
-import time
-from pathlib import Path
 
 import lightning as L
 import torch
 from hydra.utils import instantiate
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from fmtt.models.checkpoints import load_network, save_network
+from fmtt.training.trainer import card, fit, minutes_of
 
 
 class Export(L.Callback):
     """Write the averaged weights after every epoch, so that a training can be used while it runs."""
 
     def __init__(self, config: DictConfig):
-        self.config, self.started = config, time.time()
+        self.config = config
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
-        card = {
-            "config": OmegaConf.to_container(self.config, resolve=True),
-            "steps": int(module.step),
-            "minutes_since_start": round((time.time() - self.started) / 60, 1),
-        }
         arguments = {key: value for key, value in self.config.net.items() if key != "_target_"}
-        save_network(module.average.module, arguments, self.config.export, card)
+        made = card(self.config, minutes_of(trainer)) | {"steps": int(module.step)}
+        save_network(module.average.module, arguments, self.config.export, made)
 
 
 def train_flow_map(config: DictConfig) -> None:
@@ -44,22 +36,4 @@ def train_flow_map(config: DictConfig) -> None:
     if config.compile:
         module.net.compile(dynamic=False)
         module.average.module.compile(dynamic=False)
-    last = Path(config.output) / "last.ckpt"
-    trainer = L.Trainer(
-        accelerator="auto",
-        devices=1,
-        precision=config.precision,
-        max_epochs=config.training.steps // config.epoch,
-        logger=CSVLogger(
-            config.output, name="log", flush_logs_every_n_steps=50
-        ),  # a resumed run has a table of its own
-        log_every_n_steps=10,
-        callbacks=[
-            ModelCheckpoint(config.output, filename="last", enable_version_counter=False),
-            Export(config),
-            TQDMProgressBar(refresh_rate=50),
-        ],
-        enable_model_summary=False,
-    )
-    resume = str(last) if config.resume and last.is_file() else None
-    trainer.fit(module, train_dataloaders=range(config.epoch), ckpt_path=resume, weights_only=False)
+    fit(module, config, config.training.steps // config.epoch, config.epoch, Export(config))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -11,7 +12,6 @@ from fmtt.experiment import CONFIGS
 from fmtt.models.analytic import ring_of_gaussians
 from fmtt.models.checkpoints import read_card
 from fmtt.models.learned import load_flow_map
-from fmtt.training import fit
 from fmtt.training.data import ExactTeacher, ModelSamples
 from fmtt.training.fit import train_flow_map
 
@@ -28,9 +28,9 @@ def config(output: Path, steps: int, *overrides: str) -> DictConfig:
 def test_resumed_training_is_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train_flow_map(config(whole, 40))
-    trainer = fit.L.Trainer
+    trainer = L.Trainer
     with monkeypatch.context() as patch:
-        patch.setattr(fit.L, "Trainer", lambda **settings: trainer(**{**settings, "max_epochs": 1}))
+        patch.setattr(L, "Trainer", lambda **settings: trainer(**{**settings, "max_epochs": 1}))
         train_flow_map(config(broken, 40))
     assert read_card(broken / "ring.safetensors")["steps"] == 20
     train_flow_map(config(broken, 40))

@@ -1,0 +1,53 @@
+"""A clock that shows a wanted time, as a trained reader sees it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from fmtt.models.checkpoints import load_network
+from fmtt.models.clock_reader import HOUR, ClockReader, disagreement, hands
+from fmtt.validation import finite
+
+
+def minutes(name: str, value: object) -> float:
+    """Minutes after twelve of a time such as ``4:45``; ValueError unless ``value`` is one."""
+    match = re.fullmatch(r"(\d\d?):([0-5]\d)", value) if isinstance(value, str) else None
+    if match is None or int(match[1]) > 12:
+        raise ValueError(f"{name}={value}: must be a time of the dial such as 4:45, from 0:00 to 12:59")
+    return int(match[1]) % 12 * HOUR + int(match[2])
+
+
+@dataclass(frozen=True)
+class Clock:
+    """``r = -(1 - cos a) - (1 - cos b)`` for clocks ``(B, 1, size, size)`` whose hands are off by the angles a and b.
+
+    Attributes:
+        time: what they are to show, such as ``4:45``.
+        checkpoint: the reader, a file or the bundled ``clock_reader``.
+
+    Raises:
+        ValueError: if there is no such time.
+        CheckpointError: if there is no such file or it is damaged.
+    """
+
+    time: str = "4:45"
+    checkpoint: str = "clock_reader"
+    scale: float = 1.0
+    network: ClockReader = field(init=False, repr=False, compare=False)
+    wanted: Tensor = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        time = minutes("reward.time", self.time)
+        finite("reward.scale", self.scale)
+        object.__setattr__(self, "network", load_network(self.checkpoint, ClockReader))
+        object.__setattr__(self, "wanted", hands(torch.tensor([time])))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        shape = (1, self.network.size, self.network.size)
+        if x.shape[1:] != shape:
+            raise ValueError(f"reward clock needs images {shape}, not samples of shape {tuple(x.shape[1:])}")
+        return -disagreement(self.network.to(x.device)(x).float(), self.wanted.to(x.device))

@@ -1,0 +1,134 @@
+"""Rendered clocks show the time that they are said to show, and can be read without and with a network."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from fmtt import noise
+from fmtt.data.clock_templates import LEGIBLE, TemplateReader
+from fmtt.data.clocks import DRAWS, HALF_DAY, TEN_PAST_TEN, Looks, Times, centres, render
+from fmtt.models.clock_reader import ClockReader, disagreement, hands, read
+from fmtt.rewards.clock import minutes
+from fmtt.training.data import ClockImages
+
+SIZE = 32
+PLAIN = Looks(radius=(0.9, 0.9), shift=(0.0, 0.0), face=(1.0, 1.0), ground=(0.0, 0.0), ink=(-1.0, -1.0), bare=1.0)
+
+
+def uniforms(count: int, seed: int = 0) -> Tensor:
+    return noise.uniform((count, DRAWS), seed, "looks").float()
+
+
+def away(times: Tensor, others: Tensor) -> Tensor:
+    """Minutes between them, the short way round the dial."""
+    return ((times - others + HALF_DAY / 2) % HALF_DAY - HALF_DAY / 2).abs()
+
+
+def test_hands_point_where_they_should() -> None:
+    """The ink far out lies in the direction of the minute hand; nearer in, that of the hour hand is there too."""
+    times = torch.tensor([10.0, 170.0, 285.0, 610.0])
+    images = render(times, uniforms(4), PLAIN, 128)
+    axis = centres(128)
+    x, y = axis[None, :].expand(128, 128), -axis[:, None].expand(128, 128)
+    distance = torch.hypot(x, y)
+    far, near = (distance > 0.55) & (distance < 0.75), (distance > 0.2) & (distance < 0.35)
+    for time, image in zip(times.tolist(), images[:, 0], strict=True):
+        ink = (1 - image) / 2
+        angle = math.atan2(float((ink * x)[far].sum()), float((ink * y)[far].sum()))
+        turns = (angle / (2 * math.pi) - time / 60 + 0.5) % 1 - 0.5
+        assert abs(turns) < 0.01
+        hour = 2 * math.pi * time / HALF_DAY
+        at_hour = (torch.hypot(x - 0.27 * math.sin(hour), y - 0.27 * math.cos(hour)) < 0.03) & near
+        assert ink[at_hour].min() > 0.9
+
+
+def test_pixels_are_means_over_their_area() -> None:
+    """A coarse image is the fine one averaged, but where edges cross within a pixel."""
+    times, looks = torch.tensor([285.0, 50.0]), uniforms(2)
+    coarse, fine = render(times, looks, Looks(), 64), render(times, looks, Looks(), 512)
+    difference = torch.nn.functional.avg_pool2d(fine, 8) - coarse
+    assert difference.abs().mean() < 5e-3
+    assert difference.mean().abs() < 1e-3
+
+
+def test_images_lie_within_the_range() -> None:
+    images = render(torch.linspace(0, 719, 200), uniforms(200), Looks(), SIZE)
+    assert images.shape == (200, 1, SIZE, SIZE)
+    assert images.min() >= -1
+    assert images.max() <= 1
+    assert images.std(dim=0).min() > 0.05  # no pixel is the same in all
+
+
+def test_law_of_the_time() -> None:
+    law = Times(bias=0.6, spread=12.0)
+    times = law.draw(noise.uniform((40_000, 2), 0, "times"))
+    assert ((times >= 0) & (times < HALF_DAY)).all()
+    for time, tolerance in ((TEN_PAST_TEN, 5.0), (630.0, 5.0), (285.0, 30.0), (0.0, 60.0)):
+        expected = law.within(time, tolerance)
+        share = (away(times, torch.tensor(time)) <= tolerance).double().mean().item()
+        assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / len(times))
+
+
+def test_exact_reader_reads_all_times_and_looks() -> None:
+    times = noise.uniform((1000,), 0, "times").float() * HALF_DAY
+    images = render(times, uniforms(1000), Looks(), SIZE)
+    reading = TemplateReader(SIZE)(images)
+    assert away(reading.times, times).max() <= 2
+    assert reading.fit.min() >= LEGIBLE
+    mirrored = TemplateReader(SIZE)(images.flip(-1))
+    assert away(mirrored.times, times).median() > 60  # a reader that saw mirror images alike would be useless
+    noisy = TemplateReader(SIZE)(images + 0.2 * noise.normal(images.shape, 0, "noise"))
+    assert away(noisy.times, times).max() <= 5
+
+
+def test_exact_reader_knows_what_is_no_clock() -> None:
+    reader = TemplateReader(SIZE)
+    assert (reader(torch.zeros(2, 1, SIZE, SIZE)).fit < LEGIBLE).all()
+    assert (reader(noise.normal((50, 1, SIZE, SIZE), 0, "noise")).fit < LEGIBLE).all()
+    one_hand = render(torch.zeros(1), uniforms(1), Looks(hour_width=(-1.0, -1.0), minute_width=(0.04, 0.04)), SIZE)
+    one_hand = torch.rot90(one_hand, 1, (-2, -1))  # at nine, where both hands never are
+    assert reader(one_hand).fit < LEGIBLE
+
+
+def test_showing_a_time() -> None:
+    times = torch.tensor([285.0, 289.0, 292.0, 281.0])
+    reading = TemplateReader(SIZE)(render(times, uniforms(4), Looks(), SIZE))
+    assert reading.shows(285.0, 5.0).tolist() == [True, True, False, True]
+    assert not reading._replace(fit=torch.zeros(4)).shows(285.0, 5.0).any()
+    midnight = TemplateReader(SIZE)(render(torch.tensor([718.0, 2.0]), uniforms(2), Looks(), SIZE))
+    assert midnight.shows(0.0, 5.0).all()
+
+
+def test_hands_of_the_network_and_their_disagreement() -> None:
+    times = torch.tensor([0.0, 15.0, 285.0])
+    expected = torch.tensor([[[0.0, 1.0], [0.0, 1.0]], [[1.0, 0.0], [0.1305, 0.9914]], [[-1.0, 0.0], [0.6088, -0.7934]]])
+    assert torch.allclose(hands(times), expected, atol=1e-4)
+    assert torch.equal(read(hands(times)), times)
+    between = disagreement(hands(times[:1]), hands(times[2:]))
+    assert between.item() == pytest.approx(2 - math.cos(math.pi / 2) - math.cos(2 * math.pi * 285 / 720), abs=1e-5)
+    assert ClockReader(size=SIZE, width=4, features=8).eval()(torch.zeros(3, 1, SIZE, SIZE)).shape == (3, 2, 2)
+
+
+@pytest.mark.parametrize(("text", "time"), [("4:45", 285.0), ("12:05", 5.0), ("0:05", 5.0), ("10:10", 610.0)])
+def test_times_are_parsed(text: str, time: float) -> None:
+    assert minutes("reward.time", text) == time
+
+
+@pytest.mark.parametrize("text", ["4:75", "13:00", "445", "", "4:5", 285, None])
+def test_what_is_no_time_is_refused(text: object) -> None:
+    with pytest.raises(ValueError, match="must be a time of the dial such as 4:45"):
+        minutes("reward.time", text)
+
+
+def test_draws_are_functions_of_their_key() -> None:
+    data = ClockImages(size=SIZE)
+    assert torch.equal(data.draw(5, 0, 1, "a"), data.draw(5, 0, 1, "a"))
+    assert not torch.equal(data.draw(5, 0, 1, "a"), data.draw(5, 0, 2, "a"))
+    reading = TemplateReader(SIZE)(data.draw(400, 0, "share"))
+    share = reading.shows(TEN_PAST_TEN, 30.5).double().mean().item()
+    expected = Times().within(TEN_PAST_TEN, 30.5)
+    assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / 400)
