@@ -105,8 +105,8 @@ def test_showing_a_time() -> None:
 
 def test_hands_of_the_network_and_their_disagreement() -> None:
     times = torch.tensor([0.0, 15.0, 285.0])
-    expected = torch.tensor([[[0.0, 1.0], [0.0, 1.0]], [[1.0, 0.0], [0.1305, 0.9914]], [[-1.0, 0.0], [0.6088, -0.7934]]])
-    assert torch.allclose(hands(times), expected, atol=1e-4)
+    minute, hour = [[0.0, 1.0], [1.0, 0.0], [-1.0, 0.0]], [[0.0, 1.0], [0.1305, 0.9914], [0.6088, -0.7934]]
+    assert torch.allclose(hands(times), torch.stack([torch.tensor(minute), torch.tensor(hour)], dim=1), atol=1e-4)
     assert torch.equal(read(hands(times)), times)
     between = disagreement(hands(times[:1]), hands(times[2:]))
     assert between.item() == pytest.approx(2 - math.cos(math.pi / 2) - math.cos(2 * math.pi * 285 / 720), abs=1e-5)
