@@ -57,9 +57,14 @@ def method_of(entry: Entry) -> str:
     return ", ".join([entry.settings.get("mode", "importance"), *words])
 
 
-def spread(features: Tensor) -> float:
-    """Mean distance of two of them."""
-    return torch.pdist(features).mean().item()
+def spread(features: Tensor) -> Estimate:
+    """Mean distance of two of them, and its standard error by the jackknife."""
+    count = len(features)
+    distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist").double()
+    total = distances.sum()
+    without = (total - 2 * distances.sum(1)) / ((count - 1) * (count - 2))
+    error = (without.var(correction=0) * (count - 1)).sqrt()
+    return (total / (count * (count - 1))).item(), error.item()
 
 
 def mean(values: Tensor) -> Estimate:
@@ -76,13 +81,14 @@ def judged(key: tuple[str, str, float], runs: list[tuple[Path, Entry]], judge: D
     rewards = torch.cat([part["rewards"][row, part["selected"]] for part, row in zip(tensors, rows, strict=True)])
     features = judge.features(samples)
     sure = (judge.head(features).softmax(1).amax(1) > 0.9).double()
-    diversity = spread(features) / base["spread"]
+    distance, distance_error = spread(features)
+    diversity = distance / base["spread"]
     costs = np.array([entry.metrics["nfe/weighted/group"] for _, entry in runs])
     seconds = [entry.metrics["time/method_s"] / entry.metrics["population/groups"] for _, entry in runs]
     quality = {
         "reward": mean(rewards),
         "recognised": mean(sure),
-        "diversity": (diversity, None),
+        "diversity": (diversity, distance_error / base["spread"]),
         "minus Frechet distance": (-frechet_distance(features, real), None),
     }
     kept = sure.mean().item() >= base["recognised"] - LOST and diversity >= LEFT
@@ -96,7 +102,7 @@ def base_of(runs: list[tuple[Path, Entry]], judge: DigitClassifier, count: int =
                          for folder, entry in runs])[:count]  # fmt: skip
     features = judge.features(samples)
     sure = (judge.head(features).softmax(1).amax(1) > 0.9).double().mean().item()
-    return {"recognised": sure, "spread": spread(features)}
+    return {"recognised": sure, "spread": spread(features)[0]}
 
 
 def main() -> None:

@@ -21,6 +21,8 @@ from fmtt.tilt import Tilt, columns, gather
 from fmtt.typicality import DRAWS, denoising_error, usual_error
 from fmtt.validation import whole_number
 
+SHORT = 40  # iterations below which a run chooses among so few samples that luck matters less: it looks at one draw
+LENIENT = 1.25  # and allows so much more
 REACH = 0.8  # how far down from the best to the start the looks back go until one is within the limit
 
 
@@ -70,12 +72,16 @@ class TypicalAscent(Loop):
     def steps(self) -> int:
         return self.iterations
 
+    @property
+    def short(self) -> bool:
+        return self.iterations < SHORT
+
     def start(self) -> TypicalState:
         z = self.noise.normal((self.particles, *self.model.shape), 0, "start")
         tilt = self.tilt.evaluate(z, 0.0, gradient=True)
         require_finite("the reward", tilt.reward, 0, self.noise.groups)
         assert tilt.sample is not None
-        limit = self.surprise(tilt.sample).clamp_min(self.usual())
+        limit = self.surprise(tilt.sample).clamp_min(self.usual() * (LENIENT if self.short else 1.0))
         state = AscentState.start_from(z, tilt)
         samples, rewards = tilt.sample[:, :, None], tilt.reward[:, :, None]
         pace = torch.ones_like(limit)
@@ -145,7 +151,7 @@ class TypicalAscent(Loop):
     @torch.no_grad()
     def surprise(self, samples: Tensor) -> Tensor:
         """The denoising error of ``samples (G, N, *D)`` by noise that stays the same through the run; ``(G, N)``."""
-        draws = self.noise.normal((DRAWS, *samples.shape[1:]), 0, "denoising")
+        draws = self.noise.normal((1 if self.short else DRAWS, *samples.shape[1:]), 0, "denoising")
         return denoising_error(self.model, samples, draws, self.tilt.chunk)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,37 @@ def leaders(cells: Sequence[Cell], name: str) -> list[Cell]:
         for cell in ranked
         if value - cell.quality[name][0] <= 2 * np.hypot(error or 0.0, cell.quality[name][1] or 0.0)
     ]
+
+
+def clearly_beaten(cells: Sequence[Cell], method: str) -> list[tuple[Cell, Cell]]:
+    """The cells of ``method`` that another beats beyond chance, each with the best such; variants count as the method.
+
+    The other has the same task and at most the budget, is better in the first quantity by more than two standard
+    errors, and in none worse by more.
+    """
+
+    def gap(one: Cell, other: Cell, name: str) -> tuple[float, float]:
+        (a, error), (b, other_error) = one.quality[name], other.quality[name]
+        return a - b, 2 * math.hypot(error or 0.0, other_error or 0.0)
+
+    def beats(one: Cell, other: Cell) -> bool:
+        first, *rest = [gap(one, other, name) for name in other.quality]
+        in_reach = one.task == other.task and one.budget <= other.budget
+        return in_reach and first[0] > first[1] and all(by >= -chance for by, chance in rest)
+
+    def value(cell: Cell) -> float:
+        return next(iter(cell.quality.values()))[0]
+
+    pairs = []
+    for cell in (cell for cell in cells if is_variant(cell, method)):
+        better = [other for other in cells if not is_variant(other, method) and beats(other, cell)]
+        if better:
+            pairs.append((cell, max(better, key=value)))
+    return pairs
+
+
+def is_variant(cell: Cell, method: str) -> bool:
+    return cell.method == method or cell.method.startswith(f"{method}, ")
 
 
 def budgets(cells: Sequence[Cell]) -> list[float]:
