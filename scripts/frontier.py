@@ -22,7 +22,7 @@ from torch import Tensor
 from fmtt.data.mnist import load_mnist, to_unit_range
 from fmtt.models.checkpoints import load_network
 from fmtt.models.classifier import DigitClassifier
-from fmtt.report.frontier import Cell, Estimate, draw, optimal, summary, table
+from fmtt.report.frontier import Cell, Estimate, defeats, draw, optimal, summary, table
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.training.evaluation import frechet_distance
 
@@ -109,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=Path("outputs/frontier"))
+    parser.add_argument("--defeats", default="auto", help="the method of which is said who beats it where")
     options = parser.parse_args()
     done = [(folder, entry) for folder in options.folders for entry in read_sweep(folder) if entry.status == "done"]
     base = [pair for pair in done if method_of(pair[1]) == "best_of_n"]
@@ -129,6 +130,7 @@ def main() -> None:
             summary(found, FORMATS, SHOWN),
             *(optimal(found, names[:count]) for count in (1, 2, 3)),
             optimal(found, names[:1], "seconds"),
+            defeats(found, tuple(FORMATS), options.defeats),
             "",
             *(table(found, name) for name in names),
         ]

@@ -68,11 +68,11 @@ def leaders(cells: Sequence[Cell], name: str) -> list[Cell]:
     ]
 
 
-def clearly_beaten(cells: Sequence[Cell], method: str) -> list[tuple[Cell, Cell]]:
+def clearly_beaten(cells: Sequence[Cell], method: str, names: Sequence[str]) -> list[tuple[Cell, Cell]]:
     """The cells of ``method`` that another beats beyond chance, each with the best such; variants count as the method.
 
-    The other has the same task and at most the budget, is better in the first quantity by more than two standard
-    errors, and in none worse by more.
+    The other has the same task and at most the budget, is kept, is better in the first of ``names`` by more than two
+    standard errors, and in none of them worse by more.
     """
 
     def gap(one: Cell, other: Cell, name: str) -> tuple[float, float]:
@@ -80,19 +80,31 @@ def clearly_beaten(cells: Sequence[Cell], method: str) -> list[tuple[Cell, Cell]
         return a - b, 2 * math.hypot(error or 0.0, other_error or 0.0)
 
     def beats(one: Cell, other: Cell) -> bool:
-        first, *rest = [gap(one, other, name) for name in other.quality]
-        in_reach = one.task == other.task and one.budget <= other.budget
+        first, *rest = [gap(one, other, name) for name in names]
+        in_reach = one.kept and one.task == other.task and one.budget <= other.budget
         return in_reach and first[0] > first[1] and all(by >= -chance for by, chance in rest)
-
-    def value(cell: Cell) -> float:
-        return next(iter(cell.quality.values()))[0]
 
     pairs = []
     for cell in (cell for cell in cells if is_variant(cell, method)):
         better = [other for other in cells if not is_variant(other, method) and beats(other, cell)]
         if better:
-            pairs.append((cell, max(better, key=value)))
+            pairs.append((cell, max(better, key=lambda other: other.quality[names[0]][0])))
     return pairs
+
+
+def defeats(cells: Sequence[Cell], names: Sequence[str], method: str) -> str:
+    """Text: in how many cells each method is clearly beaten, and for ``method`` by whom and by how much."""
+    lines = []
+    for other in dict.fromkeys(cell.method.split(", ")[0] for cell in cells):
+        mine = [cell for cell in cells if is_variant(cell, other)]
+        beaten, kept = len(clearly_beaten(cells, other, names)), sum(cell.kept for cell in mine)
+        lines.append(f"{other}: kept in {kept} of {len(mine)} cells, clearly beaten in {beaten}")
+    for cell, other in clearly_beaten(cells, method, names):
+        by = other.quality[names[0]][0] - cell.quality[names[0]][0]
+        lines.append(
+            f"- {cell.task}, {cell.method} at {cell.budget:g}: by {by:.2g}, {other.method} at {other.budget:g}"
+        )
+    return "\n".join(lines)
 
 
 def is_variant(cell: Cell, method: str) -> bool:

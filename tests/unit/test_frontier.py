@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fmtt.report.frontier import Cell, draw, leaders, optimal, summary, table, undominated
+from fmtt.report.frontier import Cell, clearly_beaten, defeats, draw, leaders, optimal, summary, table, undominated
 
 
 def cell(
@@ -43,6 +43,23 @@ def test_leaders_are_those_within_two_standard_errors() -> None:
     assert names(leaders(dear, "reward")) == [("a", 100), ("b", 100)]
     far = [cell("a", 1, 0.5, error=0.001), cell("b", 1, 0.495, error=0.001), cell("c", 1, 0.499, error=None)]
     assert names(leaders(far, "reward")) == [("a", 1), ("c", 1)]
+
+
+def test_clearly_beaten_is_who_has_a_better_and_no_worse_rival_for_the_money() -> None:
+    mine = cell("a, 2 jumps", 50, 0.5)
+    rivals = {
+        "better": cell("b", 50, 0.53), "by chance": cell("b", 50, 0.52), "dearer": cell("b", 51, 0.53),
+        "worse elsewhere": cell("b", 50, 0.53, fidelity=0.95), "not kept": cell("b", 50, 0.53, kept=False),
+        "a little worse elsewhere": cell("b", 50, 0.53, fidelity=0.98), "a variant": cell("a", 50, 0.53),
+        "of another task": replace(cell("b", 50, 0.53), task="other"),
+    }  # fmt: skip
+    beaten = {name for name, rival in rivals.items() if clearly_beaten([mine, rival], "a", ["reward", "fidelity"])}
+    assert beaten == {"better", "a little worse elsewhere"}
+    best = [mine, cell("b", 50, 0.53), cell("c", 40, 0.55), cell("ab", 1, 0.4)]
+    assert clearly_beaten(best, "a", ["reward", "fidelity"]) == [(mine, best[2])]
+    text = defeats(best, ["reward", "fidelity"], "a").splitlines()
+    assert text[0] == "a: kept in 1 of 1 cells, clearly beaten in 1"
+    assert text[-1] == "- task, a, 2 jumps at 50: by 0.05, c at 40"
 
 
 def test_table_marks_leaders_and_strikes_out_what_is_not_kept() -> None:
