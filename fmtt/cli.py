@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import hydra
@@ -40,6 +41,20 @@ def main() -> int:
         print(f"fmtt: interrupted{': ' + str(interrupt) if str(interrupt) else ''}", file=sys.stderr)
         return FAILED
     return max(_statuses, default=DONE)
+
+
+def script(task: Callable[[], None]) -> int:
+    """Run one of ``scripts/`` that Hydra configures; what the user got wrong is one line, and exit status 2."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    try:
+        task()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        print(f"fmtt: {plain(error)}", file=sys.stderr)
+        return WRONG_CONFIGURATION
+    except KeyboardInterrupt:
+        print("fmtt: interrupted", file=sys.stderr)
+        return FAILED
+    return DONE
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")
@@ -79,7 +94,7 @@ class SweepSummary(Callback):
 
 def explain(error: Exception, overrides: list[str]) -> str:
     """One line for what Hydra could not compose: what was wrong and what is allowed."""
-    text = one_line(error).split(" Config search path:")[0].removeprefix("In 'config': ").split(" See https://")[0]
+    text = plain(error)
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown is None:
         return text
@@ -87,6 +102,12 @@ def explain(error: Exception, overrides: list[str]) -> str:
     allowed = _keys(parent, [o for o in overrides if not o.lstrip("+~").startswith(unknown[1]) and "=" in o])
     where = f" of '{parent}'" if parent else ""
     return f"there is no setting '{key}'{where}; allowed are {', '.join(allowed)}" if allowed else text
+
+
+def plain(error: Exception) -> str:
+    """The message on one line, without Hydra's remarks."""
+    text = one_line(error).split(" Config search path:")[0].removeprefix("In 'config': ").split(" See https://")[0]
+    return text.split(" full_key:")[0]
 
 
 def _keys(parent: str, overrides: list[str]) -> list[str]:

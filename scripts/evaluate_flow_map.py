@@ -1,8 +1,11 @@
 """Measure a trained flow map: ``python scripts/evaluate_flow_map.py checkpoint=... [key=value ...]``."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
+from fmtt.cli import script
 from fmtt.training.evaluation import evaluate_flow_map, table
 
 
@@ -12,4 +15,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(script(main))

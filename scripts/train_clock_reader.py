@@ -1,10 +1,12 @@
 """Train the clock reader: ``python scripts/train_clock_reader.py [key=value ...]``."""
 
 import json
+import sys
 
 import hydra
 from omegaconf import DictConfig
 
+from fmtt.cli import script
 from fmtt.training.clock_reader import train_clock_reader
 
 
@@ -14,4 +16,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(script(main))

@@ -1,8 +1,11 @@
 """Train the two-time network of a flow map on MNIST: ``python scripts/train_flow_map.py [key=value ...]``."""
 
+import sys
+
 import hydra
 from omegaconf import DictConfig
 
+from fmtt.cli import script
 from fmtt.training.fit import train_flow_map
 
 
@@ -12,4 +15,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(script(main))

@@ -1,10 +1,12 @@
 """Train a digit classifier on MNIST: ``python scripts/train_reward.py [key=value ...]``."""
 
 import json
+import sys
 
 import hydra
 from omegaconf import DictConfig
 
+from fmtt.cli import script
 from fmtt.training.classifier import train_classifier
 
 
@@ -14,4 +16,4 @@ def main(config: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(script(main))

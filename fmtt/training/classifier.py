@@ -15,6 +15,7 @@ from fmtt.data.mnist import load_mnist, to_unit_range
 from fmtt.models.checkpoints import load_network, save_network
 from fmtt.models.classifier import DigitClassifier
 from fmtt.training.trainer import card, fit
+from fmtt.validation import whole_number
 
 
 def augment(images: Tensor, uniforms: Tensor, shift: float = 2.0, degrees: float = 10.0, scale: float = 0.1) -> Tensor:
@@ -67,6 +68,8 @@ class ClassifierTraining(L.LightningModule):
         seed: int,
     ):
         super().__init__()
+        whole_number("training.epochs", epochs, 1)
+        whole_number("training.batch", batch, 1)
         self.net, self.images, self.labels = net, images, labels
         self.epochs, self.batch, self.seed = epochs, batch, seed
         self.lr, self.weight_decay, self.noise_std = lr, weight_decay, noise_std

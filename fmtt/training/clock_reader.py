@@ -13,6 +13,7 @@ from fmtt.data.clocks import DRAWS, HALF_DAY, Looks, render
 from fmtt.models.checkpoints import load_network, save_network
 from fmtt.models.clock_reader import ClockReader, disagreement, hands, read
 from fmtt.training.trainer import card, fit
+from fmtt.validation import whole_number
 
 
 def clocks(count: int, looks: Looks, size: int, *key: int | str) -> tuple[Tensor, Tensor]:
@@ -50,6 +51,8 @@ class ClockReaderTraining(L.LightningModule):
         seed: int,
     ):
         super().__init__()
+        whole_number("training.steps", steps, 1)
+        whole_number("training.batch", batch, 1)
         self.net, self.looks, self.size = net, looks, size
         self.steps, self.batch, self.seed = steps, batch, seed
         self.lr, self.weight_decay, self.noise_std = lr, weight_decay, noise_std

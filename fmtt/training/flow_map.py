@@ -15,6 +15,7 @@ from fmtt.training import objectives
 from fmtt.training.data import Data
 from fmtt.training.objectives import AverageVelocity
 from fmtt.training.off_diagonal import OffDiagonal
+from fmtt.validation import whole_number
 
 
 def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], int], None]:
@@ -71,6 +72,8 @@ class FlowMapTraining(L.LightningModule):
         teacher: AverageVelocity | None = None,
     ):
         super().__init__()
+        whole_number("training.steps", steps, 1)
+        whole_number("training.batch", batch, 1)
         self.automatic_optimization = False
         self.net = net
         self.average = AveragedModel(net, multi_avg_fn=warm_average(ema))

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from fmtt.cli import script
+
 CASES = {
     "lookahead=flowmap": ["flowmap1", "flowmap4", "denoiser"],
     "mode=importence": ["importance", "search"],
@@ -118,3 +120,12 @@ def test_a_sweep_finishes_the_good_runs_and_names_the_bad_one(fmtt) -> None:
     assert [(outcome.folder / str(n) / "metrics.json").exists() for n in range(3)] == [True, False, True]
     assert "nan" in (outcome.folder / "1" / "error.txt").read_text()
     assert len((outcome.folder / "summary.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_a_script_says_in_one_line_what_was_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    def train() -> None:
+        raise ValueError("training.steps=0: must be a whole number\nof at least 1")
+
+    assert script(train) == 2
+    assert capsys.readouterr().err == "fmtt: training.steps=0: must be a whole number of at least 1\n"
+    assert script(lambda: None) == 0
