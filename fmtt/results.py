@@ -21,6 +21,7 @@ from fmtt.engine import Result
 from fmtt.experiment import Experiment
 from fmtt.loop import State
 from fmtt.models.analytic import MixtureLaw
+from fmtt.models.evaluators import Evaluator
 from fmtt.models.quadrature import tilted_by_quadrature
 from fmtt.models.rejection import tilted_by_rejection
 from fmtt.modes import Method
@@ -141,17 +142,16 @@ def final_metrics(
 
 
 @torch.no_grad()
-def class_shares(evaluator: torch.nn.Module, samples: Tensor, log_weights: Tensor) -> tuple[list[float], float]:
-    """Weighted share of each class among ``samples (G, N, *D)``, and of those recognised with p > 0.9."""
-    probabilities = torch.softmax(evaluator(samples.flatten(0, 1)).double(), dim=1)
+def class_shares(evaluator: Evaluator, samples: Tensor, log_weights: Tensor) -> tuple[list[float], float]:
+    """Weighted share of each class among ``samples (G, N, *D)``, and of those that are clearly one."""
+    label, sure = evaluator(samples.flatten(0, 1))
     weights = torch.softmax(log_weights, dim=1).flatten() / log_weights.shape[0]
-    best, label = probabilities.max(1)
-    shares = torch.zeros(probabilities.shape[1], dtype=torch.float64, device=weights.device)
-    return shares.scatter_add(0, label, weights).tolist(), (weights * (best > 0.9)).sum().item()
+    shares = torch.zeros(evaluator.classes, dtype=torch.float64, device=weights.device)
+    return shares.scatter_add(0, label, weights).tolist(), (weights * sure).sum().item()
 
 
 def class_metrics(experiment: Experiment, result: Result, base: Population | None) -> Metrics:
-    """``classes/...`` and ``recognised/...`` where the model names an evaluation classifier."""
+    """``classes/...`` and ``recognised/...`` where the model names an evaluator."""
     evaluator = getattr(experiment.model, "evaluator", None)
     if evaluator is None:
         return {}

@@ -19,9 +19,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fmtt.data.mnist import load_mnist, to_unit_range
-from fmtt.models.checkpoints import load_network
-from fmtt.models.classifier import DigitClassifier
+from fmtt.data.mnist import test_images
+from fmtt.models.evaluators import DigitEvaluator
 from fmtt.report.frontier import Cell, Estimate, defeats, draw, optimal, summary, table
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.training.evaluation import frechet_distance
@@ -73,14 +72,14 @@ def mean(values: Tensor) -> Estimate:
 
 
 @torch.no_grad()
-def judged(key: tuple[str, str, float], runs: list[tuple[Path, Entry]], judge: DigitClassifier, real: Tensor,
+def judged(key: tuple[str, str, float], runs: list[tuple[Path, Entry]], judge: DigitEvaluator, real: Tensor,
            base: dict[str, float]) -> Cell:  # fmt: skip
     tensors = [load_file(folder / entry.name / "samples.safetensors") for folder, entry in runs]
     rows = [torch.arange(len(part["selected"])) for part in tensors]
     samples = torch.cat([part["samples"][row, part["selected"]] for part, row in zip(tensors, rows, strict=True)])
     rewards = torch.cat([part["rewards"][row, part["selected"]] for part, row in zip(tensors, rows, strict=True)])
     features = judge.features(samples)
-    sure = (judge.head(features).softmax(1).amax(1) > 0.9).double()
+    sure = judge(samples).sure.double()
     distance, distance_error = spread(features)
     diversity = distance / base["spread"]
     costs = np.array([entry.metrics["nfe/weighted/group"] for _, entry in runs])
@@ -96,13 +95,12 @@ def judged(key: tuple[str, str, float], runs: list[tuple[Path, Entry]], judge: D
 
 
 @torch.no_grad()
-def base_of(runs: list[tuple[Path, Entry]], judge: DigitClassifier, count: int = 500) -> dict[str, float]:
+def base_of(runs: list[tuple[Path, Entry]], judge: DigitEvaluator, count: int = 500) -> dict[str, float]:
     """Recognition and spread of the model's own samples: all that best-of-N looked at."""
     samples = torch.cat([load_file(folder / entry.name / "samples.safetensors")["samples"].flatten(0, 1)
                          for folder, entry in runs])[:count]  # fmt: skip
     features = judge.features(samples)
-    sure = (judge.head(features).softmax(1).amax(1) > 0.9).double().mean().item()
-    return {"recognised": sure, "spread": spread(features)[0]}
+    return {"recognised": judge(samples).sure.double().mean().item(), "spread": spread(features)[0]}
 
 
 def main() -> None:
@@ -115,9 +113,9 @@ def main() -> None:
     base = [pair for pair in done if method_of(pair[1]) == "best_of_n"]
     if not base:
         sys.exit("the sweep needs runs of mode=best_of_n: they show what the model makes by itself")
-    judge = load_network("digit_evaluator", DigitClassifier).eval()
+    judge = DigitEvaluator()
     with torch.no_grad():
-        real = judge.features(to_unit_range(load_mnist("test")[0])[:2000])
+        real = judge.features(test_images()[:2000])
     reference = base_of(base, judge)
     cells: dict[tuple[str, str, float], list[tuple[Path, Entry]]] = {}
     for folder, entry in done:

@@ -58,6 +58,11 @@ def to_unit_range(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
+def test_images() -> Tensor:
+    """The images of the test set in [-1, 1], ``(10000, 1, 28, 28)``."""
+    return to_unit_range(load_mnist("test")[0])
+
+
 def _complete(root: Path) -> bool:
     return all((root / "MNIST" / "raw" / name).is_file() for split in FILES.values() for name, _ in split)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fmtt.models.analytic import GaussianMixture, MixtureLaw
 from fmtt.models.checkpoints import load_network
-from fmtt.models.classifier import DigitClassifier
+from fmtt.models.evaluators import Evaluator
 from fmtt.models.mlp import TwoTimeMLP
 from fmtt.models.ring import Ring
 from fmtt.models.unet import TwoTimeUNet
@@ -24,7 +24,7 @@ class TwoTimeModel:
     Args:
         net: called as ``net(x, s, t)``; frozen by the caller.
         shape: shape D of one sample.
-        evaluator: a classifier of samples that no reward uses, if there is one.
+        evaluator: grades samples; no reward uses it.
         law: the law that the network was trained on, where it is known.
         usual_error: its :func:`fmtt.typicality.usual_error`, where it was measured.
     """
@@ -33,7 +33,7 @@ class TwoTimeModel:
         self,
         net: nn.Module,
         shape: tuple[int, ...],
-        evaluator: nn.Module | None = None,
+        evaluator: Evaluator | None = None,
         law: MixtureLaw | None = None,
         usual_error: float | None = None,
     ):
@@ -47,13 +47,12 @@ class TwoTimeModel:
         return x + expand(t - s, x) * self.net(x, s, t)
 
     def to(self, device: torch.device) -> TwoTimeModel:
-        evaluator = None if self.evaluator is None else self.evaluator.to(device)
-        return TwoTimeModel(self.net.to(device), self.shape, evaluator, self.law, self.usual_error)
+        return TwoTimeModel(self.net.to(device), self.shape, self.evaluator, self.law, self.usual_error)
 
 
 def load_flow_map(
     checkpoint: str | Path,
-    evaluator: str | Path | None = None,
+    evaluator: Evaluator | None = None,
     truth: Ring | GaussianMixture | None = None,
     usual_error: float | None = None,
 ) -> TwoTimeModel:
@@ -61,7 +60,7 @@ def load_flow_map(
 
     Args:
         checkpoint: path or bundled name.
-        evaluator: path or bundled name of the classifier that counts the classes of samples.
+        evaluator: grades samples.
         truth: the model whose law the network was trained on, with whose tilted law results are compared.
         usual_error: its :func:`fmtt.typicality.usual_error`, which scripts/evaluate_flow_map.py measures.
 
@@ -69,5 +68,4 @@ def load_flow_map(
         CheckpointError: if a file does not exist, is damaged or holds another network.
     """
     net = load_network(checkpoint, *TWO_TIME)
-    classifier = None if evaluator is None else load_network(evaluator, DigitClassifier)
-    return TwoTimeModel(net, net.shape, classifier, None if truth is None else truth.law, usual_error)
+    return TwoTimeModel(net, net.shape, evaluator, None if truth is None else truth.law, usual_error)

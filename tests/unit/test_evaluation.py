@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from fmtt import noise
+from fmtt.models.evaluators import DigitEvaluator, Verdict
 from fmtt.path import expand
 from fmtt.training import evaluation
 
@@ -80,10 +81,55 @@ def test_frechet_distance_of_gaussians() -> None:
     assert evaluation.frechet_distance(first, first) == pytest.approx(0, abs=1e-8)
 
 
-def test_recognised_and_histogram() -> None:
-    logits = torch.tensor([[5.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 9.0, 0.0], [0.1, 0.0, 0.0]])
-    assert evaluation.recognised(logits) == 0.5
-    assert evaluation.histogram(logits) == [2, 2, 0]
+class Sorter:
+    """Sorts points by the sign of their first coordinate, sure of what lies beyond 1."""
+
+    classes = 2
+
+    def __call__(self, x: Tensor) -> Verdict:
+        return Verdict((x[:, 0] > 0).long(), x[:, 0].abs() > 1)
+
+    def features(self, x: Tensor) -> Tensor:
+        return x
+
+
+def test_quality_of_sets_of_samples() -> None:
+    real = noise.normal((4000, 2), 0, "real")
+    shifted = noise.normal((1000, 2), 0, "shifted") + torch.tensor([2.0, 0.0])
+    figures = evaluation.quality({"shifted": shifted}, real, Sorter(), chunk=300)
+    assert figures["recognised"]["shifted"] == pytest.approx(0.8427, abs=0.04)
+    assert figures["recognised"]["real"] == pytest.approx(0.3173, abs=0.05)
+    assert figures["recognised"]["whole test set"] == pytest.approx(0.3173, abs=0.025)
+    assert figures["frechet"]["shifted"] == pytest.approx(4.0, abs=0.4)
+    assert figures["frechet"]["real"] < 0.02
+    below, above = figures["histogram"]["shifted"]
+    assert below + above == 1000
+    assert below == pytest.approx(22.8, abs=20)
+    assert figures["counts"] == {"samples": 1000, "real": 1000, "reference": 2000}
+
+
+def test_gates_open_for_what_is_good_enough() -> None:
+    limits = {"ode": 0.9, "four": 0.05, "one": 0.1, "quarter": 0.2, "half": 0.1, "noise": 0.3}
+    figures = {
+        "recognised": {"ode": 0.95, "4 jumps": 0.91, "1 jump": 0.86},
+        "relative_error": {"1 jump": {"0.25": 0.15, "0.5": 0.09}, "4 jumps": {"0": 0.25}},
+        "frechet": {"4 jumps": 2.0, "1 jump": 3.0},
+    }
+    assert all(evaluation.gates(figures, limits).values())
+    stricter = {"ode": 0.96, "four": 0.03, "one": 0.08, "quarter": 0.1, "half": 0.05, "noise": 0.2}
+    for name, limit in stricter.items():
+        assert list(evaluation.gates(figures, {**limits, name: limit}).values()).count(False) == 1
+
+
+def test_digit_evaluator_is_sure_above_nine_tenths() -> None:
+    evaluator = DigitEvaluator()
+    images = 0.3 * noise.normal((50, 1, 28, 28), 0, "images") - 0.8
+    probabilities = evaluator.network(images).double().softmax(1)
+    label, sure = evaluator(images)
+    assert torch.equal(label, probabilities.argmax(1))
+    assert torch.equal(sure, probabilities.amax(1) > 0.9)
+    assert 0 < sure.double().mean() < 1
+    assert torch.equal(evaluator.features(images), evaluator.network.features(images))
 
 
 def test_samples_are_drawn(tmp_path) -> None:
