@@ -59,6 +59,11 @@ class ClockImages:
         return self.draw(4_000, "overview")
 
 
+def clock_images(size: int, count: int) -> Tensor:
+    """Clocks that no training has seen, ``(count, 1, size, size)``; at the times of the model."""
+    return ClockImages(size).draw(count, "test")
+
+
 class ModelSamples:
     """Draws from the law of a model whose law is known."""
 
