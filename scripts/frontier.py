@@ -107,7 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--out", type=Path, default=Path("outputs/frontier"))
-    parser.add_argument("--defeats", default="auto", help="the method of which is said who beats it where")
+    parser.add_argument("--of", default="auto", help="drawn in black; it is said who beats it where")
     options = parser.parse_args()
     done = [(folder, entry) for folder in options.folders for entry in read_sweep(folder) if entry.status == "done"]
     base = [pair for pair in done if method_of(pair[1]) == "best_of_n"]
@@ -128,7 +128,7 @@ def main() -> None:
             summary(found, FORMATS, SHOWN),
             *(optimal(found, names[:count]) for count in (1, 2, 3)),
             optimal(found, names[:1], "seconds"),
-            defeats(found, tuple(FORMATS), options.defeats),
+            defeats(found, tuple(FORMATS), options.of),
             "",
             *(table(found, name) for name in names),
         ]
@@ -136,7 +136,7 @@ def main() -> None:
     print(f"the model itself: {reference['recognised']:.0%} recognised\n\n{text}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.with_suffix(".md").write_text(text + "\n")
-    draw(options.out.with_suffix(".png"), found, names)
+    draw(options.out.with_suffix(".png"), found, names, options.of)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def main() -> None:
     print(text)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.with_suffix(".md").write_text(text + "\n")
-    draw(options.out.with_suffix(".png"), cells, names)
+    draw(options.out.with_suffix(".png"), cells, names, "noise_smc")
 
 
 if __name__ == "__main__":

@@ -175,10 +175,10 @@ def _marked(text: str, cell: Cell, first: Sequence[Cell]) -> str:
 FLOOR = 1e-4  # what is nearer to the maximum is drawn here
 
 
-def draw(path: Path, cells: Sequence[Cell], names: Sequence[str]) -> None:
+def draw(path: Path, cells: Sequence[Cell], names: Sequence[str], method: str) -> None:
     """A row of panels for each task: every quantity against cost, with its standard error, then against seconds.
 
-    Hollow marks are cells that are not kept. A quantity that is nowhere above zero is drawn as its distance from zero,
+    Hollow marks are cells that are not kept; ``method`` is drawn in black. A quantity that is nowhere above zero is drawn as its distance from zero,
     logarithmic, and with the best on top.
     """
     below = {name: all(cell.quality[name][0] <= 0 for cell in cells) for name in names}
@@ -189,8 +189,8 @@ def draw(path: Path, cells: Sequence[Cell], names: Sequence[str]) -> None:
     grid = figure.subplots(len(tasks), len(columns), squeeze=False)
     for row, task in zip(grid, tasks, strict=True):
         for axes, (price, name) in zip(row, columns, strict=True):
-            for number, method in enumerate(methods):
-                points = [cell for cell in cells if (cell.task, cell.method) == (task, method)]
+            for number, line in enumerate(methods):
+                points = [cell for cell in cells if (cell.task, cell.method) == (task, line)]
                 points.sort(key=lambda cell: cell.budget)
                 if not points:
                     continue
@@ -200,8 +200,8 @@ def draw(path: Path, cells: Sequence[Cell], names: Sequence[str]) -> None:
                 low, high = y - error, y + error
                 if below[name]:
                     y, low, high = (np.maximum(-values, FLOOR) for values in (y, low, high))
-                color = COLORS[number % len(COLORS)]
-                axes.plot(x, y, color=color, linewidth=1.4, label=method)
+                color = "black" if line == method else COLORS[number % len(COLORS)]
+                axes.plot(x, y, color=color, linewidth=1.4 + (line == method), label=line)
                 axes.fill_between(x, low, high, color=color, alpha=0.12)
                 for cell, here, there in zip(points, x, y, strict=True):
                     fill = color if cell.kept else "white"

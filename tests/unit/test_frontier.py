@@ -103,7 +103,7 @@ def test_summary_shows_a_few_budgets_and_all_quantities() -> None:
 @pytest.mark.parametrize("tasks", [1, 2])
 def test_picture_has_a_row_for_each_task(tasks: int, tmp_path: Path) -> None:
     cells = [replace(found, task=f"task {number}") for number in range(tasks) for found in CELLS]
-    draw(tmp_path / "frontier.png", cells, ["reward", "fidelity"])
+    draw(tmp_path / "frontier.png", cells, ["reward", "fidelity"], "a")
     with Image.open(tmp_path / "frontier.png") as picture:
         assert picture.width > 1200
         assert picture.height > 350 * tasks
