@@ -178,8 +178,8 @@ FLOOR = 1e-4  # what is nearer to the maximum is drawn here
 def draw(path: Path, cells: Sequence[Cell], names: Sequence[str], method: str) -> None:
     """A row of panels for each task: every quantity against cost, with its standard error, then against seconds.
 
-    Hollow marks are cells that are not kept; ``method`` is drawn in black. A quantity that is nowhere above zero is drawn as its distance from zero,
-    logarithmic, and with the best on top.
+    Hollow marks are cells that are not kept; ``method`` is drawn in black. A quantity that is nowhere above zero is
+    drawn as its distance from zero, logarithmic, and with the best on top.
     """
     below = {name: all(cell.quality[name][0] <= 0 for cell in cells) for name in names}
     tasks = list(dict.fromkeys(cell.task for cell in cells))
