@@ -6,11 +6,15 @@ Each is minus a mean over pixels of a squared deviation, so a scale means the sa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from fmtt.data.images import read_image
 from fmtt.validation import choice, finite
 
 
@@ -100,19 +104,42 @@ class Mask:
     """``r = -mean (1 - M) (x + 1)^2``: black (-1) outside a mask M.
 
     Attributes:
-        shape: ``disc``, ``half``, ``keyhole`` or ``infinity``.
+        shape: ``disc``, ``half``, ``keyhole``, ``infinity``, or the path of a picture that is white inside.
+
+    Raises:
+        ValueError: if there is no such shape, or the file is no picture.
     """
 
     shape: str = "disc"
     scale: float = 1.0
+    inside: Callable[[int, int], Tensor] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        choice("reward.shape", self.shape, MASKS)
         finite("reward.scale", self.scale)
+        object.__setattr__(self, "inside", mask("reward.shape", self.shape))
 
     def __call__(self, x: Tensor) -> Tensor:
         height, width = images("mask", x).shape[-2:]
-        u = torch.linspace(-1, 1, width, device=x.device, dtype=x.dtype)
-        v = torch.linspace(1, -1, height, device=x.device, dtype=x.dtype)
-        outside = ~MASKS[self.shape](u[None, :], v[:, None])
+        outside = ~self.inside(height, width).to(x.device)
         return -mean_square(outside * (x + 1))
+
+
+def mask(name: str, shape: str) -> Callable[[int, int], Tensor]:
+    """What makes the mask of a given height and width, truth values ``(H, W)``, from the value of setting ``name``.
+
+    A picture is shrunk or enlarged to the size; inside is what is brighter than half.
+    """
+    if Path(str(shape)).suffix:
+        picture = read_image(name, shape, channels=1)
+        return partial(resized, picture)
+    return partial(drawn, MASKS[choice(name, shape, MASKS)])
+
+
+def drawn(shape: Callable[[Tensor, Tensor], Tensor], height: int, width: int) -> Tensor:
+    u, v = torch.linspace(-1, 1, width), torch.linspace(1, -1, height)
+    return shape(u[None, :], v[:, None])
+
+
+def resized(picture: Tensor, height: int, width: int) -> Tensor:
+    small = F.interpolate(picture[None], (height, width), mode="bilinear", align_corners=False, antialias=True)
+    return small[0, 0] > 0.5

@@ -1,7 +1,11 @@
 """Rewards in closed form."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from fmtt import noise
 from fmtt.rewards import Antisymmetry, HalfPlane, Linear, Mask, Quadratic, Rotation, Symmetry, WeightedSum
@@ -58,6 +62,24 @@ def test_half_mask_blackens_the_right() -> None:
     left[..., :2] = 1
     assert Mask("half")(left).item() == 0
     assert Mask("half")(left.flip(-1)).item() == -2  # eight of sixteen pixels are off by two
+
+
+def test_mask_from_a_picture(tmp_path: Path) -> None:
+    """White inside, whatever the size; what is transparent is outside."""
+    pixels = np.zeros((40, 40, 4), dtype=np.uint8)
+    pixels[:, :20] = 255  # the left half
+    pixels[20:, :20, 3] = 0  # whose lower half is transparent
+    Image.fromarray(pixels).save(tmp_path / "own.png")
+    reward = Mask(str(tmp_path / "own.png"))
+    image = torch.full((1, 1, 8, 8), -1.0)
+    image[..., :4, :4] = 1
+    assert reward(image).item() == 0
+    for turned in (image.flip(-1), image.flip(-2), image.flip(-1, -2)):
+        assert reward(turned).item() == -1  # a quarter of the pixels is off by two
+    (tmp_path / "text.png").write_text("no picture")
+    for name, reason in (("text.png", "is not a picture"), ("none.png", "does not exist")):
+        with pytest.raises(ValueError, match=f"reward.shape=.*{name}: the file {reason}"):
+            Mask(str(tmp_path / name))
 
 
 @pytest.mark.parametrize(
