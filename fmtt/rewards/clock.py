@@ -8,9 +8,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from fmtt.data.clock_templates import LEGIBLE, TemplateReader
 from fmtt.models.checkpoints import load_network
 from fmtt.models.clock_reader import HOUR, ClockReader, disagreement, hands
 from fmtt.validation import finite
+
+TOLERANCE = 5.0  # minutes
 
 
 def minutes(name: str, value: object) -> float:
@@ -38,12 +41,14 @@ class Clock:
     checkpoint: str = "clock_reader"
     scale: float = 1.0
     network: ClockReader = field(init=False, repr=False, compare=False)
+    reader: TemplateReader = field(init=False, repr=False, compare=False)
     wanted: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         time = minutes("reward.time", self.time)
         finite("reward.scale", self.scale)
         object.__setattr__(self, "network", load_network(self.checkpoint, ClockReader))
+        object.__setattr__(self, "reader", TemplateReader(self.network.size))
         object.__setattr__(self, "wanted", hands(torch.tensor([time])))
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -51,3 +56,11 @@ class Clock:
         if x.shape[1:] != shape:
             raise ValueError(f"reward clock needs images {shape}, not samples of shape {tuple(x.shape[1:])}")
         return -disagreement(self.network.to(x.device)(x).float(), self.wanted.to(x.device))
+
+    def statistics(self, x: Tensor) -> dict[str, Tensor]:
+        """Which clocks show the time within five minutes and which are legible, by the exact reader; ``(B,)`` each."""
+        reading, time = self.reader(x), minutes("reward.time", self.time)
+        return {
+            "shows_the_time": reading.shows(time, TOLERANCE).double(),
+            "legible": (reading.fit >= LEGIBLE).double(),
+        }

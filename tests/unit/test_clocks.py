@@ -11,8 +11,11 @@ from torch import Tensor
 from fmtt import noise
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
 from fmtt.data.clocks import DRAWS, HALF_DAY, TEN_PAST_TEN, Looks, Times, centres, render
+from fmtt.models.checkpoints import BUNDLED, load_network, read_card
 from fmtt.models.clock_reader import ClockReader, disagreement, hands, read
-from fmtt.rewards.clock import minutes
+from fmtt.models.evaluators import ClockEvaluator
+from fmtt.rewards.clock import Clock, minutes
+from fmtt.training.clock_reader import grade
 from fmtt.training.data import ClockImages
 
 SIZE = 32
@@ -132,3 +135,53 @@ def test_draws_are_functions_of_their_key() -> None:
     share = reading.shows(TEN_PAST_TEN, 30.5).double().mean().item()
     expected = Times().within(TEN_PAST_TEN, 30.5)
     assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / 400)
+
+
+def test_reward_is_largest_at_the_wanted_time() -> None:
+    """Close to ``-(1 - cos a) - (1 - cos b)`` of the angles by which the hands are off, as far as the reader sees."""
+    times = torch.arange(0.0, HALF_DAY, 7.0)
+    images = render(times, uniforms(len(times)), Looks(), SIZE)
+    for time in ("4:45", "11:59"):
+        wanted = torch.tensor([minutes("time", time)])
+        expected = -disagreement(hands(times), hands(wanted))
+        reward = Clock(time)(images)
+        assert (reward - expected).abs().max() < 0.2
+        assert (reward - expected).abs().mean() < 0.03
+        assert away(times[reward.argmax()], wanted).item() <= 4
+    with pytest.raises(ValueError, match=r"reward clock needs images \(1, 32, 32\)"):
+        Clock()(torch.zeros(1, 1, 28, 28))
+
+
+def test_reward_has_a_gradient_toward_the_time() -> None:
+    """A step along the gradient from a clock that is off makes it better, also from the other side of the dial."""
+    images = render(torch.tensor([250.0, 290.0, 600.0, 40.0]), uniforms(4), Looks(), SIZE).requires_grad_()
+    reward = Clock("4:45")(images)
+    (slope,) = torch.autograd.grad(reward.sum(), images)
+    assert (Clock("4:45")(images + 0.3 * slope / slope.flatten(1).norm(dim=1)[:, None, None, None]) > reward).all()
+
+
+def test_statistics_are_those_of_the_exact_reader() -> None:
+    images = render(torch.tensor([285.0, 289.0, 292.0, 100.0]), uniforms(4), Looks(), SIZE)
+    statistics = Clock("4:45").statistics(torch.cat([images, torch.zeros(1, 1, SIZE, SIZE)]))
+    assert statistics["shows_the_time"].tolist() == [1, 1, 0, 0, 0]
+    assert statistics["legible"].tolist() == [1, 1, 1, 1, 0]
+
+
+def test_bundled_readers_are_good_and_not_the_same() -> None:
+    cards = [read_card(BUNDLED / f"{name}.safetensors") for name in ("clock_reader", "clock_evaluator")]
+    for card in cards:
+        assert card["within_5_minutes"] == 1.0
+        assert card["median_error_minutes"] < 0.5
+    assert cards[0]["seed"] != cards[1]["seed"]
+    assert cards[0]["config"]["net"]["width"] != cards[1]["config"]["net"]["width"]
+    found = grade(load_network("clock_reader", ClockReader), SIZE, count=300)
+    assert found["within_5_minutes"] > 0.99
+    assert found["disagreement"] < 2e-3
+
+
+def test_clock_evaluator_sorts_by_hours() -> None:
+    times = torch.tensor([5.0, 65.0, 285.0, 719.0])
+    verdict = ClockEvaluator()(torch.cat([render(times, uniforms(4), Looks(), SIZE), torch.zeros(1, 1, SIZE, SIZE)]))
+    assert verdict.label[:4].tolist() == [0, 1, 4, 11]
+    assert verdict.sure.tolist() == [True, True, True, True, False]
+    assert ClockEvaluator().features(torch.zeros(2, 1, SIZE, SIZE)).shape == (2, 96)
