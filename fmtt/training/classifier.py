@@ -14,7 +14,7 @@ from fmtt import noise
 from fmtt.data.mnist import load_mnist, to_unit_range
 from fmtt.models.checkpoints import load_network, save_network
 from fmtt.models.classifier import DigitClassifier
-from fmtt.training.trainer import card, fit
+from fmtt.training.trainer import OneCycle, card, fit
 from fmtt.validation import whole_number
 
 
@@ -37,22 +37,17 @@ def augment(images: Tensor, uniforms: Tensor, shift: float = 2.0, degrees: float
     return F.grid_sample(images + 1, grid, align_corners=False) - 1
 
 
-class ClassifierTraining(L.LightningModule):
+class ClassifierTraining(OneCycle):
     """Cross-entropy on augmented, slightly noisy images, without label smoothing: log-probabilities must be calibrated.
 
-    AdamW under a one-cycle learning rate. All draws are keyed by (seed, step), so a resumed training goes on as if it
-    had never stopped.
+    All draws are keyed by (seed, step), so a resumed training goes on as if it had never stopped.
 
     Args:
         net: the classifier.
         images: the training images ``(N, C, H, W)`` as uint8.
         labels: their classes ``(N,)``.
         epochs: passes over the images.
-        batch: images at each step.
-        lr: highest learning rate.
-        weight_decay: of AdamW.
-        noise_std: largest standard deviation of the Gaussian noise; each image draws its own below that.
-        seed: seed of all draws.
+        batch, lr, weight_decay, noise_std, seed: as in :class:`OneCycle`.
     """
 
     def __init__(
@@ -67,21 +62,14 @@ class ClassifierTraining(L.LightningModule):
         noise_std: float,
         seed: int,
     ):
-        super().__init__()
         whole_number("training.epochs", epochs, 1)
         whole_number("training.batch", batch, 1)
-        self.net, self.images, self.labels = net, images, labels
-        self.epochs, self.batch, self.seed = epochs, batch, seed
-        self.lr, self.weight_decay, self.noise_std = lr, weight_decay, noise_std
+        super().__init__(net, epochs * (len(images) // batch), batch, lr, weight_decay, noise_std, seed)
+        self.images, self.labels = images, labels
 
     @property
     def steps_per_epoch(self) -> int:
         return len(self.images) // self.batch
-
-    def configure_optimizers(self) -> dict[str, object]:
-        optimizer = torch.optim.AdamW(self.parameters(), weight_decay=self.weight_decay)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.epochs * self.steps_per_epoch)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
     def draw(self, step: int) -> tuple[Tensor, Tensor]:
         """Images ``(batch, C, H, W)`` and labels ``(batch,)`` of ``step``; every epoch has its own order."""

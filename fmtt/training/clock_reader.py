@@ -12,7 +12,7 @@ from fmtt import noise
 from fmtt.data.clocks import DRAWS, HALF_DAY, Looks, render
 from fmtt.models.checkpoints import load_network, save_network
 from fmtt.models.clock_reader import ClockReader, disagreement, hands, read
-from fmtt.training.trainer import card, fit
+from fmtt.training.trainer import OneCycle, card, fit
 from fmtt.validation import whole_number
 
 
@@ -23,19 +23,15 @@ def clocks(count: int, looks: Looks, size: int, *key: int | str) -> tuple[Tensor
     return render(times, uniforms[:, 1:], looks, size), times
 
 
-class ClockReaderTraining(L.LightningModule):
-    """Regression on where the hands point, on noisy images that are drawn once; AdamW, one-cycle learning rate.
+class ClockReaderTraining(OneCycle):
+    """Regression on where the hands point, on noisy images that are drawn once.
 
     Args:
         net: the reader.
         looks: what the clocks may look like.
         size: of the images.
         steps: optimisation steps.
-        batch: images at each step.
-        lr: highest learning rate.
-        weight_decay: of AdamW.
-        noise_std: largest standard deviation of the Gaussian noise; each image draws its own below that.
-        seed: seed of all draws.
+        batch, lr, weight_decay, noise_std, seed: as in :class:`OneCycle`.
     """
 
     def __init__(
@@ -50,17 +46,10 @@ class ClockReaderTraining(L.LightningModule):
         noise_std: float,
         seed: int,
     ):
-        super().__init__()
         whole_number("training.steps", steps, 1)
         whole_number("training.batch", batch, 1)
-        self.net, self.looks, self.size = net, looks, size
-        self.steps, self.batch, self.seed = steps, batch, seed
-        self.lr, self.weight_decay, self.noise_std = lr, weight_decay, noise_std
-
-    def configure_optimizers(self) -> dict[str, object]:
-        optimizer = torch.optim.AdamW(self.parameters(), weight_decay=self.weight_decay)
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
+        super().__init__(net, steps, batch, lr, weight_decay, noise_std, seed)
+        self.looks, self.size = looks, size
 
     def training_step(self, batch: object, batch_idx: int) -> Tensor:
         step = self.global_step

@@ -13,6 +13,33 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+
+class OneCycle(L.LightningModule):
+    """Trains ``net`` by AdamW under a one-cycle learning rate, on batches that it draws itself.
+
+    Args:
+        net: the network.
+        total: optimisation steps.
+        batch: images at each step.
+        lr: highest learning rate.
+        weight_decay: of AdamW.
+        noise_std: largest standard deviation of the Gaussian noise; each image draws its own below that.
+        seed: seed of all draws.
+    """
+
+    def __init__(
+        self, net: nn.Module, total: int, batch: int, lr: float, weight_decay: float, noise_std: float, seed: int
+    ):
+        super().__init__()
+        self.net, self.total, self.batch, self.seed = net, total, batch, seed
+        self.lr, self.weight_decay, self.noise_std = lr, weight_decay, noise_std
+
+    def configure_optimizers(self) -> dict[str, object]:
+        optimizer = torch.optim.AdamW(self.parameters(), weight_decay=self.weight_decay)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, self.lr, total_steps=self.total)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cycle, "interval": "step"}}
 
 
 def fit(module: L.LightningModule, config: DictConfig, epochs: int, steps: int, *callbacks: L.Callback) -> float:
