@@ -103,7 +103,7 @@ def assemble(
     beta: Ramp = PowerRamp(),
     transport: Callable[[Velocity], Transport] = Euler,
     chi: Chi = ZeroChi(),
-    start: Callable[[Setting], Loop | None] = normal_start,
+    start: Callable[[Setting], Setting] = normal_start,
     probes: int = 8,
     groups: int = 4,
     particles: int = 64,
@@ -122,7 +122,7 @@ def assemble(
         steps: steps K of the time grid.
         grid, epsilon, beta, chi: the schedules; those that a pilot finds wait for :meth:`Run.tuned`.
         transport: makes the transport along the base ODE of the model.
-        start: makes the loop that prepares the noise, ``methods.noise_smc.AnnealedStart(8)`` or that of N(0, I).
+        start: prepares where particles start, such as ``methods.noise_smc.AnnealedStart(8)``; by default N(0, I).
         probes: random directions for the Laplacian that chi needs where the dimension is above 16.
         groups, particles: G independent populations of N particles.
         chunk: the largest batch that the model sees.
@@ -146,7 +146,10 @@ def assemble(
     composed = mode(look, epsilon)
     tilt = Tilt(look, MeteredReward(reward, meter), scale, beta, chunk)
     noise = Noise(seed, tuple(range(groups)), device)
-    loop = composed.loop(Setting(metered, tilt, epsilon, chi, transport, probes, times, particles, noise, start))
+    setting = start(Setting(metered, tilt, epsilon, chi, transport, probes, times, particles, noise))
+    loop = composed.loop(setting)
+    if setting.opening is not None and not isinstance(loop, Sampler):
+        raise ValueError(f"sampler.start: {type(loop).__name__} has a start of its own; use sampler/start=normal")
     pending = tuple(schedule for schedule in (grid, beta) if isinstance(schedule, Tuned))
     if pending and not isinstance(loop, Sampler):
         raise ValueError(f"sampler.grid, sampler.beta: {type(loop).__name__} has no steps that a pilot could place")

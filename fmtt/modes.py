@@ -124,7 +124,7 @@ class Mode:
         )  # fmt: skip
         return Sampler(
             dynamics, self.selection, setting.times, setting.particles, setting.noise, self.tempering,
-            setting.opening(setting),
+            setting.opening,
         )  # fmt: skip
 
     def choose(self, population: Population, noise: Noise) -> Tensor:

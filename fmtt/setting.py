@@ -26,7 +26,7 @@ class Setting:
         times: the grid ``t_0 = 0 < ... < t_K = 1``; methods that do not move through time take K steps.
         particles: N in each group.
         noise: the keyed noise, which also says which groups there are.
-        opening: makes the loop that prepares the noise, or None.
+        opening: a loop that prepares the noise, or None.
     """
 
     model: Velocity
@@ -38,8 +38,9 @@ class Setting:
     times: tuple[float, ...]
     particles: int
     noise: Noise
-    opening: Callable[[Setting], Loop | None]
+    opening: Loop | None = None
 
 
-def normal_start(setting: Setting) -> None:
+def normal_start(setting: Setting) -> Setting:
     """Nothing to prepare: the noise is N(0, I)."""
+    return setting

@@ -242,11 +242,11 @@ class AnnealedStart:
     def __post_init__(self) -> None:
         whole_number("sampler.start.sweeps", self.sweeps, 1)
 
-    def __call__(self, setting: Setting) -> NoiseAnnealing:
+    def __call__(self, setting: Setting) -> Setting:
         target = setting.tilt.ramp(0.0)
         if target == 0:
             raise ValueError("sampler.start=annealed: no tilt is in force at t = 0; use sampler/beta=from")
         smc = noise_smc(
             setting.tilt.look_ahead, setting.epsilon, self.move, self.moves, self.ess_threshold, stride=self.stride
         )
-        return smc.annealing(setting, self.sweeps, target, lands=False)
+        return replace(setting, opening=smc.annealing(setting, self.sweeps, target, lands=False))

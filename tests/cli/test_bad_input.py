@@ -66,6 +66,7 @@ CASES = {
     "mode=fmrg mode.factor=0": ["mode.factor", "positive"],
     "mode=diamond mode.drop=1": ["mode.drop", "more than 1"],
     "sampler/start=annealed": ["sampler.start", "sampler/beta=from"],
+    "sampler/start=annealed sampler/beta=from mode=noise_opt": ["sampler.start", "NoiseAscent", "normal"],
     "sampler/transport=glass": ["sampler.transport=glass", "kernel"],
     "mode=noise_opt budget.nfe=1": ["budget.nfe=1", "smallest run costs"],
     "budget.nfe=-2": ["budget.nfe", "-2", "positive"],
