@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import torch
@@ -127,12 +127,12 @@ class Mask:
 def mask(name: str, shape: str) -> Callable[[int, int], Tensor]:
     """What makes the mask of a given height and width, truth values ``(H, W)``, from the value of setting ``name``.
 
-    A picture is shrunk or enlarged to the size; inside is what is brighter than half.
+    A picture is shrunk or enlarged to the size; inside is what is brighter than half. Each size is made once.
     """
     if Path(str(shape)).suffix:
         picture = read_image(name, shape, channels=1)
-        return partial(resized, picture)
-    return partial(drawn, MASKS[choice(name, shape, MASKS)])
+        return cache(partial(resized, picture))
+    return cache(partial(drawn, MASKS[choice(name, shape, MASKS)]))
 
 
 def drawn(shape: Callable[[Tensor, Tensor], Tensor], height: int, width: int) -> Tensor:
