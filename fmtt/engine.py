@@ -5,7 +5,6 @@ This is the whole of the library's surface: :func:`sample` for one call, :func:`
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -146,9 +145,10 @@ def assemble(
     composed = mode(look, epsilon)
     tilt = Tilt(look, MeteredReward(reward, meter), scale, beta, chunk)
     noise = Noise(seed, tuple(range(groups)), device)
-    setting = start(Setting(metered, tilt, epsilon, chi, transport, probes, times, particles, noise))
+    plain = Setting(metered, tilt, epsilon, chi, transport, probes, times, particles, noise)
+    setting = start(plain)
     loop = composed.loop(setting)
-    if setting.opening is not None and not isinstance(loop, Sampler):
+    if setting is not plain and not isinstance(loop, Sampler):
         raise ValueError(f"sampler.start: {type(loop).__name__} has a start of its own; use sampler/start=normal")
     pending = tuple(schedule for schedule in (grid, beta) if isinstance(schedule, Tuned))
     if pending and not isinstance(loop, Sampler):
@@ -161,10 +161,10 @@ def dry_model(model: Velocity) -> Flow:
 
     Its dimension is small, but on the same side of that above which Laplacians are estimated.
     """
-    size = min(math.prod(model.shape), EXACT_LAPLACIAN + 1)
+    shape = tuple(min(size, EXACT_LAPLACIAN + 1) for size in model.shape)
     mapped = getattr(model, "flow_map", None) is not None
     flow_map = (lambda x, s, t: 1 * x) if mapped else None
-    return Flow((size,), lambda x, t: 0 * x, flow_map, getattr(model, "usual_error", None))
+    return Flow(shape, lambda x, t: 0 * x, flow_map, getattr(model, "usual_error", None))
 
 
 def finish(run: Run, state: State) -> Result:

@@ -51,11 +51,11 @@ class State:
     temper: Tensor
 
     @staticmethod
-    def start(population: Population, temper: float = math.nan) -> State:
+    def start(population: Population, temper: float = math.nan, t: float = 0.0) -> State:
         zero = torch.zeros_like(population.log_z)
         never = torch.zeros_like(zero, dtype=torch.bool)
         ess = population.ess
-        return State(0, 0.0, population, ess, ess, zero, zero, zero, zero, zero, never, never.long(), zero + temper)
+        return State(0, t, population, ess, ess, zero, zero, zero, zero, zero, never, never.long(), zero + temper)
 
     def after(
         self, t: float, population: Population, ess: Tensor, discrepancy: Tensor, selected: Tensor, temper: Tensor

@@ -118,13 +118,18 @@ class Mode:
         transport = setting.transport(setting.model)
         if self.parts_clones and setting.epsilon.vanishes and not transport.stochastic:
             raise ValueError("sampler.epsilon: the clones of this mode would stay together without noise; use linear")
+        if setting.image is not None and self.weights.rates and not (setting.epsilon.vanishes and setting.chi.vanishes):
+            raise ValueError(
+                "sampler.start=image: noise keeps the law of the model, and that of the edits of a picture is another;"
+                " use mode.weights=kernel, or sampler/epsilon=zero"
+            )
         dynamics = Dynamics(
             setting.model, tilt, setting.epsilon, self.guidance, self.weights, transport,
             self.field, self.potential, setting.chi, setting.probes,
         )  # fmt: skip
         return Sampler(
             dynamics, self.selection, setting.times, setting.particles, setting.noise, self.tempering,
-            setting.opening,
+            setting.opening, setting.image,
         )  # fmt: skip
 
     def choose(self, population: Population, noise: Noise) -> Tensor:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from fmtt.diagnostics import incremental_discrepancy, weighted_mean
 from fmtt.dynamics import Draws, Dynamics
@@ -24,11 +25,12 @@ class Sampler(Loop):
     Attributes:
         dynamics: moves and weights.
         selection: what happens between steps.
-        times: the grid ``t_0 = 0 < ... < t_K = 1``.
+        times: the grid ``t_0 < ... < t_K = 1``.
         particles: N in each group.
         noise: the keyed noise, which also says which groups there are.
         tempering: how much of the tilt is let in, or None for all of it.
         opening: a loop whose last population, noise under the tilt of t = 0, takes the place of N(0, I); or None.
+        image: ``(*D)``; particles start at ``t_0 image + (1 - t_0) noise``. None for t_0 = 0.
     """
 
     dynamics: Dynamics
@@ -38,23 +40,26 @@ class Sampler(Loop):
     noise: Noise
     tempering: Tempering | None = None
     opening: Loop | None = None
+    image: Tensor | None = None
 
     @property
     def steps(self) -> int:
         return len(self.times) - 1
 
     def start(self) -> State:
-        """N particles from N(0, I) in each group, and the tilt there if anybody asks; or where the opening ends."""
+        """N particles at t_0 in each group, and the tilt there if anybody asks; or where the opening ends."""
         if self.opening is not None:
             return self.opened(self.opening.last())
         x = self.noise.normal((self.particles, *self.dynamics.model.shape), 0, "start")
-        temper = math.nan if self.tempering is None else 1.0
+        temper, t = math.nan if self.tempering is None else 1.0, self.times[0]
+        if self.image is not None:
+            x = t * self.image + (1 - t) * x
         if not self.asks(0):
-            return State.start(Population.start(x, TiltValue.unasked(x)), temper)
-        tilt = self.dynamics.look(x, self.times[0], self.times[1])
+            return State.start(Population.start(x, TiltValue.unasked(x)), temper, t)
+        tilt = self.dynamics.look(x, t, self.times[1])
         require_finite("the reward", tilt.reward, 0, self.noise.groups)
         population = Population.start(x, tilt)
-        return State.start(replace(population, log_weights=self.dynamics.weights.start(tilt.value)), temper)
+        return State.start(replace(population, log_weights=self.dynamics.weights.start(tilt.value)), temper, t)
 
     def opened(self, state: State) -> State:
         """The start where an opening has ended in ``state``."""

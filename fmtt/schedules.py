@@ -230,3 +230,14 @@ class RampFrom:
 
     def __call__(self, t: float) -> float:
         return self.start + (1 - self.start) * t
+
+
+@dataclass(frozen=True)
+class LateRamp:
+    """``ramp`` pressed together from [0, 1] to [t0, 1], for runs that begin at t0."""
+
+    ramp: Ramp
+    t0: float
+
+    def __call__(self, t: float) -> float:
+        return self.ramp((t - self.t0) / (1 - self.t0))

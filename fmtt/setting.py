@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from fmtt.flow import Velocity
 from fmtt.loop import Loop
 from fmtt.noise import Noise
@@ -23,10 +25,11 @@ class Setting:
         epsilon, chi: the schedules of noise and extra drift.
         transport: makes the transport along the base ODE.
         probes: random directions for the Laplacian that chi may need.
-        times: the grid ``t_0 = 0 < ... < t_K = 1``; methods that do not move through time take K steps.
+        times: the grid ``t_0 < ... < t_K = 1``; methods that do not move through time take K steps.
         particles: N in each group.
         noise: the keyed noise, which also says which groups there are.
         opening: a loop that prepares the noise, or None.
+        image: what the noise is mixed with where t_0 is not 0, ``(*D)``, or None.
     """
 
     model: Velocity
@@ -39,6 +42,7 @@ class Setting:
     particles: int
     noise: Noise
     opening: Loop | None = None
+    image: Tensor | None = None
 
 
 def normal_start(setting: Setting) -> Setting:

@@ -88,13 +88,14 @@ class GeodesicGrid(Piloted):
 
     def placed(self, sampler: Sampler, lengths: list[float]) -> Sampler:
         times, steps, total = sampler.times, len(lengths), sum(lengths) or 1.0
+        first, last = times[0], times[-1]
         shares = (
-            (1 - self.uniform) * length / total + self.uniform * (then - now)
+            (1 - self.uniform) * length / total + self.uniform * (then - now) / (last - first)
             for length, (now, then) in zip(lengths, pairwise(times), strict=True)
         )
         measure = list(accumulate(shares, initial=0.0))
         inner = (interpolate(k / steps * measure[-1], measure, times) for k in range(1, steps))
-        return replace(sampler, times=(0.0, *inner, 1.0))
+        return replace(sampler, times=(first, *inner, last))
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+BUNDLED = Path(__file__).parent / "pictures"
 MODES = {1: "L", 3: "RGB"}
 
 
@@ -17,18 +20,36 @@ def read_image(name: str, path: str | Path, channels: int) -> Tensor:
 
     Args:
         name: of the setting that holds the path, for the error.
-        path: any format that Pillow reads.
+        path: any format that Pillow reads; a name without an ending is that of a bundled picture.
         channels: 1 or 3.
 
     Raises:
         ValueError: if there is no such file or it is no picture.
     """
+    file = Path(path) if Path(path).suffix else BUNDLED / f"{path}.png"
     try:
-        with Image.open(path) as file:
-            picture = file.convert("RGBA")
+        with Image.open(file) as opened:
+            picture = opened.convert("RGBA")
     except (OSError, UnidentifiedImageError) as error:
-        reason = "is not a picture" if Path(path).is_file() else "does not exist"
+        bundled = ", ".join(sorted(entry.stem for entry in BUNDLED.glob("*.png")))
+        reason = "is not a picture" if file.is_file() else f"does not exist; give the path of a picture, or {bundled}"
         raise ValueError(f"{name}={path}: the file {reason}") from error
     black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
     pixels = np.array(Image.alpha_composite(black, picture).convert(MODES[channels]), dtype=np.float32) / 255
     return torch.from_numpy(pixels).reshape(*pixels.shape[:2], channels).movedim(-1, 0)
+
+
+def read_sample(name: str, path: str | Path, shape: Sequence[int]) -> Tensor:
+    """The picture in file ``path`` as a sample of a model: in [-1, 1], shrunk or enlarged to ``shape = (C, H, W)``.
+
+    Raises:
+        ValueError: as :func:`read_image`, or if samples of that shape are no pictures in grey or colour.
+    """
+    if len(shape) != 3 or shape[0] not in MODES:
+        raise ValueError(f"{name}={path}: needs a model of pictures in grey or colour, not of shape {tuple(shape)}")
+    return 2 * resized(read_image(name, path, channels=shape[0]), *shape[1:]) - 1
+
+
+def resized(picture: Tensor, height: int, width: int) -> Tensor:
+    """``picture (C, h, w)`` as ``(C, height, width)``, without aliasing."""
+    return F.interpolate(picture[None], (height, width), mode="bilinear", align_corners=False, antialias=True)[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def write_artefacts(folder: Path) -> Path:
-    """Write ``samples.png``, ``curves.png`` and ``report.html`` of a finished run; returns the path of the page."""
+    """Write the pictures and ``report.html`` of a finished run; returns the path of the page."""
     from fmtt.report.page import write_run  # imports matplotlib: only when there is something to draw
 
     return write_run(Path(folder))

@@ -1,9 +1,9 @@
-"""The two pictures of a run: samples and curves. A person looks at them first."""
+"""The pictures of a run: samples and curves, at which a person looks first, and the samples that it returns."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ def save_samples(path: Path, tilted: Panel, base: Panel | None, selected: Array,
         ancestors: the particle at t = 0 from which each descends, ``(G, N)``; by default itself.
     """
     shape = tilted.samples.shape[2:]
-    if len(shape) == 3 and shape[0] in (1, 3):
+    if is_picture(shape):
         figure = _pictures(tilted, base, selected, ancestors)
     elif math.prod(shape) == 1:
         figure = _histograms(tilted, base)
@@ -88,6 +88,32 @@ def _text(
     figure.text(x / total[0], y / total[1], text, fontsize=size, color=color, fontweight=weight, va="bottom")
 
 
+def is_picture(shape: Sequence[int]) -> bool:
+    """Whether samples of ``shape`` are pictures ``(C, H, W)`` in grey or colour."""
+    return len(shape) == 3 and shape[0] in (1, 3)
+
+
+def in_colour(pictures: Array) -> Array:
+    """Pictures ``(M, C, H, W)`` in [-1, 1] as uint8 ``(M, H, W, 3)``."""
+    pixels = np.rint(np.clip((pictures + 1) * 127.5, 0, 255)).astype(np.uint8)
+    return np.broadcast_to(pixels, (len(pixels), 3, *pixels.shape[2:])).transpose(0, 2, 3, 1)
+
+
+def save_returned(folder: Path, samples: Array, selected: Array) -> None:
+    """The sample that is returned for each group, ``0.png``, ``1.png``, ..., pixel by pixel, if samples are pictures.
+
+    Args:
+        folder: where to; it is made.
+        samples: ``(G, N, *D)``.
+        selected: the index of the particle, ``(G,)``.
+    """
+    if not is_picture(samples.shape[2:]):
+        return
+    folder.mkdir(exist_ok=True)
+    for number, pixels in enumerate(in_colour(samples[np.arange(len(samples)), selected])):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
 def mosaic(pictures: Array, framed: Collection[int] = ()) -> Array:
     """Pictures ``(M, C, H, W)`` in [-1, 1] on a near-square grid, uint8 ``(height, width, 3)``.
 
@@ -96,8 +122,7 @@ def mosaic(pictures: Array, framed: Collection[int] = ()) -> Array:
     count, _, height, width = pictures.shape
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
-    pixels = np.rint(np.clip((pictures + 1) * 127.5, 0, 255)).astype(np.uint8)
-    pixels = np.broadcast_to(pixels, (count, 3, height, width)).transpose(0, 2, 3, 1)
+    pixels = in_colour(pictures)
     room = BLOCK // columns
     if room >= width:
         factor = round(room / width)

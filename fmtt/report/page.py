@@ -14,7 +14,7 @@ from fmtt.doubts import doubts
 from fmtt.report import html
 from fmtt.report.arrange import normalised
 from fmtt.report.charts import classes, curves
-from fmtt.report.figures import Panel, save_curves, save_samples
+from fmtt.report.figures import Panel, save_curves, save_returned, save_samples
 from fmtt.report.record import Metrics, Record, estimate, is_estimate, read_record, text_of
 
 # what is measured -> its name on the page, and what it means
@@ -56,12 +56,13 @@ CURVES = "Reward, effective sample size and log Z over the sampling time"
 
 
 def write_run(folder: Path) -> Path:
-    """``samples.png``, ``curves.png`` and ``report.html``; returns the path of the page."""
+    """``samples.png``, ``curves.png``, ``pictures`` and ``report.html``; returns the path of the page."""
     record = read_record(folder)
     arrays = record.arrays
     base, tilted = panels(record)
     save_samples(folder / "samples.png", tilted, base, arrays["selected"], arrays.get("ancestors"))
     save_curves(folder / "curves.png", record.history, base_reward(record))
+    save_returned(folder / "pictures", arrays["samples"], arrays["selected"])
     return write_report(record)
 
 

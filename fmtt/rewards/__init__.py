@@ -6,10 +6,10 @@ Every configured reward is a frozen dataclass with a field ``scale``; for use as
 from fmtt.rewards.classifier import Digit
 from fmtt.rewards.clock import Clock
 from fmtt.rewards.combination import WeightedSum
-from fmtt.rewards.geometry import Antisymmetry, Mask, Rotation, Symmetry
+from fmtt.rewards.geometry import Antisymmetry, Keep, Mask, Rotation, Symmetry
 from fmtt.rewards.plane import HalfPlane, Linear, Quadratic, WavyRing
 
 __all__ = [
-    "Antisymmetry", "Clock", "Digit", "HalfPlane", "Linear", "Mask", "Quadratic", "Rotation", "Symmetry", "WavyRing",
-    "WeightedSum",
+    "Antisymmetry", "Clock", "Digit", "HalfPlane", "Keep", "Linear", "Mask", "Quadratic", "Rotation", "Symmetry",
+    "WavyRing", "WeightedSum",
 ]  # fmt: skip

@@ -11,10 +11,9 @@ from functools import cache, partial
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from fmtt.data.images import read_image
+from fmtt.data.images import read_image, read_sample, resized
 from fmtt.validation import choice, finite
 
 
@@ -131,7 +130,7 @@ def mask(name: str, shape: str) -> Callable[[int, int], Tensor]:
     """
     if Path(str(shape)).suffix:
         picture = read_image(name, shape, channels=1)
-        return cache(partial(resized, picture))
+        return cache(partial(white, picture))
     return cache(partial(drawn, MASKS[choice(name, shape, MASKS)]))
 
 
@@ -140,6 +139,34 @@ def drawn(shape: Callable[[Tensor, Tensor], Tensor], height: int, width: int) ->
     return shape(u[None, :], v[:, None])
 
 
-def resized(picture: Tensor, height: int, width: int) -> Tensor:
-    small = F.interpolate(picture[None], (height, width), mode="bilinear", align_corners=False, antialias=True)
-    return small[0, 0] > 0.5
+def white(picture: Tensor, height: int, width: int) -> Tensor:
+    return resized(picture, height, width)[0] > 0.5
+
+
+@dataclass(frozen=True)
+class Keep:
+    """``r = -mean (1 - M) (x - picture)^2``: what lies outside a mask M stays as it is in a picture.
+
+    Attributes:
+        path: the picture.
+        shape: the mask, inside which anything is allowed, as in :class:`Mask`.
+
+    Raises:
+        ValueError: if there is no such shape, or a file is no picture.
+    """
+
+    path: str
+    shape: str = "disc"
+    scale: float = 1.0
+    inside: Callable[[int, int], Tensor] = field(init=False, repr=False, compare=False)
+    picture: Callable[[tuple[int, ...]], Tensor] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        finite("reward.scale", self.scale)
+        object.__setattr__(self, "inside", mask("reward.shape", self.shape))
+        object.__setattr__(self, "picture", cache(partial(read_sample, "reward.path", self.path)))
+
+    def __call__(self, x: Tensor) -> Tensor:
+        shape = tuple(images("keep", x).shape[1:])
+        outside, picture = ~self.inside(*shape[1:]), self.picture(shape)
+        return -mean_square(outside.to(x.device) * (x - picture.to(x)))

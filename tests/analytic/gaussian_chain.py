@@ -9,6 +9,7 @@ the schedules, so it is a second source for move and weights at any K, and as K 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -105,9 +106,9 @@ class Data(NamedTuple):
         return reward.derivative().after(Affine(p, q)).times(Affine(w1, w0))
 
 
-def evolve(data: Data, reward: Parabola, setup: Setup) -> Mass:
-    """One coordinate of ``setup.steps`` steps of the sampler."""
-    mass = Mass(0.0, 0.0, 1.0)
+def evolve(data: Data, reward: Parabola, setup: Setup, mean: float) -> Mass:
+    """One coordinate of ``setup.steps`` steps of the sampler from ``N(mean, (1 - t_0)^2)``."""
+    mass = Mass(0.0, mean, (1 - setup.times[0]) ** 2)
     kernel, name = setup.weights == "kernel", setup.look_ahead
     for t, then in zip(setup.times[:-1], setup.times[1:], strict=True):
         dt, epsilon, beta, rise = then - t, setup.epsilon(then), setup.ramp(t), setup.ramp(then) - setup.ramp(t)
@@ -136,13 +137,16 @@ def evolve(data: Data, reward: Parabola, setup: Setup) -> Mass:
     return mass.weighted(reward) if kernel else mass
 
 
-def reference(setup: Setup) -> Truth:
-    """The law, and log Z, of ``setup.steps`` steps of the sampler; no resampling, which changes neither."""
+def reference(setup: Setup, start: Sequence[float] = (0.0, 0.0)) -> Truth:
+    """The law, and log Z, of ``setup.steps`` steps of the sampler; no resampling, which changes neither.
+
+    ``start`` is the mean of the particles at t_0.
+    """
     precision, slope, constant = REWARDS[setup.reward].quadratic_form(2)
     rewards = [
         Parabola(setup.scale * a, setup.scale * b) for a, b in zip(precision.tolist(), slope.tolist(), strict=True)
     ]
     data = [Data(*entry) for entry in zip(GAUSSIAN.mean.tolist(), GAUSSIAN.std.tolist(), strict=True)]
-    masses = [evolve(*entry, setup) for entry in zip(data, rewards, strict=True)]
+    masses = [evolve(*entry[:2], setup, entry[2]) for entry in zip(data, rewards, start, strict=True)]
     log, mean, variance = torch.tensor(masses, dtype=torch.float64).unbind(1)
     return Truth(mean, mean**2 + variance, log.sum() + setup.scale * constant)

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig
@@ -50,6 +51,14 @@ def test_arguments_bind_to_the_signature_of_the_target(group: str, name: str) ->
 def test_every_choice_makes_its_object(group: str, name: str) -> None:
     made = instantiate(node_of(group, name))
     assert isinstance(made, partial) == bool(node_of(group, name).get("_partial_"))
+
+
+@pytest.mark.parametrize("name", [name for group, name in ENTRIES if group == "reward"])
+def test_every_reward_is_a_number_for_each_sample(name: str) -> None:
+    reward = instantiate(node_of("reward", name))
+    clocks, pictures, points = torch.zeros(2, 1, 32, 32), torch.zeros(2, 1, 28, 28), torch.zeros(2, 2)
+    on_points = name in ("halfplane", "linear", "quadratic", "wavy_ring")
+    assert reward(clocks if name == "clock" else points if on_points else pictures).shape == (2,)
 
 
 @pytest.mark.parametrize("name", [file.stem for file in (CONFIGS / "experiment").glob("*.yaml")])

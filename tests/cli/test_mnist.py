@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from fmtt import noise
+from fmtt.data.images import read_sample
 from fmtt.models.checkpoints import BUNDLED, read_card
 from fmtt.models.learned import load_flow_map
 from fmtt.ode import runge_kutta
@@ -24,6 +26,19 @@ def test_digits_become_more_symmetric_and_the_class_shares_are_shown(fmtt) -> No
     for kind in ("base", "tilted"):
         assert sum(outcome.metrics[f"classes/{kind}"]) == pytest.approx(1)
     assert "class shares" in outcome.out
+
+
+def test_a_picture_is_changed_inside_a_mask_and_kept_outside(fmtt) -> None:
+    words = ["experiment=edit", "population.groups=1", "population.particles=4", "mode.keep=1", "sampler.steps=12"]
+    outcome = fmtt(*words, "baseline=true", small=False)
+    assert outcome.status == 0
+    picture = read_sample("path", "three", (1, 28, 28))
+    edited = read_sample("path", outcome.folder / "pictures" / "0.png", (1, 28, 28))
+    base = load_file(outcome.folder / "samples.safetensors")["base"]
+    change = (edited - picture).square().mean(1)[0]  # by column
+    assert change[14:].mean() < (base - picture).square()[..., 14:].mean() / 2
+    assert change[:14].mean() > 2 * change[14:].mean()
+    assert outcome.metrics["classes/tilted"][8] > outcome.metrics["classes/base"][8]
 
 
 def test_the_weighted_law_of_a_digit_tilt_is_full_of_that_digit(fmtt) -> None:

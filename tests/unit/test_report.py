@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from fmtt.report import charts, summarise, write_artefacts
 from fmtt.report.arrange import by_weight, in_place, shown, with_selected
-from fmtt.report.figures import FRAME, GAP, mosaic
+from fmtt.report.figures import FRAME, GAP, mosaic, save_returned
 from fmtt.report.record import estimate, read_history, read_metrics, text_of
 from fmtt.report.sweep import average, differing, parse, read_sweep
 
@@ -281,6 +281,17 @@ def test_small_pictures_stay_crisp_and_the_returned_one_is_framed():
     assert factor * 28 == side and np.array_equal(first[::factor, ::factor], np.where(pictures[0, 0] > 0, 255, 0))
     assert np.array_equal(first, first[::factor, ::factor].repeat(factor, 0).repeat(factor, 1))
     assert image[-1, -1].tolist() == list(FRAME) and image[0, 0].tolist() == [255] * 3
+
+
+def test_the_returned_samples_are_saved_pixel_by_pixel(tmp_path):
+    samples = np.full((2, 3, 1, 4, 5), -1.0)
+    samples[1, 2, 0, 0, 4] = 1.0
+    save_returned(tmp_path / "pictures", samples, np.array([0, 2]))
+    first, second = (np.asarray(Image.open(tmp_path / "pictures" / f"{group}.png")) for group in range(2))
+    assert first.shape == (4, 5, 3) and not first.any()
+    assert second[0, 4].tolist() == [255, 255, 255] and second.sum() == 3 * 255
+    save_returned(tmp_path / "points", np.zeros((2, 3, 2)), np.array([0, 2]))
+    assert not (tmp_path / "points").exists()
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from fmtt import noise
-from fmtt.rewards import Antisymmetry, HalfPlane, Linear, Mask, Quadratic, Rotation, Symmetry, WeightedSum
+from fmtt.rewards import Antisymmetry, HalfPlane, Keep, Linear, Mask, Quadratic, Rotation, Symmetry, WeightedSum
 
 POINTS = noise.normal((5, 2), 0, "points").double()
 IMAGES = noise.normal((3, 2, 6, 8), 0, "images").double()
@@ -80,6 +80,25 @@ def test_mask_from_a_picture(tmp_path: Path) -> None:
     for name, reason in (("text.png", "is not a picture"), ("none.png", "does not exist")):
         with pytest.raises(ValueError, match=f"reward.shape=.*{name}: the file {reason}"):
             Mask(str(tmp_path / name))
+
+
+def test_what_is_kept_of_a_picture(tmp_path: Path) -> None:
+    """Outside of the mask every pixel counts, inside none, at any size."""
+    pixels = np.full((8, 8, 3), 255, dtype=np.uint8)
+    pixels[:4] = 0  # the upper half is black
+    Image.fromarray(pixels).save(tmp_path / "two.png")
+    reward = Keep(str(tmp_path / "two.png"), "half")
+    image = torch.ones(1, 3, 8, 8)
+    image[..., :4, :] = -1
+    assert reward(image).item() == 0
+    for half, loss in ((slice(None, 4), 0), (slice(4, None), -2)):  # the left may change, half of the right is off by 2
+        changed = image.clone()
+        changed[..., half] *= -1
+        assert reward(changed).item() == loss
+    with pytest.raises(ValueError, match=r"reward\.path=.*of shape \(2, 8, 8\)"):
+        reward(image[:, :2])
+    Image.new("L", (5, 7), 255).save(tmp_path / "white.png")
+    assert Keep(str(tmp_path / "white.png"))(torch.ones(1, 1, 9, 6)).item() == 0
 
 
 @pytest.mark.parametrize(
