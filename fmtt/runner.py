@@ -23,6 +23,7 @@ from tqdm import tqdm
 from fmtt import results, resume
 from fmtt.engine import Result, Run, finish
 from fmtt.experiment import ConfigurationError, Experiment, build
+from fmtt.film import Film
 from fmtt.loop import Loop, State
 from fmtt.particles import Population
 from fmtt.report import write_artefacts
@@ -92,9 +93,12 @@ def _sample(run: Run, config: DictConfig, folder: Path, tracker: Tracker) -> Sta
     reached, history = _restore(run, config, folder) if config.resume else (None, [])
     for row in history:
         tracker.log(row, int(row["step"]))
+    film = Film(run.loop.steps) if config.report else None
     try:
         for state in _progress(run, reached):
             reached = state
+            if film:
+                film.see(state)
             if state.step > len(history):
                 history.append(results.history_row(state, run.meter.forward))
                 tracker.log(history[-1], state.step)
@@ -107,6 +111,8 @@ def _sample(run: Run, config: DictConfig, folder: Path, tracker: Tracker) -> Sta
         raise KeyboardInterrupt(f"checkpoint in {path}; the same command with resume=true goes on from it") from None
     finally:
         write_history(folder, history)
+    if film:
+        film.write(folder / "film.safetensors")
     return reached
 
 

@@ -1,0 +1,55 @@
+"""The frames that are kept of a run."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import torch
+from safetensors.torch import load_file
+
+from fmtt.film import FRAMES, SHOWN, Film, frame
+from fmtt.loop import State
+from fmtt.particles import Population
+from fmtt.tilt import TiltValue
+
+
+def state(groups: int = 2, particles: int = 3, step: int = 0, landing: bool = True) -> State:
+    x = torch.arange(groups * particles * 2.0).reshape(groups, particles, 2)
+    tilt = TiltValue.unasked(x)
+    population = Population.start(x, tilt._replace(sample=-x) if landing else tilt)
+    return replace(State.start(population), step=step, t=step / 10)
+
+
+def test_frames_are_spread_over_the_run_with_both_ends() -> None:
+    for steps, count in ((1, 2), (10, 11), (FRAMES, FRAMES + 1), (100, FRAMES + 1), (1000, FRAMES + 1)):
+        due = sorted(Film(steps).due)
+        assert (due[0], due[-1], len(due)) == (0, steps, count)
+        gaps = {then - now for now, then in pairwise(due)}
+        assert max(gaps) - min(gaps) <= 1
+
+
+def test_a_film_holds_its_frames_in_order(tmp_path) -> None:
+    film = Film(50)
+    for step in range(51):
+        film.see(state(step=step))
+    film.write(tmp_path / "film.safetensors")
+    found = load_file(tmp_path / "film.safetensors")
+    assert found["t"].tolist() == [step / 10 for step in sorted(film.due)]
+    assert torch.equal(found["x"][3].float(), state().population.x)
+    assert torch.equal(found["landing"], -found["x"])
+    assert found["ancestors"].shape == found["log_weights"].shape == (len(film.due), 2, 3)
+
+
+def test_a_frame_shows_few_particles_and_all_ancestors() -> None:
+    for groups, particles, shown in ((1, 100, (1, SHOWN)), (4, 64, (4, SHOWN // 4)), (40, 5, (SHOWN, 1))):
+        kept = frame(state(groups, particles))
+        assert kept["x"].shape[:2] == shown
+        assert kept["ancestors"].shape == (groups, particles)
+
+
+def test_where_nobody_looked_ahead_there_is_no_landing() -> None:
+    assert frame(state(landing=False))["landing"].isnan().all()
+
+
+def test_nothing_is_written_of_no_frames(tmp_path) -> None:
+    Film(4).write(tmp_path / "film.safetensors")
+    assert not (tmp_path / "film.safetensors").exists()
