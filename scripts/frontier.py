@@ -20,10 +20,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fmtt.data.mnist import test_images
+from fmtt.fidelity import frechet_distance, spread
 from fmtt.models.evaluators import DigitEvaluator
 from fmtt.report.frontier import Cell, Estimate, defeats, draw, optimal, summary, table
 from fmtt.report.sweep import Entry, read_sweep
-from fmtt.training.evaluation import frechet_distance
 
 # settings that are no part of a method's name; those of the reward name the task
 APART = (
@@ -54,16 +54,6 @@ def method_of(entry: Entry) -> str:
     others = [(key, value) for key, value in entry.settings.items() if key not in APART and not is_of_task(key)]
     words = [WORDS.get(key, {}).get(value, f"{key}={value}") for key, value in sorted(others)]
     return ", ".join([entry.settings.get("mode", "importance"), *words])
-
-
-def spread(features: Tensor) -> Estimate:
-    """Mean distance of two of them, and its standard error by the jackknife."""
-    count = len(features)
-    distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist").double()
-    total = distances.sum()
-    without = (total - 2 * distances.sum(1)) / ((count - 1) * (count - 2))
-    error = (without.var(correction=0) * (count - 1)).sqrt()
-    return (total / (count * (count - 1))).item(), error.item()
 
 
 def mean(values: Tensor) -> Estimate:

@@ -18,10 +18,10 @@ import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
-from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
+from torch import Tensor
 
 from fmtt import noise
+from fmtt.fidelity import frechet_distance
 from fmtt.models.checkpoints import load_network
 from fmtt.models.evaluators import Evaluator
 from fmtt.models.learned import TwoTimeModel
@@ -81,16 +81,6 @@ def semigroup_error(net: AverageVelocity, x: Tensor, t: Tensor, u: Tensor) -> Te
     """``|X_{u,1}(X_{t,u}(x)) - X_{t,1}(x)| / |X_{t,1}(x)|`` of every sample; ``x (B, *D)``, ``t <= u (B,)``."""
     one = torch.ones_like(t)
     return relative_error(jump(net, jump(net, x, t, u), u, one), jump(net, x, t, one))
-
-
-def frechet_distance(first: Tensor, second: Tensor) -> float:
-    """Squared Frechet distance of the Gaussians fitted to two sets of features ``(N, F)``, ``(M, F)``, in float64."""
-    features = nn.Identity()
-    features.num_features = first.shape[1]
-    metric = FrechetInceptionDistance(features)
-    metric.update(first.double(), real=True)
-    metric.update(second.double(), real=False)
-    return metric.compute().item()
 
 
 def accuracy_of_map(net: AverageVelocity, path: Tensor, chunk: int) -> dict[str, dict[str, float]]:

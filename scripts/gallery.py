@@ -1,0 +1,79 @@
+"""A picture of what methods return: ``python scripts/gallery.py FOLDER ... --rows NAME --columns NAME [--out FILE]``.
+
+A block of the returned samples of the first seed for each pair of values of two settings, such as ``--rows reward
+--columns mode``; several are joined by a plus: ``--columns mode+lookahead``. Their mean reward stands below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from safetensors.numpy import load_file
+
+from fmtt.report.figures import mosaic
+from fmtt.report.sweep import Entry, read_sweep
+
+
+def value_of(entry: Entry, settings: str) -> str:
+    """The values of the settings, joined; what was not overridden is left out."""
+    return " ".join(entry.settings[name] for name in settings.split("+") if name in entry.settings)
+
+
+def blocks(folders: list[Path], rows: str, columns: str) -> dict[tuple[str, str], tuple[Path, Entry]]:
+    """The first finished run for each pair of values, in the order in which they come."""
+    found: dict[tuple[str, str], tuple[Path, Entry]] = {}
+    for folder in folders:
+        for entry in read_sweep(folder):
+            if entry.status == "done":
+                found.setdefault((value_of(entry, rows), value_of(entry, columns)), (folder / entry.name, entry))
+    return found
+
+
+def draw(path: Path, found: dict[tuple[str, str], tuple[Path, Entry]], shown: int) -> None:
+    """One row and one column for each value; ``shown`` samples in a block."""
+    down, across = (list(dict.fromkeys(pair[axis] for pair in found)) for axis in (0, 1))
+    figure = Figure(figsize=(1.5 * len(across) + 1, 1.75 * len(down)), layout="constrained")
+    axes = figure.subplots(len(down), len(across), squeeze=False)
+    for row, name in enumerate(down):
+        for column, title in enumerate(across):
+            axis = axes[row, column]
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+            if row == 0:
+                axis.set_xlabel(title.replace(" ", "\n"), fontsize=9, fontweight="bold")
+                axis.xaxis.set_label_position("top")
+            if column == 0:
+                axis.set_ylabel(name.replace(" ", "\n"), fontsize=9, fontweight="bold")
+            if (name, title) not in found:
+                continue
+            folder, _ = found[name, title]
+            arrays = load_file(folder / "samples.safetensors")
+            groups, returned = np.arange(len(arrays["selected"])), arrays["selected"]
+            axis.imshow(mosaic(arrays["samples"][groups, returned][:shown]))
+            axis.text(0.5, -0.02, f"{arrays['rewards'][groups, returned].mean():.3g}", fontsize=8, color="#475569",
+                      ha="center", va="top", transform=axis.transAxes)  # fmt: skip
+    figure.savefig(path, dpi=110)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--rows", required=True)
+    parser.add_argument("--columns", required=True)
+    parser.add_argument("--shown", type=int, default=4, help="samples in a block")
+    parser.add_argument("--out", type=Path, default=Path("outputs/gallery.png"))
+    options = parser.parse_args()
+    found = blocks(options.folders, options.rows, options.columns)
+    if not found:
+        sys.exit(f"no finished runs below {', '.join(map(str, options.folders))}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    draw(options.out, found, options.shown)
+    print(options.out)
+
+
+if __name__ == "__main__":
+    main()

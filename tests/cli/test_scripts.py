@@ -1,0 +1,89 @@
+"""The scripts that make tables and pictures of sweeps, on small sweeps."""
+
+import math
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fmtt.data.mnist import available
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+TINY = ["reward=digit", "logger=none", "report=false", "baseline=false", "lookahead=flowmap1", "sampler.steps=3",
+        "population.groups=2"]  # fmt: skip
+
+
+@pytest.fixture
+def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., str]:
+    """Runs one of ``scripts/`` as a command; what it prints."""
+
+    def run(name: str, *words: str | Path) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        capsys.readouterr()
+        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.mark.skipif(not available(), reason="needs the files of MNIST")
+def test_samples_tilted_to_a_digit_are_compared_with_real_ones(fmtt, run_script, tmp_path: Path) -> None:
+    fmtt("-m", *TINY, "model=mnist", "population.particles=8", "seed=0,1", small=False, folder="tilted")
+    fmtt(
+        "-m",
+        *TINY,
+        "model=mnist",
+        "mode=base",
+        "population.particles=64",
+        "sampler.steps=8",
+        small=False,
+        folder="base",
+    )
+    text = run_script("tilt_to_digit.py", tmp_path / "tilted", tmp_path / "base", "--out", tmp_path / "zeros")
+    rows = {line.split(" | ")[0].strip("| "): line.split(" | ") for line in text.splitlines() if line.startswith("|")}
+    assert {"flowmap1", "rejection", "real"} <= set(rows)
+    assert rows["flowmap1"][1] == "32" and rows["real"][1] == "488"
+    assert "-2.316" in text
+    assert (tmp_path / "zeros.md").read_text() == text
+    with Image.open(tmp_path / "zeros.png") as picture:
+        assert picture.size == (840, 552)
+
+
+def test_errors_by_leaving_out_each_run() -> None:
+    jackknife = runpy.run_path(str(SCRIPTS / "tilt_to_digit.py"))["jackknife"]
+    parts = torch.tensor([1.0, 2.0, 4.0, 9.0]).unsqueeze(1).unbind()
+    value, error = jackknife(lambda part: part.mean().item(), parts)
+    values = np.array([1.0, 2.0, 4.0, 9.0])
+    assert value == 4 and error == pytest.approx(values.std(ddof=1) / 2)
+    assert math.isnan(jackknife(lambda part: part.mean().item(), parts[:1])[1])
+
+
+def test_a_gallery_has_a_block_for_each_pair_of_values(fmtt, run_script, tmp_path: Path) -> None:
+    words = ["model=mnist", "report=false", "baseline=false", "lookahead=flowmap1", "sampler.steps=2"]
+    fmtt(
+        "-m",
+        *words,
+        "population.particles=2",
+        "mode=base,guidance",
+        "reward=symmetry,rotation",
+        small=False,
+        folder="g",
+    )
+    out = tmp_path / "gallery.png"
+    assert run_script(
+        "gallery.py", tmp_path / "g", "--rows", "reward", "--columns", "mode", "--out", out
+    ).strip() == str(out)
+    found = runpy.run_path(str(SCRIPTS / "gallery.py"))["blocks"]([tmp_path / "g"], "reward", "mode")
+    assert set(found) == {(reward, mode) for reward in ("symmetry", "rotation") for mode in ("base", "guidance")}
+    with Image.open(out) as picture:
+        assert picture.width > 400 and picture.height > 350
+
+
+def test_a_gallery_of_nothing_says_so(run_script, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no finished runs below"):
+        run_script("gallery.py", tmp_path, "--rows", "reward", "--columns", "mode")
