@@ -4,7 +4,8 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint validate toy-a toy-b geodesic frontier frontier-untuned frontier-sampling bench train-mnist clean
+.PHONY: help setup demo test lint validate toy-a toy-b geodesic frontier frontier-untuned frontier-sampling mnist-zeros \
+	geometry bench train-mnist clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -84,6 +85,24 @@ frontier: setup ## reward against cost for every method on MNIST (2 hours, goes 
 	$(FRONTIER) $(REFERENCE) mode=search
 	$(FRONTIER) $(REFERENCE) $(HARDER)
 	$(BIN)/python scripts/frontier.py outputs/frontier outputs/frontier_variants outputs/frontier_reference
+
+ZEROS := OMP_NUM_THREADS=1 $(BIN)/python run.py -m experiment=mnist_zeros launcher=joblib logger=none report=false baseline=false \
+	resume=true
+mnist-zeros: setup ## digits tilted to zeros with every look-ahead, against real zeros: a table, outputs/mnist_zeros.png
+	$(ZEROS)
+	$(ZEROS) lookahead=exact lookahead.steps=4
+	$(ZEROS) mode=base lookahead=none population.particles=350
+	$(BIN)/python scripts/tilt_to_digit.py outputs/mnist_zeros
+	$(BIN)/python scripts/gallery.py outputs/mnist_zeros --rows seed --columns mode+lookahead --shown 2 \
+		--out outputs/mnist_zeros_samples.png
+
+GEOMETRY := OMP_NUM_THREADS=1 $(BIN)/python run.py -m experiment=geometry launcher=joblib
+MASKS := reward=mask reward.shape=disc,half,keyhole,infinity
+geometry: setup ## symmetries and masks by every method at one budget: tables, outputs/geometry.png
+	for task in "" "$(MASKS)"; do \
+		$(GEOMETRY) $$task && $(GEOMETRY) $$task mode=search,tilted_ode lookahead=none,denoiser,flowmap1 || exit 1; done
+	$(BIN)/python scripts/frontier.py outputs/geometry --out outputs/geometry_table
+	$(BIN)/python scripts/gallery.py outputs/geometry --rows reward+reward.shape --columns mode+lookahead --out outputs/geometry.png
 
 UNTUNED := $(FRONTIER) hydra.sweep.dir=outputs/frontier_untuned seed=0,1,2,3
 frontier-untuned: setup ## the same for the best of them, on rewards that nothing was tuned on and one that the data contradict (an hour)

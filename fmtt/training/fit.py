@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import lightning as L
 import torch
 from hydra.utils import instantiate
@@ -12,15 +14,21 @@ from fmtt.training.trainer import card, fit, minutes_of
 
 
 class Export(L.Callback):
-    """Write the averaged weights after every epoch, so that a training can be used while it runs."""
+    """Write the averaged weights after every epoch, so that a training can be used while it runs.
+
+    After the steps of ``config.stages`` they are kept under a name of their own too, such as ``clocks_1000``.
+    """
 
     def __init__(self, config: DictConfig):
         self.config = config
 
     def on_train_epoch_end(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         arguments = {key: value for key, value in self.config.net.items() if key != "_target_"}
-        made = card(self.config, minutes_of(trainer)) | {"steps": int(module.step)}
-        save_network(module.average.module, arguments, self.config.export, made)
+        path, step = Path(self.config.export), int(module.step)
+        made = card(self.config, minutes_of(trainer)) | {"steps": step}
+        kept = [path.with_stem(f"{path.stem}_{step}")] if step in self.config.stages else []
+        for file in (path, *kept):
+            save_network(module.average.module, arguments, file, made)
 
 
 def train_flow_map(config: DictConfig) -> None:

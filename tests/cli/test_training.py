@@ -27,7 +27,7 @@ def config(output: Path, steps: int, *overrides: str) -> DictConfig:
 
 def test_resumed_training_is_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    train_flow_map(config(whole, 40))
+    train_flow_map(config(whole, 40, "stages=[20]"))
     trainer = L.Trainer
     with monkeypatch.context() as patch:
         patch.setattr(L, "Trainer", lambda **settings: trainer(**{**settings, "max_epochs": 1}))
@@ -37,6 +37,10 @@ def test_resumed_training_is_an_unbroken_one(tmp_path: Path, monkeypatch: pytest
     first, second = (load_flow_map(folder / "ring.safetensors").net.state_dict() for folder in (whole, broken))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
+    early = load_flow_map(whole / "ring_20.safetensors").net.state_dict()
+    assert read_card(whole / "ring_20.safetensors")["steps"] == 20
+    assert not all(torch.equal(first[name], early[name]) for name in first)
+    assert sorted(file.name for file in whole.glob("*.safetensors")) == ["ring.safetensors", "ring_20.safetensors"]
 
 
 def test_exact_teacher_is_the_velocity() -> None:
