@@ -110,7 +110,7 @@ def main() -> None:
     for folder in options.folders:
         for entry in read_sweep(folder):
             if entry.status == "done":
-                time = entry.settings.get("reward.time", "4:45").replace("\\", "")  # with which Hydra protects the colon
+                time = entry.settings.get("reward.time", "4:45").replace("\\", "")  # it protects the colon
                 runs.setdefault((name_of(entry), time), []).append((folder, entry))
     if not runs:
         sys.exit(f"no finished runs below {', '.join(map(str, options.folders))}")
