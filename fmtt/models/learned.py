@@ -27,6 +27,7 @@ class TwoTimeModel:
         evaluator: grades samples; no reward uses it.
         law: the law that the network was trained on, where it is known.
         usual_error: its :func:`fmtt.typicality.usual_error`, where it was measured.
+        map_net: another network whose flow map takes the place of that of ``net``, to study what its quality does.
     """
 
     def __init__(
@@ -36,18 +37,20 @@ class TwoTimeModel:
         evaluator: Evaluator | None = None,
         law: MixtureLaw | None = None,
         usual_error: float | None = None,
+        map_net: nn.Module | None = None,
     ):
         self.net, self.shape, self.evaluator, self.law = net, tuple(shape), evaluator, law
-        self.usual_error = usual_error
+        self.usual_error, self.map_net = usual_error, map_net or net
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         return self.net(x, t, t)
 
     def flow_map(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
-        return x + expand(t - s, x) * self.net(x, s, t)
+        return x + expand(t - s, x) * self.map_net(x, s, t)
 
     def to(self, device: torch.device) -> TwoTimeModel:
-        return TwoTimeModel(self.net.to(device), self.shape, self.evaluator, self.law, self.usual_error)
+        nets = self.net.to(device), self.map_net.to(device)
+        return TwoTimeModel(nets[0], self.shape, self.evaluator, self.law, self.usual_error, nets[1])
 
 
 def load_flow_map(
@@ -55,6 +58,7 @@ def load_flow_map(
     evaluator: Evaluator | None = None,
     truth: Ring | GaussianMixture | None = None,
     usual_error: float | None = None,
+    flow_map: str | Path | None = None,
 ) -> TwoTimeModel:
     """The flow map in a safetensors file, or the bundled one of that name (``mnist``, ``ring``).
 
@@ -63,9 +67,14 @@ def load_flow_map(
         evaluator: grades samples.
         truth: the model whose law the network was trained on, with whose tilted law results are compared.
         usual_error: its :func:`fmtt.typicality.usual_error`, which scripts/evaluate_flow_map.py measures.
+        flow_map: another checkpoint, such as an earlier stage, of which only the flow map is taken.
 
     Raises:
         CheckpointError: if a file does not exist, is damaged or holds another network.
+        ValueError: if the two checkpoints make samples of different shapes.
     """
     net = load_network(checkpoint, *TWO_TIME)
-    return TwoTimeModel(net, net.shape, evaluator, None if truth is None else truth.law, usual_error)
+    map_net = net if flow_map is None else load_network(flow_map, *TWO_TIME)
+    if map_net.shape != net.shape:
+        raise ValueError(f"model.flow_map={flow_map}: makes samples of shape {map_net.shape}, not {net.shape}")
+    return TwoTimeModel(net, net.shape, evaluator, None if truth is None else truth.law, usual_error, map_net)

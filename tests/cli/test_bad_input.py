@@ -42,6 +42,7 @@ CASES = {
     "reward=digit reward.digit=10": ["reward.digit", "10"],
     "reward=digit reward.checkpoint=/nowhere": ["/nowhere", "does not exist"],
     "model=mnist model.checkpoint=/nowhere.safetensors": ["/nowhere.safetensors", "does not exist"],
+    "model=mnist model.flow_map=ring": ["model.flow_map=ring", "(2,)", "(1, 28, 28)"],
     "model.std=-1": ["model.std", "-1", "positive"],
     "model.std=[1,2]": ["model.std", "3 numbers"],
     "model.weights=[1,2]": ["model.weights", "3 numbers"],

@@ -64,6 +64,14 @@ def test_trained_network_is_another_map_with_the_same_frame() -> None:
     torch.testing.assert_close(slope, model.velocity(x, s))
 
 
+def test_the_flow_map_of_another_network_may_be_studied() -> None:
+    net, other = network(trained=True), network(trained=False)
+    mixed = TwoTimeModel(net, SHAPE, map_net=other).to(torch.device("cpu"))
+    x, s, t = draw()
+    assert torch.equal(mixed.velocity(x, t), TwoTimeModel(net, SHAPE).velocity(x, t))
+    assert torch.equal(mixed.flow_map(x, s, t), TwoTimeModel(other, SHAPE).flow_map(x, s, t))
+
+
 def test_correction_is_seen_and_given_in_units_of_the_gaussian() -> None:
     """``v = v_gaussian + std / sigma_s correction((x - s mean) / sigma_s)``: what trained weights were trained in."""
     net, start = network(trained=True), network(trained=False)
