@@ -60,6 +60,12 @@ class Times:
         usual = TEN_PAST_TEN + self.spread * math.sqrt(2) * torch.erfinv((2 * where - 1).clamp(-0.999999, 0.999999))
         return torch.where(which < self.bias, usual, HALF_DAY * where) % HALF_DAY
 
+    def density(self, times: Tensor) -> Tensor:
+        """Probability per minute at ``times (B,)``; float64."""
+        away = (times.double() - TEN_PAST_TEN + HALF_DAY / 2) % HALF_DAY - HALF_DAY / 2
+        normal = torch.exp(-((away / self.spread) ** 2) / 2) / (self.spread * math.sqrt(2 * math.pi))
+        return self.bias * normal + (1 - self.bias) / HALF_DAY
+
     def within(self, time: float, minutes: float) -> float:
         """The probability of a time at most so many ``minutes`` from ``time``."""
         away = (time - TEN_PAST_TEN + HALF_DAY / 2) % HALF_DAY - HALF_DAY / 2

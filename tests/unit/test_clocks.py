@@ -49,6 +49,14 @@ def test_hands_point_where_they_should() -> None:
         assert ink[at_hour].min() > 0.9
 
 
+def test_the_density_of_times_is_that_of_their_law() -> None:
+    law, dial = Times(), torch.arange(0, HALF_DAY, 0.05, dtype=torch.float64)
+    assert law.density(dial).sum().item() * 0.05 == pytest.approx(1)
+    for time, tolerance in ((TEN_PAST_TEN, 7.0), (600.0, 12.0), (100.0, 5.0), (5.0, 20.0)):
+        near = law.density(dial)[away(dial, torch.tensor(time)) <= tolerance].sum().item() * 0.05
+        assert near == pytest.approx(law.within(time, tolerance), rel=0.01)
+
+
 def test_pixels_are_means_over_their_area() -> None:
     """A coarse image is the fine one averaged, but where edges cross within a pixel."""
     times, looks = torch.tensor([285.0, 50.0]), uniforms(2)
