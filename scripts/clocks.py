@@ -24,7 +24,9 @@ from fmtt.data.clock_templates import LEGIBLE, TemplateReader
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.rewards.clock import TOLERANCE, minutes
 
-APART = ("seed", "experiment", "launcher", "reward.time", "population.groups")
+APART = (
+    "seed", "experiment", "launcher", "logger", "report", "baseline", "resume", "reward.time", "population.groups",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
