@@ -7,7 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -67,3 +67,16 @@ def chromium(page: Path, size: tuple[int, int], *options: str) -> subprocess.Com
             "--virtual-time-budget=20000", f"--window-size={size[0]},{size[1]}", *options, page.resolve().as_uri(),
         ]  # fmt: skip
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+
+
+def on_phone(page: Path, width: int = 375, height: int = 800) -> Path:
+    """Write a page with ``page`` in a frame: Chromium's own window is not narrower than 500 pixels.
+
+    There a script finds the page as ``frames[0]``.
+    """
+    path = page.with_name(f"phone-{page.name}")
+    style = f"border: 0; display: block; width: {width}px; height: {height}px"
+    inside = f'<iframe srcdoc="{escape(page.read_text(encoding="utf-8"))}" style="{style}"></iframe>'
+    head = '<!doctype html><html><head><meta charset="utf-8"></head>'
+    path.write_text(f'{head}<body style="margin: 0">{inside}</body></html>', encoding="utf-8")
+    return path
