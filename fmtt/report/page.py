@@ -16,6 +16,7 @@ from fmtt.report.arrange import normalised
 from fmtt.report.charts import classes, curves
 from fmtt.report.figures import Panel, save_curves, save_returned, save_samples
 from fmtt.report.record import Metrics, Record, estimate, is_estimate, read_record, text_of
+from fmtt.report.weights import weights
 
 # what is measured -> its name on the page, and what it means
 RESULTS = {
@@ -76,8 +77,8 @@ def base_reward(record: Record) -> float:
 def panels(record: Record) -> tuple[Panel | None, Panel]:
     """The base samples, if known, and the tilted ones, each under a title with its mean reward."""
     arrays = record.arrays
-    weights = normalised(arrays["log_weights"].astype(float))
-    reward = float((weights * arrays["rewards"]).sum(axis=1).mean())
+    shares = normalised(arrays["log_weights"].astype(float))
+    reward = float((shares * arrays["rewards"]).sum(axis=1).mean())
     title = f"{record.choices.get('mode', 'tilted')}: reward {text_of(round(reward, 3))}"
     tilted = Panel(title, arrays["samples"], arrays["log_weights"])
     if "base" not in arrays:
@@ -89,22 +90,26 @@ def panels(record: Record) -> tuple[Panel | None, Panel]:
 
 def write_report(record: Record) -> Path:
     """``report.html`` from the record and the two pictures in its folder."""
-    body, script = [heading(record)], []
-    samples = html.picture(record.folder / "samples.png", describe_samples(record))
-    if samples:
-        body.append(html.section("Samples", samples))
-    body.append(html.section("Results", results(record)))
-    place, drawing = curves(record.history, base_reward(record), html.picture(record.folder / "curves.png", CURVES))
-    body.append(html.section("Along the way", place))
-    script.append(drawing)
-    if "classes/tilted" in record.metrics:
-        place, drawing = classes(record.metrics)
-        body.append(html.section("Classes", place))
-        script.append(drawing)
-    body += [html.section("Cost", costs(record.metrics)), html.section("How it was made", settings(record))]
+    parts = [(title, *part) for title, part in sections(record).items()]
+    body = [heading(record), *(html.section(title, place) for title, place, _ in parts if place)]
     path = record.folder / "report.html"
-    path.write_text(html.document(title_of(record), body, "\n".join(script)), encoding="utf-8")
+    path.write_text(html.document(title_of(record), body, "\n".join(script for *_, script in parts)), encoding="utf-8")
     return path
+
+
+def sections(record: Record) -> dict[str, tuple[str, str]]:
+    """What the page says under each heading, and the script that this needs; nothing where nothing is known."""
+    nothing = ("", "")
+    still = html.picture(record.folder / "curves.png", CURVES)
+    return {
+        "Samples": (html.picture(record.folder / "samples.png", describe_samples(record)), ""),
+        "Results": (results(record), ""),
+        "Along the way": curves(record.history, base_reward(record), still),
+        "Weights": weights(record.arrays["log_weights"]),
+        "Classes": classes(record.metrics) if "classes/tilted" in record.metrics else nothing,
+        "Cost": (costs(record.metrics), ""),
+        "How it was made": (settings(record), ""),
+    }
 
 
 def title_of(record: Record) -> str:
