@@ -47,6 +47,14 @@ th[aria-sort=ascending] button::after { content: " \\25B2"; }
 th[aria-sort=descending] button::after { content: " \\25BC"; }
 select { font: inherit; padding: .25rem .5rem; border: 1px solid #64748b; border-radius: 5px; background: #fff; }
 label { margin-right: 1.2rem; display: inline-block; }
+.player { display: flex; flex-wrap: wrap; align-items: center; gap: .4rem .9rem; margin-bottom: .9rem; }
+.player button { font: inherit; min-width: 5.2rem; min-height: 2.75rem; padding: 0 .9rem; border: 1px solid #64748b;
+                 border-radius: 5px; background: #fff; color: var(--ink); cursor: pointer; }
+.player label { margin: 0; }
+.player input { flex: 1 1 9rem; min-width: 0; min-height: 2.75rem; accent-color: var(--link); cursor: pointer; }
+.player output { flex: 0 0 13.5rem; font-variant-numeric: tabular-nums; }
+.pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1rem; }
+canvas { width: 100%; display: block; image-rendering: pixelated; }
 :focus-visible { outline: 3px solid #2563eb; outline-offset: 2px; border-radius: 3px; }
 .wide { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1.4rem; }
 """

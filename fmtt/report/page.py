@@ -15,6 +15,7 @@ from fmtt.report import html
 from fmtt.report.arrange import normalised
 from fmtt.report.charts import classes, curves
 from fmtt.report.figures import Panel, save_curves, save_returned, save_samples
+from fmtt.report.film import film
 from fmtt.report.record import Metrics, Record, estimate, is_estimate, read_record, text_of
 from fmtt.report.weights import weights
 
@@ -99,10 +100,11 @@ def write_report(record: Record) -> Path:
 
 def sections(record: Record) -> dict[str, tuple[str, str]]:
     """What the page says under each heading, and the script that this needs; nothing where nothing is known."""
-    nothing = ("", "")
+    frames, nothing = record.film, ("", "")
     still = html.picture(record.folder / "curves.png", CURVES)
     return {
         "Samples": (html.picture(record.folder / "samples.png", describe_samples(record)), ""),
+        "Film": film(frames),
         "Results": (results(record), ""),
         "Along the way": curves(record.history, base_reward(record), still),
         "Weights": weights(record.arrays["log_weights"]),

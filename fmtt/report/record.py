@@ -33,6 +33,7 @@ class Record:
         choices: what was chosen in each config group.
         arrays: ``samples (G, N, *D)``, ``log_weights (G, N)``, ``rewards (G, N)``, ``selected (G,)``, and perhaps
             ``base (G, N, *D)``, ``base_rewards (G, N)``, ``ancestors (G, N)``.
+        film: F frames of the population on its way, as :mod:`fmtt.film` says; nothing where none were kept.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Record:
     overrides: tuple[str, ...]
     choices: Mapping[str, str]
     arrays: Mapping[str, Array]
+    film: Mapping[str, Array]
 
 
 def read_record(folder: Path) -> Record:
@@ -53,7 +55,7 @@ def read_record(folder: Path) -> Record:
     """
     from safetensors.numpy import load_file
 
-    environment = folder / "environment.json"
+    environment, film = folder / "environment.json", folder / "film.safetensors"
     return Record(
         folder=folder,
         config=(folder / "config.yaml").read_text(),
@@ -63,6 +65,7 @@ def read_record(folder: Path) -> Record:
         overrides=read_overrides(folder),
         choices=hydra_choices(folder),
         arrays=load_file(folder / "samples.safetensors"),
+        film=load_file(film) if film.is_file() else {},
     )
 
 
