@@ -20,6 +20,9 @@ from fmtt.report.arrange import by_weight, in_place, normalised, shown, with_sel
 Array = np.ndarray
 
 BASE, TILTED, BEST, ESS, LOG_Z, RESAMPLED = "#64748b", "#2563eb", "#b45309", "#0f766e", "#7c3aed", "#dc2626"
+# neighbours differ in lightness too, for those who see no hues; what dies out is paler than all of them
+FAMILIES = (TILTED, "#fbbf24", ESS, "#f9a8d4", LOG_Z, "#86efac", RESAMPLED, "#7dd3fc")
+EXTINCT = ("#e2e8f0", "#cbd5e1")
 INK, FAINT, FRAME = "#0f172a", "#475569", (220, 38, 38)
 DPI, BLOCK, GAP = 100, 640, 4  # pixels: size of a block of pictures, space between them
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from fmtt.doubts import doubts
 from fmtt.report import html
+from fmtt.report.ancestry import ancestry
 from fmtt.report.arrange import normalised
 from fmtt.report.charts import classes, curves
 from fmtt.report.figures import Panel, save_curves, save_returned, save_samples
@@ -108,6 +109,7 @@ def sections(record: Record) -> dict[str, tuple[str, str]]:
         "Results": (results(record), ""),
         "Along the way": curves(record.history, base_reward(record), still),
         "Weights": weights(record.arrays["log_weights"]),
+        "Ancestry": ancestry(frames["t"], frames["ancestors"]) if frames else nothing,
         "Classes": classes(record.metrics) if "classes/tilted" in record.metrics else nothing,
         "Cost": (costs(record.metrics), ""),
         "How it was made": (settings(record), ""),
