@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from fmtt.loop import State
 
 FRAMES = 24  # at most, beside the first
-SHOWN = 16  # particles of a frame, of all groups together, so that the page stays small
+SHOWN, NUMBERS = 16, 512  # particles of a frame, of all groups together, so that the page stays small; of points more
 
 
 class Film:
@@ -48,8 +49,9 @@ def frame(state: State) -> dict[str, Tensor]:
     """
     population = state.population
     groups, particles = population.ancestors.shape
-    g = min(groups, SHOWN)
-    n = min(particles, max(1, SHOWN // g))
+    limit = max(SHOWN, NUMBERS // math.prod(population.x.shape[2:]))
+    g = min(groups, limit)
+    n = min(particles, max(1, limit // g))
     x, landing = population.x[:g, :n], population.tilt.sample
     seen = torch.full_like(x, torch.nan) if landing is None else landing[:g, :n]
     return {

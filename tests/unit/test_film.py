@@ -6,14 +6,14 @@ from itertools import pairwise
 import torch
 from safetensors.torch import load_file
 
-from fmtt.film import FRAMES, SHOWN, Film, frame
+from fmtt.film import FRAMES, NUMBERS, SHOWN, Film, frame
 from fmtt.loop import State
 from fmtt.particles import Population
 from fmtt.tilt import TiltValue
 
 
-def state(groups: int = 2, particles: int = 3, step: int = 0, landing: bool = True) -> State:
-    x = torch.arange(groups * particles * 2.0).reshape(groups, particles, 2)
+def state(groups: int = 2, particles: int = 3, step: int = 0, landing: bool = True, size: int = 2) -> State:
+    x = torch.arange(1.0 * groups * particles * size).reshape(groups, particles, size)
     tilt = TiltValue.unasked(x)
     population = Population.start(x, tilt._replace(sample=-x) if landing else tilt)
     return replace(State.start(population), step=step, t=step / 10)
@@ -40,10 +40,12 @@ def test_a_film_holds_its_frames_in_order(tmp_path) -> None:
 
 
 def test_a_frame_shows_few_particles_and_all_ancestors() -> None:
-    for groups, particles, shown in ((1, 100, (1, SHOWN)), (4, 64, (4, SHOWN // 4)), (40, 5, (SHOWN, 1))):
-        kept = frame(state(groups, particles))
+    few = ((1, 100, (1, SHOWN)), (4, 64, (4, SHOWN // 4)), (40, 5, (SHOWN, 1)))
+    for groups, particles, shown in few:
+        kept = frame(state(groups, particles, size=784))
         assert kept["x"].shape[:2] == shown
         assert kept["ancestors"].shape == (groups, particles)
+    assert frame(state(1, 1000))["x"].shape[:2] == (1, NUMBERS // 2)
 
 
 def test_where_nobody_looked_ahead_there_is_no_landing() -> None:
