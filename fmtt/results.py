@@ -28,7 +28,7 @@ from fmtt.modes import Method
 from fmtt.particles import Population
 
 HISTORY = ("step", "t", "reward/mean", "reward/max", "ess", "log_z", "discrepancy", "discrepancy/step",
-           "thermodynamic_length", "resampled", "nfe/forward")  # fmt: skip
+           "thermodynamic_length", "resampled", "nfe/forward", "ancestors/unique")  # fmt: skip
 
 EXACT = 2_511_226  # where the seeds begin of the independent draws that samples are compared with
 
@@ -51,7 +51,8 @@ def history_row(state: State, forward: int) -> dict[str, float]:
         "resampled": int(state.selected.sum()),
         "nfe/forward": forward,
     }
-    return row | errors_of_the_step(state) | remembered(state)
+    survivors = unique_ancestors(state.population.ancestors).double().mean().item()
+    return row | errors_of_the_step(state) | remembered(state) | {"ancestors/unique": survivors}
 
 
 def remembered(state: State) -> dict[str, float]:

@@ -41,6 +41,7 @@ COLUMNS = [
     "resampled",
     "nfe/forward",
     "overshoot",
+    "ancestors/unique",
 ]
 
 
