@@ -26,7 +26,7 @@ from fmtt.experiment import ConfigurationError, Experiment, build
 from fmtt.film import Film
 from fmtt.loop import Loop, State
 from fmtt.particles import Population
-from fmtt.report import write_artefacts
+from fmtt.report import make_exhibit, write_artefacts
 from fmtt.sampler import Sampler
 from fmtt.table import print_table
 from fmtt.tracking import Tracker
@@ -72,7 +72,8 @@ def execute(config: DictConfig) -> float:
         (folder / "metrics.json").write_text(json.dumps(results.json_ready(metrics), indent=2))
         if config.report:
             write_artefacts(folder)
-            tracker.images({"samples": folder / "samples.png", "curves": folder / "curves.png"})
+            if tracker.loggers:
+                tracker.show(make_exhibit(folder))
         tracker.finish(metrics)
     resume.checkpoint_path(folder, config).unlink(missing_ok=True)
     print_table(metrics)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -10,22 +11,27 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from PIL import Image
+from safetensors.torch import load_file
 
-from fmtt import tracking
-from fmtt.tracking import Csv, TensorBoard, Tracker, Wandb, hydra_choices, logged_in, run_id, run_name, sweep_name
+from fmtt.experiment import CONFIGS
+from fmtt.tracking import Csv, Exhibit, Logger, TensorBoard, Tracker, Wandb, hydra_choices, run_name, sweep_name
+from fmtt.tracking.goals import goals
+from fmtt.tracking.wandb_logger import logged_in, run_id
 
 ROWS = [{"t": k / 4, "reward/mean": -1 + k / 5, "ess": 1 - k / 10, "log_z": -k / 2} for k in range(5)]
-METRICS = {"reward/mean": -0.2, "log_z/stderr": None, "resamples": [1, 2]}
+METRICS = {"reward/mean": -0.2, "log_z/stderr": None, "resamples": [1, 2], "nfe/forward": 80}
 CONFIG = {"seed": 3, "population": {"groups": 2, "particles": 8}}
 
 
 @pytest.fixture(autouse=True)
 def no_account(monkeypatch, tmp_path):
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT", "WANDB_BASE_URL"):
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT", "WANDB_BASE_URL", "WANDB_DATA_DIR"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
 
@@ -33,8 +39,6 @@ def no_account(monkeypatch, tmp_path):
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """A run folder inside a sweep, with Hydra's records and a picture."""
-    from PIL import Image
-
     run = tmp_path / "2026-01-02" / "10-20-30" / "0"
     (run / ".hydra").mkdir(parents=True)
     (run.parent / "multirun.yaml").touch()
@@ -45,12 +49,21 @@ def folder(tmp_path) -> Path:
     return run
 
 
-def track(folder: Path, *loggers: tracking.Logger) -> None:
+def exhibit(folder: Path) -> Exhibit:
+    """Two frames of 6 x 4 pixels, and a table of two particles."""
+    frames = [(t, np.full((4, 6, 3), 100 + number, np.uint8)) for number, t in enumerate((0.0, 1.0))]
+    rows = [[0, number, np.full((5, 5, 3), 10 * number, np.uint8), -0.5, number == 1] for number in range(2)]
+    columns = ["group", "particle", "sample", "reward", "returned"]
+    weights = np.array([[0.25, 0.75]])
+    return Exhibit({"samples": folder / "samples.png"}, {"film/positions": frames}, columns, rows, weights)
+
+
+def track(folder: Path, *loggers: Logger) -> None:
     with Tracker(loggers, folder) as tracker:
         tracker.start(CONFIG)
         for step, row in enumerate(ROWS):
             tracker.log(row, step)
-        tracker.images({"samples": folder / "samples.png"})
+        tracker.show(exhibit(folder))
         tracker.finish(METRICS)
 
 
@@ -72,19 +85,80 @@ def test_wandb_offline_run_holds_history_summary_config_and_image(folder, capfd)
     assert summary["name"] == "mode=search seed=3"
     assert summary["config"]["population"] == CONFIG["population"]
     assert summary["config"]["choices"] == {"mode": "search", "reward": "symmetry"}
+    assert summary["config"]["goals"] == {
+        "reward/mean": "maximize", "nfe/forward": "minimize", "log_z/stderr": "minimize"
+    }  # fmt: skip
     assert summary["summary"]["reward/mean"] == -0.2 and summary["summary"]["resamples"] == [1, 2]
+    assert summary["summary"]["ess"] == {"min": pytest.approx(0.6), "last": pytest.approx(0.6)}
 
     records = [json.loads(line) for line in wandb_records(folder).splitlines()]
     run = next(record["run"] for record in records if record["type"] == "run")
     assert run["run_group"] == "2026-01-02/10-20-30" and run["job_type"] == "sample"
     history = [record["item"] for record in of_type(records, "history")]
-    assert [{name: row[name] for name in ROWS[0]} for row in history] == ROWS
-    assert [row["_step"] for row in history] == list(range(len(ROWS)))
+    curves = history[: len(ROWS)]
+    assert [{name: row[name] for name in ROWS[0]} for row in curves] == ROWS
+    assert [row["_step"] for row in history] == list(range(len(ROWS) + 2))
     axes = {metric["name"]: metric.get("step_metric") for metric in of_type(records, "metric")}
-    assert axes == {"t": None, "reward/mean": "t", "ess": "t", "log_z": "t"}
-    assert (history[-1]["samples.width"], history[-1]["samples.height"]) == (12, 8)
-    (picture,) = folder.glob("wandb/offline-run-*/files/" + history[-1]["samples.path"])
-    assert picture.read_bytes() == (folder / "samples.png").read_bytes()
+    assert axes == {"t": None, "reward/mean": "t", "ess": "t", "log_z": "t", "film/positions": "t"}
+    assert file_of(folder, curves[-1], "samples").read_bytes() == (folder / "samples.png").read_bytes()
+
+
+def test_wandb_shows_frames_over_t_a_table_and_the_weights(folder):
+    track(folder, Wandb())
+    records = [json.loads(line) for line in wandb_records(folder).splitlines()]
+    *_, last, first_frame, last_frame = [record["item"] for record in of_type(records, "history")]
+    for row, (t, pixels) in zip((first_frame, last_frame), exhibit(folder).frames["film/positions"], strict=True):
+        assert row["t"] == t and "reward/mean" not in row
+        assert np.array_equal(Image.open(file_of(folder, row, "film/positions")), pixels)
+    assert (last["weights._type"], sum(last["weights.values"])) == ("histogram", 2)
+
+    table = json.loads(file_of(folder, last, "particles").read_text())
+    assert table["columns"] == list(exhibit(folder).columns)
+    assert [row[3:] for row in table["data"]] == [[-0.5, False], [-0.5, True]]
+
+
+def test_pictures_of_the_table_wait_in_the_run_folder_for_the_upload(folder):
+    track(folder, Wandb())
+    records = [json.loads(line) for line in wandb_records(folder).splitlines()]
+    (artifact,) = of_type(records, "artifact")
+    waiting = {entry["path"]: Path(entry["local_path"]) for entry in artifact["manifest"]["contents"]}
+    assert all(path.is_file() and path.is_relative_to(folder) for path in waiting.values())
+    table = json.loads(waiting.pop("particles.table.json").read_text())
+    for number, row in enumerate(table["data"]):
+        assert np.array_equal(Image.open(waiting[row[2]["path"]]), np.full((5, 5, 3), 10 * number))
+    assert "WANDB_DATA_DIR" not in os.environ, "the next run of a sweep has its own folder"
+
+
+def test_a_run_with_wandb_has_its_particles_and_its_survivors(fmtt):
+    outcome = fmtt("logger=wandb", "mode.ess_threshold=1", "reward.scale=4")
+    records = [json.loads(line) for line in wandb_records(outcome.folder).splitlines()]
+    history = [record["item"] for record in of_type(records, "history")]
+    survivors = [row["ancestors/unique"] for row in history]
+    assert survivors == sorted(survivors, reverse=True) and survivors[-1] == outcome.metrics["ancestors/unique"] < 8
+    table = json.loads(file_of(outcome.folder, history[-1], "particles").read_text())
+    tensors = load_file(outcome.folder / "samples.safetensors")
+    assert [tuple(row[:2]) for row in table["data"]] == [(g, n) for g in range(2) for n in range(8)]
+    column = table["columns"].index("ancestor")
+    assert [row[column] for row in table["data"]] == tensors["ancestors"].flatten().tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "goal"),
+    [
+        ("reward/weighted_mean", "maximize"), ("reward/weighted_mean/stderr", "minimize"), ("ess/min", "maximize"),
+        ("discrepancy", "minimize"), ("thermodynamic_length", "minimize"), ("nfe/weighted", "minimize"),
+        ("time/total_s", "minimize"), ("mmd/floor", None), ("log_z/mean", None), ("reward/base_mean", None),
+        ("exact/reward", None), ("population/particles", None),
+    ],
+)  # fmt: skip
+def test_goals_say_which_side_is_better(name, goal):
+    assert goals([name]).get(name) == goal
+
+
+def file_of(folder: Path, row: dict, name: str) -> Path:
+    """The file that a row of the history refers to."""
+    (path,) = folder.glob("wandb/offline-run-*/files/" + row[f"{name}.path"])
+    return path
 
 
 def of_type(records: list[dict], kind: str) -> list[dict]:
@@ -168,6 +242,8 @@ def test_tensorboard(folder):
     assert events.Scalars("final/reward/mean")[-1].value == pytest.approx(-0.2)
     assert math.isnan(events.Scalars("final/log_z/stderr")[-1].value)
     assert (events.Images("samples")[0].width, events.Images("samples")[0].height) == (12, 8)
+    frames = [event.encoded_image_string for event in events.Images("film/positions")]
+    assert [np.asarray(Image.open(io.BytesIO(frame)))[0, 0, 0] for frame in frames] == [100, 101]
     assert "_hparams_/session_start_info" in events.Tags()["scalars"] + list(events.summary_metadata)
 
 
@@ -205,8 +281,7 @@ def test_names_of_a_run_outside_hydra(tmp_path):
     ],
 )
 def test_every_spelling_of_the_logger_group(word, kinds):
-    configs = Path(tracking.__file__).parents[1] / "configs"
-    with initialize_config_dir(str(configs), version_base="1.3"):
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("config", overrides=[word] if word else [])
     loggers = [instantiate(node) for node in config.logger.values()]
     assert [type(logger) for logger in loggers] == kinds

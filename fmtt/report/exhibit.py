@@ -1,0 +1,91 @@
+"""What loggers may show of a run: its two pictures, frames of its film, and its particles as a table."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from fmtt.report.arrange import normalised, shown
+from fmtt.report.figures import in_colour, is_picture, mosaic
+from fmtt.report.record import Array, read_record
+from fmtt.tracking import Exhibit
+from fmtt.tracking.exhibit import Cell
+
+FRAMES = 6  # of the film, its first and its last among them
+COORDINATES = 8  # of a point, at most
+SMALL = 96  # pixels: of wider pictures fewer are shown
+
+
+def read_exhibit(folder: Path) -> Exhibit:
+    """Read the files of a finished run whose pictures are drawn.
+
+    Raises:
+        FileNotFoundError: if one is missing; a film need not be there.
+    """
+    from safetensors.numpy import load_file
+
+    arrays = dict(read_record(folder).arrays)
+    film = folder / "film.safetensors"
+    columns, rows = table(arrays)
+    return Exhibit(
+        pictures={name: folder / f"{name}.png" for name in ("samples", "curves")},
+        frames=frames(load_file(film)) if film.is_file() else {},
+        columns=columns,
+        rows=rows,
+        weights=normalised(arrays["log_weights"].astype(float)),
+    )
+
+
+def frames(film: dict[str, Array]) -> dict[str, list[tuple[float, Array]]]:
+    """Mosaics of ``x`` and ``landing (F, g, n, C, H, W)`` at about six of the times ``t (F,)``, if these are pictures.
+
+    Where nobody asked for a landing there is none.
+    """
+    if not is_picture(film["x"].shape[3:]):
+        return {}
+    count = len(film["t"])
+    numbers = np.unique(np.linspace(0, count - 1, min(FRAMES, count)).round().astype(int))
+    made = {}
+    for name, label in (("x", "film/positions"), ("landing", "film/landings")):
+        known = [number for number in numbers if not np.isnan(film[name][number]).any()]
+        pictures = [film[name][number].astype(np.float32) for number in known]
+        drawn = [mosaic(picture.reshape(-1, *picture.shape[2:])) for picture in pictures]
+        if drawn:
+            made[label] = [(float(film["t"][number]), picture) for number, picture in zip(known, drawn, strict=True)]
+    return made
+
+
+def table(arrays: dict[str, Array]) -> tuple[list[str], list[list[Cell]]]:
+    """One row for each particle that is shown: the heaviest of each group, the one that is returned among them.
+
+    Beside a particle stands the base model's sample from the noise that its ancestor started from.
+
+    Args:
+        arrays: as in :class:`fmtt.report.record.Record`.
+    """
+    samples, base, shape = arrays["samples"], arrays.get("base"), arrays["samples"].shape[2:]
+    groups, particles = arrays["rewards"].shape
+    weights = normalised(arrays["log_weights"].astype(float))
+    returned = np.arange(particles) == arrays["selected"][:, None]
+    ancestors = arrays.get("ancestors", np.broadcast_to(np.arange(particles), (groups, particles)))
+    g, n = shown(groups, particles, 64 if shape[-1] <= SMALL else 16)
+    heaviest = np.sort(np.argsort(-(weights + returned), axis=1, kind="stable")[:g, :n], axis=1)
+    columns = ["group", "particle", *titles("sample", shape), *(titles("base", shape) if base is not None else ())]
+    rows: list[list[Cell]] = []
+    for at in ((group, particle) for group in range(g) for particle in heaviest[group].tolist()):
+        row = [*at, *cells(samples[at])]
+        row += cells(base[at[0], ancestors[at]]) if base is not None else []
+        rows.append([*row, float(arrays["rewards"][at]), float(weights[at]), bool(returned[at]), int(ancestors[at])])
+    return [*columns, "reward", "weight", "returned", "ancestor"], rows
+
+
+def titles(name: str, shape: tuple[int, ...]) -> list[str]:
+    """The columns of :func:`cells`."""
+    return [name] if is_picture(shape) else [f"{name} {number}" for number in range(min(math.prod(shape), COORDINATES))]
+
+
+def cells(sample: Array) -> list[Cell]:
+    """A sample ``(*D)`` as a picture, or as its first coordinates."""
+    return [in_colour(sample[None])[0]] if is_picture(sample.shape) else sample.ravel()[:COORDINATES].tolist()

@@ -1,0 +1,33 @@
+"""Which way a metric is better, and which extreme of a curve is worth keeping."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fnmatch import fnmatch
+
+GOALS = (  # the first pattern that fits decides
+    ("reward/base_mean*", None),  # the same for every method
+    ("exact/*", None),
+    ("*/floor", None),
+    ("*stderr", "minimize"),
+    ("reward/*", "maximize"),
+    ("ess/*", "maximize"),
+    ("ancestors/*", "maximize"),
+    ("recognised/tilted", "maximize"),
+    ("discrepancy", "minimize"),
+    ("thermodynamic_length", "minimize"),
+    ("transport_gap", "minimize"),
+    ("overshoot", "minimize"),
+    ("mmd", "minimize"),
+    ("sliced_w2", "minimize"),
+    ("nfe/*", "minimize"),
+    ("time/*", "minimize"),
+    ("memory/*", "minimize"),
+)
+WORST = {"ess": "min", "temper": "min", "discrepancy/step": "max"}  # one bad step spoils the weights
+
+
+def goals(names: Iterable[str]) -> dict[str, str]:
+    """``maximize`` or ``minimize`` for the metrics that have a better side; log Z, for one, has none."""
+    known = {name: next((goal for pattern, goal in GOALS if fnmatch(name, pattern)), None) for name in names}
+    return {name: goal for name, goal in known.items() if goal is not None}

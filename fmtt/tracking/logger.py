@@ -1,0 +1,37 @@
+"""What a logger must be able to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from fmtt.tracking.exhibit import Exhibit
+
+Metrics = Mapping[str, float | list[float] | None]
+
+
+class Logger(Protocol):
+    """One place where a run is recorded. The calls come in this order; ``close`` comes whatever happened before it."""
+
+    def start(self, config: dict[str, Any], folder: Path) -> None:
+        """Begin, with the resolved configuration; files go below ``folder``."""
+
+    def log(self, row: Mapping[str, float], step: int) -> None:
+        """One row of the history."""
+
+    def show(self, exhibit: Exhibit) -> None:
+        """Pictures and particles of the finished run; does not come where nothing is drawn."""
+
+    def finish(self, metrics: Metrics) -> None:
+        """The results of the run."""
+
+    def close(self, failed: bool) -> None:
+        """Write what is left and let go; also called if ``start`` raised."""
+
+
+def scalars(metrics: Metrics) -> dict[str, float]:
+    """The numbers among the results; NaN for those that are None, which JSON writes for it."""
+    numbers = {name: math.nan if value is None else value for name, value in metrics.items()}
+    return {name: float(value) for name, value in numbers.items() if isinstance(value, int | float)}

@@ -1,0 +1,60 @@
+"""Several loggers as one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from fmtt.tracking.exhibit import Exhibit
+from fmtt.tracking.logger import Logger, Metrics
+
+
+class Tracker:
+    """Several loggers as one; a context manager, so that a crash still closes them, W&B with a failing exit code.
+
+    Args:
+        loggers: any number of them, none included.
+        folder: the run folder.
+
+    Example:
+        >>> with Tracker([], Path(".")) as tracker:
+        ...     tracker.start({"seed": 0})
+        ...     tracker.log({"t": 0.0, "reward/mean": -1.0}, step=0)
+        ...     tracker.finish({"reward/mean": -1.0})
+    """
+
+    def __init__(self, loggers: Iterable[Logger], folder: Path):
+        self.loggers, self.folder = tuple(loggers), Path(folder)
+
+    def __enter__(self) -> Tracker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with ExitStack() as stack:  # one that fails to close must not keep the others open
+            for logger in self.loggers:
+                stack.callback(logger.close, kind is not None)
+
+    def start(self, config: dict[str, Any]) -> None:
+        """Begin with the resolved configuration as hyperparameters."""
+        for logger in self.loggers:
+            logger.start(config, self.folder)
+
+    def log(self, row: Mapping[str, float], step: int) -> None:
+        """One row of the history: ``t``, ``reward/mean``, ``ess``, ``log_z``, ..., all numbers."""
+        for logger in self.loggers:
+            logger.log(row, step)
+
+    def show(self, exhibit: Exhibit) -> None:
+        """Pictures and particles of the finished run."""
+        for logger in self.loggers:
+            logger.show(exhibit)
+
+    def finish(self, metrics: Metrics) -> None:
+        """The results: numbers, or lists with one number per group."""
+        for logger in self.loggers:
+            logger.finish(metrics)
