@@ -97,9 +97,12 @@ class Wandb:
         with staging(self._folder / "wandb"):
             self._run.log({**pictures, "particles": table, "weights": weights})
         self._define(exhibit.frames)
+        by_time: dict[float, dict[str, Any]] = {}
         for name, frames in exhibit.frames.items():
             for t, pixels in frames:
-                self._run.log({"t": t, name: wandb.Image(pixels)})
+                by_time.setdefault(t, {})[name] = wandb.Image(pixels)
+        for t in sorted(by_time):
+            self._run.log({"t": t, **by_time[t]})
 
     def finish(self, metrics: Metrics) -> None:
         self._run.config.update({"goals": goals(metrics)}, allow_val_change=True)
