@@ -14,6 +14,7 @@ import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
@@ -21,10 +22,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from fmtt.experiment import CONFIGS, ConfigurationError, one_line
+from fmtt.progress import Progress, note, size
 from fmtt.runner import execute
 
 DONE, FAILED, WRONG_CONFIGURATION = 0, 1, 2
+PLUGINS = ("hydra/sweeper/optuna", "hydra/launcher/joblib")  # of Hydra, that our configurations name
 _statuses: list[int] = []  # of the runs of this command
+_watching: list[Progress] = []  # the sweep of this command, on a terminal
 
 
 def main() -> int:
@@ -33,7 +37,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM leaves a checkpoint as Ctrl-C does
     _statuses.clear()
     try:
-        _compose_and_run()
+        try:
+            _compose_and_run()
+        finally:
+            _stop_watching()  # before anything is said
     except (HydraException, OmegaConfBaseException) as error:
         print(f"fmtt: {explain(error, sys.argv[1:])}", file=sys.stderr)
         return WRONG_CONFIGURATION
@@ -58,8 +65,8 @@ def script(task: Callable[[], None]) -> int:
 
 
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")
-def _compose_and_run(config: DictConfig) -> float:
-    """One run; a run that cannot be done says so in one line, and in a sweep the others go on."""
+def _compose_and_run(config: DictConfig) -> float | None:
+    """One run and its mean reward; a run that cannot be done says so in one line, and in a sweep the others go on."""
     try:
         return execute(config)
     except ConfigurationError as error:
@@ -73,28 +80,54 @@ def _compose_and_run(config: DictConfig) -> float:
         return _give_up(f"{type(error).__name__}: {one_line(error)}", FAILED)
 
 
-def _give_up(reason: str, status: int) -> float:
+def _give_up(reason: str, status: int) -> None:
     print(f"fmtt: {reason}", file=sys.stderr)
     (Path(HydraConfig.get().runtime.output_dir) / "error.txt").write_text(f"{status} {reason}\n")
-    _statuses.append(status)
-    return float("nan")
+    _statuses.append(status)  # and no value, which a sweeper that tunes takes for a failure
 
 
 class SweepSummary(Callback):
-    """At the end of a multirun: ``summary.csv`` and ``compare.html`` in its folder."""
+    """Around a multirun: its progress on a terminal; then ``summary.csv``, ``compare.html`` and what failed.
+
+    It is sent to the processes of the runs, so it holds nothing.
+    """
+
+    def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(config, folder / "multirun.yaml")  # by which W&B's group is named; not every sweeper writes it
+        if sys.stderr.isatty():
+            _watching.append(Progress(folder, size(config), sys.stderr))
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn) -> None:
+        if config.hydra.mode == RunMode.MULTIRUN:
+            done = job_return.status == JobStatus.COMPLETED
+            note(Path(config.hydra.sweep.dir), job_return.return_value if done else None)
 
     def on_multirun_end(self, config: DictConfig, config_name: str | None = None) -> None:
         from fmtt.report import summarise  # plotting libraries are slow to import
 
+        _stop_watching()
         folder = Path(config.hydra.sweep.dir)
-        summarise(folder)
-        _statuses.extend(int(file.read_text().split()[0]) for file in folder.glob("*/error.txt"))
+        failures = summarise(folder)
+        if failures:
+            print(f"fmtt: runs of this sweep that failed: {len(failures)}", *failures, sep="\nfmtt: ", file=sys.stderr)
+        _statuses.extend(int(file.read_text().split()[0]) for file in folder.rglob("error.txt"))
         print(folder / "compare.html")
+
+
+def _stop_watching() -> None:
+    while _watching:
+        _watching.pop().close()
 
 
 def explain(error: Exception, overrides: list[str]) -> str:
     """One line for what Hydra could not compose: what was wrong and what is allowed."""
     text = plain(error)
+    absent = next((plugin for plugin in PLUGINS if f"Could not find '{plugin}'" in text), None)
+    if absent:
+        kind, name = absent.split("/")[1:]
+        return f"{absent} is a plugin of Hydra that is not installed: pip install hydra-{name}-{kind}"
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown is None:
         return text

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save
 from tqdm import tqdm
@@ -131,10 +132,12 @@ def _restore(run: Run, config: DictConfig, folder: Path) -> tuple[State | None, 
 
 
 def _progress(run: Run, state: State | None) -> Iterator[State]:
-    """The states of a run, with a bar on stderr (reward and ESS in it) when that is a terminal."""
-    with tqdm(
-        total=run.loop.steps, initial=state.step if state else 0, disable=not sys.stderr.isatty(), unit="step"
-    ) as bar:
+    """The states of a run, with a bar on stderr (reward and ESS in it) when that is a terminal.
+
+    A sweep has a line of its own there.
+    """
+    silent = not sys.stderr.isatty() or HydraConfig.get().mode == RunMode.MULTIRUN
+    with tqdm(total=run.loop.steps, initial=state.step if state else 0, disable=silent, unit="step") as bar:
         for current in run.loop.run(state):
             if not bar.disable:
                 reward, ess = current.population.tilt.reward.mean().item(), current.ess.mean().item()

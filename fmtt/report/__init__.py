@@ -21,8 +21,8 @@ def make_exhibit(folder: Path) -> Exhibit:
     return read_exhibit(Path(folder))
 
 
-def summarise(folder: Path) -> Path:
-    """Write ``summary.csv`` and ``compare.html`` of a sweep; returns the path of the page."""
-    from fmtt.report.sweep import write_sweep
+def summarise(folder: Path) -> list[str]:
+    """Write ``summary.csv`` and ``compare.html`` of a sweep; returns a line for each run that failed."""
+    from fmtt.report.sweep import failures, write_sweep
 
-    return write_sweep(Path(folder))
+    return failures(write_sweep(Path(folder)))

@@ -47,13 +47,26 @@ class Kind:
     estimates: Mapping[str, tuple[float, float]]
 
 
-def write_sweep(folder: Path) -> Path:
-    """``summary.csv`` and ``compare.html``; returns the path of the page."""
+def write_sweep(folder: Path) -> list[Entry]:
+    """``summary.csv`` and ``compare.html``; returns the runs."""
     from fmtt.report.compare import write_page
 
     entries = read_sweep(folder)
     write_summary(folder / "summary.csv", entries)
-    return write_page(folder, entries)
+    write_page(folder, entries)
+    return entries
+
+
+def failures(entries: Sequence[Entry]) -> list[str]:
+    """A line for each run that failed: its folder, the settings in which runs differ, and the reason."""
+    names = dict.fromkeys(name for entry in entries for name in entry.settings)
+    different = [name for name in names if len({entry.settings.get(name) for entry in entries}) > 1]
+    return [
+        " ".join([entry.name, *(f"{name}={entry.settings[name]}" for name in different if name in entry.settings)])
+        + f" {entry.status}"
+        for entry in entries
+        if entry.status.startswith(("failed", "broken"))
+    ]
 
 
 def read_sweep(folder: Path) -> list[Entry]:

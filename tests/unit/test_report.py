@@ -130,7 +130,11 @@ def test_a_sweep_has_a_row_for_every_run(tmp_path):
     (sweep / "6" / "error.txt").write_text("2 there is no <such> setting\n")
     make_run(sweep / "10", overrides=("lookahead=none", "seed=2", "+sampler.steps=10"), metrics={"new": 1.5})
 
-    page = summarise(sweep)
+    assert [line.split(":")[0] for line in summarise(sweep)] == [
+        "4 lookahead=denoiser seed=0 broken",
+        "6 lookahead=exact sampler.grid=deleted failed",
+    ]
+    page = sweep / "compare.html"
     with (sweep / "summary.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["run"] for row in rows] == ["0", "1", "2", "3", "4", "5", "6", "10"]
@@ -157,7 +161,8 @@ def test_a_sweep_has_a_row_for_every_run(tmp_path):
 def test_a_sweep_with_nothing_done_is_not_fatal(tmp_path, runs):
     for number in range(runs):
         (tmp_path / str(number) / ".hydra").mkdir(parents=True)
-    assert "0 runs are done" in read_page(summarise(tmp_path)).text
+    assert summarise(tmp_path) == []
+    assert "0 runs are done" in read_page(tmp_path / "compare.html").text
     assert len((tmp_path / "summary.csv").read_text().splitlines()) == 1 + runs
 
 

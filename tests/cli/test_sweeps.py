@@ -1,0 +1,137 @@
+"""What a sweep says while it runs and at its end, and what a sweeper that tunes makes of it."""
+
+import io
+import json
+import math
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from command import Outcome
+from omegaconf import OmegaConf
+
+from fmtt import progress
+from fmtt.progress import ENDED, Progress, Tally, line, note
+
+QUICK = ("-m", "baseline=false", "report=false")
+
+
+@pytest.fixture
+def at_terminal(fmtt, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """``fmtt`` where stderr says that it is a terminal."""
+
+    def command(*words: str, small: bool = True) -> Outcome:
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        return fmtt(*words, small=small)
+
+    return command
+
+
+def last_line(err: str) -> str:
+    """What the line of progress was when it was left."""
+    return re.findall(r"\r(\d+ of \d+ runs[^\r]*)\r", err)[-1]
+
+
+def means(folder: Path) -> list[float]:
+    """The value of every run that is done."""
+    return [json.loads(file.read_text())["reward/weighted_mean"] for file in folder.glob("*/metrics.json")]
+
+
+def test_a_line_tells_how_far_a_sweep_is() -> None:
+    assert line(Tally(3, 1, 0.534), 12, 10) == "3 of 12 runs, 1 failed, best reward 0.534, 00:10<00:30"
+    assert line(Tally(1, 1, -math.inf), 12, 10) == "1 of 12 runs, 1 failed, 00:10<01:50"
+    assert line(Tally(0, 0, -math.inf), 12, 2) == "0 of 12 runs, 0 failed, 00:02<?"
+
+
+def test_the_line_follows_the_runs_while_they_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PERIOD", 0.01)
+    stream = io.StringIO()
+    watching = Progress(tmp_path, 3, stream)
+    for value, expected in ((0.5, "1 of 3 runs, 0 failed, best reward 0.5"), (None, "2 of 3 runs, 1 failed, best")):
+        note(tmp_path, value)
+        deadline = time.monotonic() + 10
+        while expected not in stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert expected in stream.getvalue()
+    watching.close()
+    watching.close()
+    assert stream.getvalue().count("\n") == 1
+    assert not (tmp_path / ENDED).exists()
+
+
+def test_on_a_terminal_a_sweep_has_one_line_of_progress(at_terminal) -> None:
+    outcome = at_terminal(*QUICK, "seed=0,1,2", "reward.scale=1,nan")
+    assert last_line(outcome.err).startswith("6 of 6 runs, 3 failed, best reward ")
+    assert f"best reward {max(means(outcome.folder)):.3g}, " in last_line(outcome.err)
+    assert "step/s" not in outcome.err
+    assert not (outcome.folder / ENDED).exists()
+
+
+def test_settings_of_the_sweeper_count_unless_they_are_typed(at_terminal, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    overlay = {"hydra": {"sweeper": {"params": {"seed": "range(9)", "reward.scale": "1,2"}}}}
+    text = "# @package _global_\n" + OmegaConf.to_yaml(overlay)
+    (tmp_path / "mine" / "experiment" / "many.yaml").write_text(text)
+    outcome = at_terminal(*QUICK, f"--config-dir={tmp_path / 'mine'}", "experiment=many", "seed=0,1")
+    assert last_line(outcome.err).startswith("4 of 4 runs, 0 failed")
+
+
+def test_elsewhere_a_sweep_is_silent(fmtt) -> None:
+    outcome = fmtt(*QUICK, "seed=0,1")
+    assert (outcome.status, outcome.err) == (0, "")
+    assert not (outcome.folder / ENDED).exists()
+
+
+def test_a_sweep_that_cannot_be_composed_leaves_no_line_behind(at_terminal) -> None:
+    outcome = at_terminal(*QUICK, "seed=0,1", "reward.colour=1,2")
+    assert outcome.status == 2
+    assert not (outcome.folder / ENDED).exists()
+    assert outcome.complaint.splitlines()[-1].startswith("fmtt: Could not override 'reward.colour'")
+
+
+def test_failed_runs_are_listed_at_the_end_with_their_reasons(fmtt) -> None:
+    outcome = fmtt(*QUICK, "reward.scale=1,nan", "sampler.steps=2,0")
+    title, *listed = outcome.complaint.splitlines()[-4:]
+    assert title == "fmtt: runs of this sweep that failed: 3"
+    places = [
+        "1 sampler.steps=2 reward.scale=nan",
+        "2 sampler.steps=0 reward.scale=1",
+        "3 sampler.steps=0 reward.scale=nan",
+    ]
+    for text, place, value in zip(listed, places, ("nan", "sampler.steps=0", "nan"), strict=True):
+        assert text.startswith(f"fmtt: {place} failed: ") and value in text.split("failed: ")[1]
+    assert len(means(outcome.folder)) == 1
+    assert outcome.status == 2
+
+
+def test_runs_in_other_processes_are_counted_and_the_good_ones_finish(at_terminal) -> None:
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    outcome = at_terminal(*QUICK, "launcher=joblib", "seed=0,1", "reward.scale=1,nan")
+    assert last_line(outcome.err).startswith("4 of 4 runs, 2 failed, best reward ")
+    assert outcome.err.splitlines()[-3] == "fmtt: runs of this sweep that failed: 2"
+    assert len(means(outcome.folder)) == 2
+    assert outcome.status == 2
+
+
+def test_optuna_finds_the_best_of_its_runs_though_some_fail(at_terminal) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
+    words = ("mode.gradient.strength=choice(4.0,nan)", "hydra.sweeper.n_trials=6", "population.groups=2")
+    outcome = at_terminal("-m", "experiment=tune", *words, small=False)
+    results = OmegaConf.load(outcome.folder / "optimization_results.yaml")
+    assert results.best_value == pytest.approx(max(means(outcome.folder)))
+    assert results.best_params["mode.gradient.strength"] == 4
+    assert 0 < len(means(outcome.folder)) < 6
+    assert last_line(outcome.err).startswith("6 of 6 runs")
+    assert (outcome.folder / "multirun.yaml").is_file()
+
+
+def test_a_plugin_that_is_missing_is_named(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
+    from hydra.core.config_store import ConfigStore
+
+    monkeypatch.delitem(ConfigStore.instance().repo["hydra"]["sweeper"], "optuna.yaml", raising=False)
+    outcome = fmtt("-m", "experiment=tune", small=False)
+    assert outcome.status == 2
+    assert outcome.complaint.endswith("not installed: pip install hydra-optuna-sweeper")
