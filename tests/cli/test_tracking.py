@@ -50,12 +50,13 @@ def folder(tmp_path) -> Path:
 
 
 def exhibit(folder: Path) -> Exhibit:
-    """Two frames of 6 x 4 pixels, and a table of two particles."""
-    frames = [(t, np.full((4, 6, 3), 100 + number, np.uint8)) for number, t in enumerate((0.0, 1.0))]
+    """Two frames of 6 x 4 pixels, at the last of which there are landings too, and a table of two particles."""
+    positions = [(t, np.full((4, 6, 3), 100 + number, np.uint8)) for number, t in enumerate((0.0, 1.0))]
+    frames = {"film/positions": positions, "film/landings": [(1.0, np.full((4, 6, 3), 7, np.uint8))]}
     rows = [[0, number, np.full((5, 5, 3), 10 * number, np.uint8), -0.5, number == 1] for number in range(2)]
     columns = ["group", "particle", "sample", "reward", "returned"]
     weights = np.array([[0.25, 0.75]])
-    return Exhibit({"samples": folder / "samples.png"}, {"film/positions": frames}, columns, rows, weights)
+    return Exhibit({"samples": folder / "samples.png"}, frames, columns, rows, weights)
 
 
 def track(folder: Path, *loggers: Logger) -> None:
@@ -99,7 +100,8 @@ def test_wandb_offline_run_holds_history_summary_config_and_image(folder, capfd)
     assert [{name: row[name] for name in ROWS[0]} for row in curves] == ROWS
     assert [row["_step"] for row in history] == list(range(len(ROWS) + 2))
     axes = {metric["name"]: metric.get("step_metric") for metric in of_type(records, "metric")}
-    assert axes == {"t": None, "reward/mean": "t", "ess": "t", "log_z": "t", "film/positions": "t"}
+    names = {"reward/mean", "ess", "log_z", "film/positions", "film/landings"}
+    assert axes == {"t": None, **dict.fromkeys(names, "t")}
     assert file_of(folder, curves[-1], "samples").read_bytes() == (folder / "samples.png").read_bytes()
 
 
@@ -110,6 +112,8 @@ def test_wandb_shows_frames_over_t_a_table_and_the_weights(folder):
     for row, (t, pixels) in zip((first_frame, last_frame), exhibit(folder).frames["film/positions"], strict=True):
         assert row["t"] == t and "reward/mean" not in row
         assert np.array_equal(Image.open(file_of(folder, row, "film/positions")), pixels)
+    assert np.all(np.asarray(Image.open(file_of(folder, last_frame, "film/landings"))) == 7)
+    assert "film/landings.path" not in first_frame
     assert (last["weights._type"], sum(last["weights.values"])) == ("histogram", 2)
 
     table = json.loads(file_of(folder, last, "particles").read_text())
