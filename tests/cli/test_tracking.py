@@ -18,6 +18,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import load_file
+from wandb_server import wandb_server
 
 from fmtt.experiment import CONFIGS
 from fmtt.tracking import Csv, Exhibit, Logger, TensorBoard, Tracker, Wandb, hydra_choices, run_name, sweep_name
@@ -157,6 +158,28 @@ def test_a_run_with_wandb_has_its_particles_and_its_survivors(fmtt):
 )  # fmt: skip
 def test_goals_say_which_side_is_better(name, goal):
     assert goals([name]).get(name) == goal
+
+
+def test_an_offline_run_syncs_without_loss(folder, tmp_path):
+    track(folder, Wandb())
+    (run,) = folder.glob("wandb/offline-run-*")
+    with wandb_server() as (url, received):
+        account = {"WANDB_BASE_URL": url, "WANDB_API_KEY": "k" * 40, "HOME": str(tmp_path)}
+        environment = {**os.environ, "WANDB_ERROR_REPORTING": "false", **account}
+        command = [sys.executable, "-m", "wandb", "sync", "--yes", str(run)]
+        subprocess.run(command, env=environment, capture_output=True, check=True, timeout=120)
+    told = {"groupName": "2026-01-02/10-20-30", "jobType": "sample", "displayName": "mode=search seed=3"}
+    assert {name: received.run[name] for name in told} == told
+    history = received.streams["wandb-history.jsonl"]
+    assert [{name: row[name] for name in ROWS[0]} for row in history[: len(ROWS)]] == ROWS
+    summary = received.streams["wandb-summary.json"][-1]
+    assert {name: summary[name] for name in ("reward/mean", "nfe/forward")} == {"reward/mean": -0.2, "nfe/forward": 80}
+    assert "goals" in received.files["config.yaml"].decode()
+    for file in (path for path in (run / "files").rglob("*") if path.is_file()):
+        assert received.files[file.relative_to(run / "files").as_posix()] == file.read_bytes()
+    waited = {file.read_bytes() for file in (folder / "wandb" / "artifacts").rglob("tmp*")}
+    kept = {content for name, content in received.files.items() if name.startswith("artifact/")}
+    assert len(kept) == 3 and kept <= waited  # the table and its two pictures
 
 
 def file_of(folder: Path, row: dict, name: str) -> Path:
