@@ -1,200 +1,172 @@
-"""The page of a sweep: baselines side by side, and reward against cost with error bars over seeds."""
+"""The page that compares runs: filtered, grouped and averaged; reward against cost, curves, a table, pictures."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from fmtt.report import html
-from fmtt.report.page import COSTS, RESULTS
-from fmtt.report.record import text_of
-from fmtt.report.sweep import Entry, Kind, average, differing
+from fmtt.report import controls, html
+from fmtt.report.compare_data import constants, metrics_of, name_of, state_of
+from fmtt.report.gather import Run
+from fmtt.report.histories import QUANTITIES
+from fmtt.report.page import COSTS
+from fmtt.report.record import estimate, text_of
+from fmtt.report.settings import along, candidates, grouping, telling
 
 # the first that is there is drawn first
 REWARDS = ("reward/weighted_mean", "reward/selected_mean", "reward/mean", "reward/max")
-COLUMNS = ("reward/weighted_mean", "reward/selected_mean", "reward/max", "log_z/mean", "ess/final",
-           "nfe/weighted/group", "nfe/forward", "nfe/backward", "nfe/reward", "time/method_s")  # fmt: skip
-PICTURES = 24  # at most, so that the page stays small
-
-SCRIPT = """
-const byId = id => document.getElementById(id);
-function compare() {
-  const x = byId("cost").value, y = byId("quality").value;
-  const label = id => byId(id).selectedOptions[0].text;
-  const bars = pairs => ({type: "data", array: pairs.map(p => p[1]), thickness: 1.5, width: 5});
-  const traces = SERIES.map((series, k) => {
-    const points = series.points.filter(p => p.estimates[x] && p.estimates[y])
-                                .sort((a, b) => a.estimates[x][0] - b.estimates[x][0]);
-    const xs = points.map(p => p.estimates[x]), ys = points.map(p => p.estimates[y]);
-    return {name: series.name, mode: "lines+markers", x: xs.map(p => p[0]), y: ys.map(p => p[0]), error_y: bars(ys),
-            line: {width: 1.5}, marker: {size: 10, symbol: SYMBOLS[k % SYMBOLS.length]},
-            text: points.map(p => p.label), hovertemplate: "%{text}<br>%{y:.4g} at %{x:.5g}"};
-  });
-  const base = SERIES.flatMap(series => series.points).map(p => p.estimates["reward/base_mean"]).filter(p => p);
-  const all = traces.flatMap(trace => trace.x);
-  if (base.length && y.startsWith("reward/")) {
-    const mean = base.reduce((sum, p) => sum + p[0], 0) / base.length;
-    traces.push({name: "base model, mean", mode: "lines", x: [Math.min(...all), Math.max(...all)], y: [mean, mean],
-                 line: {color: "#64748b", dash: "dash", width: 2}, hovertemplate: "%{y:.4g}"});
-  }
-  const axis = {...AXIS, tickformat: "~s", title: {text: label("cost")}};
-  const log = byId("log").checked ? {type: "log", dtick: "D2"} : {rangemode: "tozero"};
-  plot("compare", traces, {...LAYOUT, xaxis: {...axis, ...log}, yaxis: {...AXIS, title: {text: label("quality")}}});
-}
-for (const id of ["cost", "quality", "log"]) byId(id).addEventListener("change", compare);
-compare();
-
-for (const button of document.querySelectorAll("th button")) button.addEventListener("click", () => {
-  const head = button.closest("th"), body = head.closest("table").tBodies[0];
-  const up = head.getAttribute("aria-sort") !== "ascending";
-  for (const other of head.parentNode.children) other.removeAttribute("aria-sort");
-  head.setAttribute("aria-sort", up ? "ascending" : "descending");
-  const key = row => row.cells[head.cellIndex].dataset.value;
-  const order = (a, b) => a === "" || b === "" ? (a === "") - (b === "") :  // what is not known comes last
-    (up ? 1 : -1) * (isNaN(a) || isNaN(b) ? a.localeCompare(b, undefined, {numeric: true}) : a - b);
-  body.append(...[...body.rows].sort((a, b) => order(key(a), key(b))));
-});
-"""
-
-SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "star", "hexagon", "triangle-down"]
-COLORS = ["#2563eb", "#b45309", "#0f766e", "#7c3aed", "#be123c", "#475569", "#0369a1", "#4d7c0f"]
-LAYOUT = {
-    **html.LAYOUT,
-    "colorway": COLORS,
-    "margin": {"l": 60, "r": 16, "t": 8, "b": 48},
-    "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
-    "showlegend": True,
-}
+OF_A_RUN = ("reward/weighted_mean", "nfe/weighted/group", "time/method_s")  # in the list of runs
+PICTURES = 24  # inside the page, so that it stays small; the others are links
+HERE = Path(__file__).parent
+SCRIPTS = ("compare.js", "compare_charts.js", "compare_page.js")
 
 
-def write_page(folder: Path, entries: Sequence[Entry]) -> Path:
-    """``compare.html``."""
-    kinds = average(entries)
-    names = differing(kinds)
-    title = f"Comparison: {'/'.join(folder.resolve().parts[-2:])}"
-    body = [heading(title, entries, kinds, names)]
-    script = ""
-    if kinds:
-        body.append(html.section("Quality against cost", chart(kinds)))
-        body.append(html.section("Side by side", comparison(kinds, names)))
-        body.append(html.section("Samples", gallery(folder, kinds, names)))
-        constants = {"SERIES": series(kinds, names), "SYMBOLS": SYMBOLS, "LAYOUT": LAYOUT, "AXIS": html.AXIS}
-        script = "".join(f"const {name} = {html.to_script(value)};\n" for name, value in constants.items()) + SCRIPT
-    body.append(html.section("Runs", runs(folder, entries)))
-    path = folder / "compare.html"
-    path.write_text(html.document(title, body, script), encoding="utf-8")
+def write_page(path: Path, common: Path, runs: Sequence[Run]) -> Path:
+    """Write the page of ``runs``, whose names are relative to the folder ``common``; returns ``path``."""
+    done = [run for run in runs if run.entry.status == "done"]
+    told = [run.settings for run in done or runs]
+    names = telling(told)
+    links = [link(run.folder / "report.html", path) for run in runs]
+    title = f"Comparison: {'/'.join(common.parts[-2:])}"
+    body, script = [heading(title, runs, names)], ""
+    if runs:
+        body.append(html.section("Which runs", which(runs, names, grouping(told, names))))
+    if done:
+        body.append(html.section("Quality against cost", chart(done, names)))
+        if any(run.history for run in done):
+            body.append(html.section("Along the way", along_the_way(done)))
+        body.append(html.section("Side by side", _scrolled("Groups side by side", '<table id="groups"></table>')))
+        body.append(gallery(path, runs, names))
+    body.append(html.section("Runs", list_of(runs, names, links)))
+    if runs:
+        data = constants(runs, names, links)
+        script = "".join(f"const {name} = {html.to_script(value)};\n" for name, value in data.items())
+        script += "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
+    style = (HERE / "compare.css").read_text(encoding="utf-8")
+    path.write_text(html.document(title, body, script, style), encoding="utf-8")
     return path
 
 
-def heading(title: str, entries: Sequence[Entry], kinds: Sequence[Kind], names: Sequence[str]) -> str:
-    missing = sum(entry.status != "done" for entry in entries)
-    settings = kinds[0].settings if kinds else {}
-    common = ", ".join(f"{name}={value}" for name, value in settings.items() if name not in names)
-    lines = [f"{len(entries) - missing} runs are done, {missing} are not."]
-    lines += [f"In common: {common}."] if common else []
+def link(target: Path, page: Path) -> str | None:
+    """The way from the page to a file, if there is one."""
+    if not target.is_file():
+        return None
+    return quote(Path(os.path.relpath(target, page.resolve().parent)).as_posix())
+
+
+def heading(title: str, runs: Sequence[Run], names: Sequence[str]) -> str:
+    done = [run.settings for run in runs if run.entry.status == "done"]
+    shared = [(name, run.value(name)) for run in done[:1] for name in candidates(done) if name not in names]
+    common = [f"{name}={value}" for name, value in shared if value]
+    lines = [f"{len(done)} runs are done, {len(runs) - len(done)} are not."]
+    lines += [f"In common: {', '.join(common)}."] if common else []
     return f"<header><h1>{escape(title)}</h1>{''.join(f'<p class=soft>{escape(line)}</p>' for line in lines)}</header>"
 
 
-def label_of(kind: Kind, names: Sequence[str]) -> str:
-    return ", ".join(f"{name}={kind.settings[name]}" for name in names if name in kind.settings) or "default"
+def which(runs: Sequence[Run], names: Sequence[str], chosen: Sequence[str]) -> str:
+    values: dict[str, Mapping[str, int]] = {name: Counter(run.settings.value(name) for run in runs) for name in names}
+    states = Counter(map(state_of, runs))
+    if len(states) > 1:
+        values[controls.STATUS] = states
+    return controls.form(values, names, chosen)
 
 
-def name_of(metric: str) -> str:
-    return {**RESULTS, **COSTS}.get(metric, (metric, ""))[0]
-
-
-def chart(kinds: Sequence[Kind]) -> str:
+def chart(done: Sequence[Run], names: Sequence[str]) -> str:
     """The chart with the choice of what is drawn against what."""
-    known = dict.fromkeys(name for kind in kinds for name in kind.estimates)
-    costs = [name for name in COSTS if name in known]
-    qualities = [name for name in known if name not in COSTS]
-    first = next((name for name in REWARDS if name in known), None)
-    controls = (
-        _select("quality", "Quality", qualities, first)
-        + _select("cost", "Cost", costs, "nfe/weighted/group")
-        + '<label><input type="checkbox" id="log"> logarithmic cost</label>'
+    known = metrics_of(done)
+    costs = {name: name_of(name) for name in COSTS if name in known}
+    qualities = {name: name_of(name) for name in known if name not in COSTS}
+    told = [run.settings for run in done]
+    joined = along(grouping(told, names), told)
+    menus = (
+        controls.select("quality", "Quality", qualities, next((name for name in REWARDS if name in known), None))
+        + controls.select("cost", "Cost", costs, "nfe/weighted/group")
+        + controls.select("join", "Join points along", {"": "nothing", **{name: name for name in names}}, joined)
+        + '<label><input type="checkbox" id="log" autocomplete="off"> logarithmic cost</label>'
     )
-    several = max(len(kind.runs) for kind in kinds)
-    caption = "Bars: standard error over seeds." if several > 1 else "Bars: standard error over the groups of a run."
-    return f"<p>{controls}</p>" + html.chart("compare", "Quality against cost, a line for each method", 460, caption)
-
-
-def _select(name: str, label: str, metrics: Sequence[str], chosen: str | None) -> str:
-    options = "".join(
-        f'<option value="{escape(metric)}"{" selected" if metric == chosen else ""}>{escape(name_of(metric))}</option>'
-        for metric in metrics
+    caption = (
+        "Bars: standard error over the runs of a group; of a single run, over its own groups. "
+        "Click a point to open its run, or a name below to hide it."
     )
-    return f'<label for="{name}">{label} <select id="{name}">{options}</select></label>'
+    place = html.chart("compare", "Quality against cost, a line for each method", 460, caption)
+    return f'<p>{menus}</p>{place}<p id="picked" aria-live="polite"></p><ul class="legend" id="compare-legend"></ul>'
 
 
-def series(kinds: Sequence[Kind], names: Sequence[str]) -> list[dict]:
-    """The lines of the chart: kinds that differ in numbers only, such as steps or particles, are points of one line."""
-    lines: dict[str, list[dict]] = {}
-    for kind in kinds:
-        words = [name for name in names if not _is_number(kind.settings.get(name))]
-        estimates = {name: value for name, value in kind.estimates.items() if not math.isnan(value[0])}
-        lines.setdefault(label_of(kind, words), []).append({"label": label_of(kind, names), "estimates": estimates})
-    return [{"name": name, "points": points} for name, points in lines.items()]
+def along_the_way(done: Sequence[Run]) -> str:
+    """Curves over the sampling time."""
+    known = {name: text for name, text in QUANTITIES.items() if any(name in run.history for run in done)}
+    menu = controls.select("quantity", "Quantity", known, next(iter(known), None))
+    place = html.chart(
+        "curves",
+        "Mean over the runs of each group, over the sampling time",
+        420,
+        "Lines: mean over the runs of a group. Bands: one standard error over these runs to either side.",
+    )
+    note = '<p class="soft" id="curves-note" aria-live="polite"></p>'
+    return f'<p>{menu}</p>{place}{note}<ul class="legend" id="curves-legend"></ul>'
 
 
-def _is_number(text: str | None) -> bool:
-    try:
-        float(text or "")
-    except ValueError:
-        return False
-    return True
+def gallery(page: Path, runs: Sequence[Run], names: Sequence[str]) -> str:
+    """Samples of runs: first one of each kind, as far as the page has room; the others are links."""
+    pictured = [(number, run) for number, run in enumerate(runs) if (run.folder / "samples.png").is_file()]
+    if not pictured:
+        return ""
+    kinds = grouping([run.settings for _, run in pictured], names)
+    seen: Counter[tuple[str, ...]] = Counter()
+    turns = []  # the first run of every kind before the second of any
+    for number, run in pictured:
+        kind = tuple(run.settings.value(name) for name in kinds)
+        turns.append((seen[kind], number, run))
+        seen[kind] += 1
+    turns.sort(key=lambda turn: turn[:2])
+    inside = more = ""
+    for place, (_, number, run) in enumerate(turns):
+        picture, name = run.folder / "samples.png", label(run, names)
+        if place < PICTURES:
+            inside += f'<div data-run="{number}">{html.picture(picture, f"Samples of {name}", name)}</div>'
+        else:
+            more += f'<a data-run="{number}" href="{link(picture, page)}">{escape(name)}</a> '
+    others = html.folded(f"{len(turns) - PICTURES} more pictures", f'<p class="links">{more}</p>') if more else ""
+    return html.section("Samples", f'<div class="wide" id="gallery">{inside}</div>{others}')
 
 
-def comparison(kinds: Sequence[Kind], names: Sequence[str]) -> str:
-    """A row for each kind; a click on a heading sorts."""
-    metrics = [name for name in COLUMNS if any(name in kind.estimates for kind in kinds)]
-    titles = [*((name, "") for name in names), ("runs", "number"), *((name_of(name), "number") for name in metrics)]
+def label(run: Run, names: Sequence[str]) -> str:
+    values = ((name, run.settings.value(name)) for name in names)
+    return ", ".join(f"{name}={value}" for name, value in values if value) or run.entry.name
+
+
+def list_of(runs: Sequence[Run], names: Sequence[str], links: Sequence[str | None]) -> str:
+    """Every run with its status, a link to its own page, its settings and the results to look at first."""
+    known = metrics_of([run for run in runs if run.entry.status == "done"])
+    metrics = [name for name in OF_A_RUN if name in known]
+    titles = [*((title, "") for title in ("Run", "Status", *names)), *((name_of(name), "number") for name in metrics)]
     head = "".join(
-        f'<th scope="col" class="{kind}"><button type="button">{escape(title)}</button></th>' for title, kind in titles
+        f'<th scope="col" class="{kind}" data-key="{escape(title)}"><button type="button">{escape(title)}</button></th>'
+        for title, kind in titles
     )
-    rows = "".join(f"<tr>{_settings(kind, names)}{_measured(kind, metrics)}</tr>" for kind in kinds)
-    return _table("<caption>Mean ± standard error. Click a heading to sort.</caption>", head, rows)
+    rows = []
+    for number, (run, target) in enumerate(zip(runs, links, strict=True)):
+        name = escape(run.entry.name)
+        cells = [_cell(number, f'<a href="{target}">{name}</a>' if target else name)]
+        cells.append(_cell(run.entry.status, escape(run.entry.status), "text"))
+        cells += [_cell(value, escape(value)) for value in (run.settings.value(name) for name in names)]
+        numbers = [estimate(run.entry.metrics, name) for name in metrics]
+        cells += [
+            _cell("" if math.isnan(value) else value, text_of(value, error), "number") for value, error in numbers
+        ]
+        rows.append(f'<tr data-run="{number}">{"".join(cells)}</tr>')
+    inside = f"<caption>Click a heading to sort.</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return _scrolled("All runs", f'<table id="runs">{inside}</table>')
 
 
-def _table(caption: str, head: str, rows: str) -> str:
-    inside = f"{caption}<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
-    return f'<div class="scroll" tabindex="0"><table>{inside}</table></div>'
+def _scrolled(title: str, table: str) -> str:
+    return f'<div class="scroll tall" role="region" aria-label="{title}" tabindex="0">{table}</div>'
 
 
-def _settings(kind: Kind, names: Sequence[str]) -> str:
-    values = (escape(kind.settings.get(name, "")) for name in names)
-    return "".join(f'<td data-value="{value}">{value or "default"}</td>' for value in values)
-
-
-def _measured(kind: Kind, metrics: Sequence[str]) -> str:
-    unknown = (math.nan, math.nan)
-    estimates = [(float(len(kind.runs)), math.nan), *(kind.estimates.get(name, unknown) for name in metrics)]
-    return "".join(
-        f'<td class="number" data-value="{"" if math.isnan(value) else value}">{text_of(value, error)}</td>'
-        for value, error in estimates
-    )
-
-
-def gallery(folder: Path, kinds: Sequence[Kind], names: Sequence[str]) -> str:
-    """The samples of the first run of each kind."""
-    figures = []
-    for kind in kinds[:PICTURES]:
-        label = label_of(kind, names)
-        figures.append(html.picture(folder / kind.runs[0].name / "samples.png", f"Samples of {label}", label))
-    return f'<div class="wide">{"".join(figures)}</div>'
-
-
-def runs(folder: Path, entries: Sequence[Entry]) -> str:
-    """Every run with its status and a link to its own page."""
-    row = '<tr><td>{}</td><td class="text">{}</td><td class="text"><code>{}</code></td></tr>'
-    lines = []
-    for entry in entries:
-        name, page = escape(entry.name), f"{entry.name}/report.html"
-        link = f'<a href="{quote(page)}">{name}</a>' if (folder / page).is_file() else name
-        typed = " ".join(f"{key}={value}" for key, value in entry.settings.items())
-        lines.append(row.format(link, escape(entry.status), escape(typed)))
-    head = "".join(f'<th scope="col">{name}</th>' for name in ("Run", "Status", "Settings"))
-    return _table("", head, "".join(lines))
+def _cell(value: object, content: str, kind: str = "") -> str:
+    return f'<td class="{kind}" data-value="{escape(str(value))}">{content}</td>'

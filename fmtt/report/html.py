@@ -68,7 +68,7 @@ LAYOUT: dict[str, Any] = {
 AXIS: dict[str, Any] = {"gridcolor": "#e2e8f0", "linecolor": "#94a3b8", "zeroline": False, "automargin": True}
 
 
-def document(title: str, body: Iterable[str], script: str = "") -> str:
+def document(title: str, body: Iterable[str], script: str = "", style: str = "") -> str:
     """A page; Plotly's JavaScript is inlined once, before the body, and ``script`` after it."""
     from plotly.offline import get_plotlyjs
 
@@ -78,7 +78,7 @@ def document(title: str, body: Iterable[str], script: str = "") -> str:
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f'<title>{escape(title)}</title><link rel="icon" href="data:,">',
-            f"<style>{STYLE}</style>",
+            f"<style>{STYLE}{style}</style>",
             f"<script>{get_plotlyjs()}</script></head><body><main>",
             *body,
             f"</main><script>{PLOT}{script}</script></body></html>",
@@ -124,7 +124,8 @@ def draw(name: str, traces: Sequence[Mapping[str, Any]], layout: Mapping[str, An
 
 def to_script(value: Any) -> str:
     """JSON that may stand inside a script element; NaN becomes null, which Plotly leaves out."""
-    return json.dumps(_plain(value), allow_nan=False).replace("</", "<\\/")
+    text = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")  # neither the end of the script nor a comment begins inside of it
 
 
 def _plain(value: Any) -> Any:

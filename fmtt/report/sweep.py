@@ -50,10 +50,12 @@ class Kind:
 def write_sweep(folder: Path) -> list[Entry]:
     """``summary.csv`` and ``compare.html``; returns the runs."""
     from fmtt.report.compare import write_page
+    from fmtt.report.gather import complete
 
     entries = read_sweep(folder)
     write_summary(folder / "summary.csv", entries)
-    write_page(folder, entries)
+    runs = [complete((folder / entry.name).resolve(), entry) for entry in entries]
+    write_page(folder / "compare.html", folder.resolve(), runs)
     return entries
 
 
@@ -72,10 +74,11 @@ def failures(entries: Sequence[Entry]) -> list[str]:
 def read_sweep(folder: Path) -> list[Entry]:
     """Every run below ``folder``, in the order of their numbers; a broken one is an entry that says so."""
     runs = {record.parent for record in folder.glob("**/.hydra") if record.parent != folder}
-    return [read_entry(run, run.relative_to(folder).as_posix()) for run in sorted(runs, key=_natural)]
+    return [read_entry(run, run.relative_to(folder).as_posix()) for run in sorted(runs, key=natural)]
 
 
-def _natural(path: Path) -> list[tuple[bool, int, str]]:
+def natural(path: Path) -> list[tuple[bool, int, str]]:
+    """The key that sorts folders with 9 before 10."""
     return [(not part.isdigit(), int(part) if part.isdigit() else 0, part) for part in path.parts]
 
 
@@ -86,7 +89,10 @@ def read_entry(run: Path, name: str) -> Entry:
         if (run / "error.txt").is_file():
             reason = (run / "error.txt").read_text().split(" ", 1)[-1].strip()
             return Entry(name, settings, f"failed: {reason}", {})
-        return Entry(name, settings, "done", read_metrics(run))
+        metrics = read_metrics(run)
+        for metric in columns([Entry(name, settings, "done", metrics)])[1]:
+            estimate(metrics, metric)  # raises if a list holds anything but numbers
+        return Entry(name, settings, "done", metrics)
     except FileNotFoundError:
         return Entry(name, settings, "unfinished", {})
     except Exception as error:  # whatever is wrong with one run must not hide the others

@@ -1,0 +1,128 @@
+"""Which settings tell runs apart: from what was typed, what was chosen, and the resolved configurations."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fmtt.report.sweep import SEEDS
+from fmtt.tracking import DESCRIBED
+
+# OmegaConf reads with the loader in Python, which takes ten times as long; hundreds of runs are read here
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+INDIFFERENT = ("launcher", "logger", "report", "resume", "checkpoint", "hydra")  # they do not change what a run finds
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What one run was told.
+
+    Attributes:
+        typed: the overrides.
+        known: the choice of every config group, ``{"mode": "search"}``, and every leaf of the resolved configuration,
+            ``{"sampler.steps": "32"}``.
+    """
+
+    typed: Mapping[str, str]
+    known: Mapping[str, str]
+
+    def value(self, name: str) -> str:
+        """The text of a setting, typed or not; empty if this run has none of that name."""
+        return self.known.get(name, self.typed.get(name, ""))
+
+
+def read_settings(folder: Path, typed: Mapping[str, str]) -> Settings:
+    """The settings of a run folder; a run that was refused early left only what Hydra had recorded by then."""
+    record = folder / ".hydra" / "hydra.yaml"
+    choices = _read(record)["hydra"]["runtime"]["choices"] if record.is_file() else {}
+    chosen = {name: str(value) for name, value in choices.items() if value and not name.startswith("hydra/")}
+    config = folder / "config.yaml" if (folder / "config.yaml").is_file() else folder / ".hydra" / "config.yaml"
+    leaves = dict(_leaves("", _read(config))) if config.is_file() else {}
+    return Settings(typed, {**leaves, **chosen})
+
+
+def _read(path: Path) -> Any:
+    return yaml.load(path.read_text(), Loader=LOADER)  # a safe loader, whichever of the two it is
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    if not isinstance(value, Mapping):
+        yield name, text_of(value)
+        return
+    for key, entry in value.items():
+        yield from _leaves(f"{name}.{key}" if name else str(key), entry)
+
+
+def text_of(value: Any) -> str:
+    """A value as it would be typed; a whole number is the same with and without a point."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    return json.dumps(value, default=str, separators=(",", ":"))
+
+
+def candidates(runs: Sequence[Settings]) -> list[str]:
+    """The names that a person thinks of first: the groups that describe a run, and whatever was typed in any run."""
+    typed = (name for run in runs for name in run.typed)
+    return [name for name in dict.fromkeys([*DESCRIBED, *typed]) if not _indifferent(name)]
+
+
+def _indifferent(name: str) -> bool:
+    return name.replace("/", ".").split(".")[0] in INDIFFERENT
+
+
+def telling(runs: Sequence[Settings]) -> list[str]:
+    """The settings that tell runs apart.
+
+    They are the :func:`candidates` that differ, and any other leaf that still differs between runs that agree in all
+    of these, such as one that was changed in a file. A leaf that follows from them, such as a constant that comes with
+    the mode, is left out.
+    """
+    names = [name for name in candidates(runs) if count(runs, [name]) > 1]
+    apart = count(runs, names)
+    for leaf in dict.fromkeys(name for run in runs for name in run.known):
+        if leaf not in names and not _indifferent(leaf) and count(runs, [*names, leaf]) > apart:
+            names.append(leaf)
+            apart = count(runs, names)
+    return names
+
+
+def count(runs: Sequence[Settings], names: Sequence[str]) -> int:
+    """How many kinds of runs there are by these settings."""
+    return len({tuple(run.value(name) for name in names) for run in runs})
+
+
+def grouping(runs: Sequence[Settings], names: Sequence[str]) -> list[str]:
+    """The settings by which runs are averaged at first: all but the seeds.
+
+    What nobody typed and follows from the others is left out, such as the look-ahead that comes with a mode.
+    """
+    typed = {name for run in runs for name in run.typed}
+    kept = [name for name in names if name not in SEEDS]
+    for name in reversed(kept):
+        others = [other for other in kept if other != name]
+        if name not in typed and count(runs, others) == count(runs, kept):
+            kept = others
+    return kept
+
+
+def along(names: Sequence[str], runs: Sequence[Settings]) -> str | None:
+    """The setting along which points are joined to a line: what a budget is spent on rather than what is wanted."""
+    numeric = [name for name in names if all(is_number(run.value(name)) for run in runs)]
+    best = [name for name in ("budget.nfe", "sampler.steps", "population.particles") if name in numeric]
+    others = [name for name in numeric if not name.startswith("reward.")]
+    return next(iter([*best, *others]), None)
+
+
+def is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
