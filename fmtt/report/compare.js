@@ -72,7 +72,7 @@ function curveOf(group, quantity) {
 function textOf([value, error]) {
   if (value === null) return "n/a";
   let text = Number.isInteger(value) ? value.toLocaleString("en-US") : String(Number(value.toPrecision(4)));
-  if (error > 0) {
+  if (error > Math.abs(value) * 1e-12) { // what rounding leaves of equal numbers is no error
     const decimals = Math.min(20, Math.max(0, 1 - Math.floor(Math.log10(error))));
     text = `${value.toFixed(decimals)} ± ${error.toFixed(decimals)}`;
   }

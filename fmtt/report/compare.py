@@ -41,8 +41,8 @@ def write_page(path: Path, common: Path, runs: Sequence[Run]) -> Path:
         if any(run.history for run in done):
             body.append(html.section("Along the way", along_the_way(done)))
         body.append(html.section("Side by side", _scrolled("Groups side by side", '<table id="groups"></table>')))
-        body.append(gallery(path, runs, names))
     body.append(html.section("Runs", list_of(runs, names, links)))
+    body.append(gallery(path, runs, names))
     if runs:
         data = constants(runs, names, links)
         script = "".join(f"const {name} = {html.to_script(value)};\n" for name, value in data.items())
@@ -65,7 +65,9 @@ def heading(title: str, runs: Sequence[Run], names: Sequence[str]) -> str:
     common = [f"{name}={value}" for name, value in shared if value]
     lines = [f"{len(done)} runs are done, {len(runs) - len(done)} are not."]
     lines += [f"In common: {', '.join(common)}."] if common else []
-    return f"<header><h1>{escape(title)}</h1>{''.join(f'<p class=soft>{escape(line)}</p>' for line in lines)}</header>"
+    told = "".join(f"<p class=soft>{escape(line)}</p>" for line in lines)
+    silent = "<noscript><p>Charts, averages and filters need JavaScript; the list of runs does not.</p></noscript>"
+    return f"<header><h1>{escape(title)}</h1>{told}{silent}</header>"
 
 
 def which(runs: Sequence[Run], names: Sequence[str], chosen: Sequence[str]) -> str:
@@ -118,14 +120,14 @@ def gallery(page: Path, runs: Sequence[Run], names: Sequence[str]) -> str:
         return ""
     kinds = grouping([run.settings for _, run in pictured], names)
     seen: Counter[tuple[str, ...]] = Counter()
-    turns = []  # the first run of every kind before the second of any
+    turns = []  # the first run of every kind before the second of any, and the kinds as in the tables
     for number, run in pictured:
         kind = tuple(run.settings.value(name) for name in kinds)
-        turns.append((seen[kind], number, run))
+        turns.append((seen[kind], [controls.order(value) for value in kind], number, run))
         seen[kind] += 1
-    turns.sort(key=lambda turn: turn[:2])
+    turns.sort(key=lambda turn: turn[:3])
     inside = more = ""
-    for place, (_, number, run) in enumerate(turns):
+    for place, (*_, number, run) in enumerate(turns):
         picture, name = run.folder / "samples.png", label(run, names)
         if place < PICTURES:
             inside += f'<div data-run="{number}">{html.picture(picture, f"Samples of {name}", name)}</div>'

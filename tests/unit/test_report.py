@@ -188,6 +188,7 @@ def test_estimates_of_metrics(tmp_path):
         (131072, math.nan, "131,072"),
         (0.123456, math.nan, "0.1235"),
         (2.0, 0.0, "2"),
+        (-1.3999999999999997, 1.6e-16, "\N{MINUS SIGN}1.4"),
         (math.nan, 0.1, "n/a"),
         (math.inf, math.nan, "inf"),
     ],
