@@ -40,7 +40,12 @@ def write_page(path: Path, common: Path, runs: Sequence[Run]) -> Path:
         body.append(html.section("Quality against cost", chart(done, names)))
         if any(run.history for run in done):
             body.append(html.section("Along the way", along_the_way(done)))
-        body.append(html.section("Side by side", _scrolled("Groups side by side", '<table id="groups"></table>')))
+        body.append(
+            html.section(
+                "Side by side",
+                _scrolled("Groups side by side", "Mean ± standard error over runs.", '<table id="groups"></table>'),
+            )
+        )
     body.append(html.section("Runs", list_of(runs, names, links)))
     body.append(gallery(path, runs, names))
     if runs:
@@ -162,12 +167,14 @@ def list_of(runs: Sequence[Run], names: Sequence[str], links: Sequence[str | Non
             _cell("" if math.isnan(value) else value, text_of(value, error), "number") for value, error in numbers
         ]
         rows.append(f'<tr data-run="{number}">{"".join(cells)}</tr>')
-    inside = f"<caption>Click a heading to sort.</caption><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return _scrolled("All runs", f'<table id="runs">{inside}</table>')
+    inside = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
+    return _scrolled("All runs", "", f'<table id="runs">{inside}</table>')
 
 
-def _scrolled(title: str, table: str) -> str:
-    return f'<div class="scroll tall" role="region" aria-label="{title}" tabindex="0">{table}</div>'
+def _scrolled(title: str, note: str, table: str) -> str:
+    """A table in a window of its own; what is said about it stays in view."""
+    region = f'<div class="scroll tall" role="region" aria-label="{title}" tabindex="0">{table}</div>'
+    return f'<p class="soft">{note} Click a heading to sort.</p>{region}'
 
 
 def _cell(value: object, content: str, kind: str = "") -> str:

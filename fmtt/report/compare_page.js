@@ -30,8 +30,7 @@ function fillGroups(groups, settings) {
     if (linked) cells.push(cell("", pages(group), "text"));
     return element("tr", {}, ...cells);
   });
-  table.replaceChildren(element("caption", {}, "Mean ± standard error over runs. Click a heading to sort."),
-                        element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
+  table.replaceChildren(element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
   if (table.dataset.sorted) sort(table, table.dataset.sorted, table.dataset.up === "true");
 }
 

@@ -120,6 +120,8 @@ def estimate(metrics: Metrics, name: str) -> tuple[float, float]:
     value = metrics.get(name, math.nan)
     if isinstance(value, list):
         return mean_and_error(np.array(value, dtype=float))
+    if not isinstance(value, int | float):  # a text, where another run has a number
+        return math.nan, math.nan
     return float(value), float(metrics.get(error_name(metrics, name), math.nan))
 
 

@@ -100,6 +100,8 @@ def test_a_filter_hides_rows_and_points_and_reset_restores_them(page: Path) -> N
     await click(box("mode", "beam")); answers.push(seen());
     await click(box("budget.nfe", "9")); answers.push(seen());
     await click(box("status", "failed")); answers.push(seen());
+    await click(box("status", "failed")); await click(document.querySelector("#compare-legend button"));
+    await click(group("mode")); await words("seed=2");
     await click(document.querySelector("#filters [type=reset]"));
     return {answers, same: JSON.stringify(before) === JSON.stringify(seen())};
     """

@@ -172,12 +172,21 @@ def test_overrides_are_parsed():
 
 
 def test_estimates_of_metrics(tmp_path):
-    metrics = {"a": [1, 2, 3], "b/mean": 2.0, "b/stderr": 0.5, "c": 1, "c/stderr": 0.25, "d": None, "e": [None, 1.0]}
+    metrics = {
+        "a": [1, 2, 3],
+        "b/mean": 2.0,
+        "b/stderr": 0.5,
+        "c": 1,
+        "c/stderr": 0.25,
+        "d": None,
+        "e": [None, 1.0],
+        "f": "x",
+    }
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     read = read_metrics(tmp_path)
     assert estimate(read, "a") == pytest.approx((2, 1 / math.sqrt(3)))
     assert estimate(read, "b/mean") == (2.0, 0.5) and estimate(read, "c") == (1, 0.25)
-    assert all(math.isnan(value) for name in ("d", "e", "missing") for value in estimate(read, name))
+    assert all(math.isnan(value) for name in ("d", "e", "f", "missing") for value in estimate(read, name))
 
 
 @pytest.mark.parametrize(
