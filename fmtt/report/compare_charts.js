@@ -12,21 +12,20 @@ const menuText = id => byId(id).selectedOptions[0]?.text ?? "";
 const colorOf = k => COLORS[k % COLORS.length];
 const symbolOf = k => SYMBOLS[(k + Math.floor(k / COLORS.length)) % SYMBOLS.length];
 
-// Groups that differ in one setting only are points of one line. Places are counted over all runs that are done, so
-// that a line keeps its colour whatever is filtered.
-function lines() {
+// Groups that differ in one setting only are points of one line. While there are colours enough, a line keeps its own
+// whatever is filtered; else those that are shown share them out, so that as many as possible differ.
+function lines(runs) {
   const settings = groupedBy(), joined = NAMES.indexOf(byId("join").value);
   const naming = settings.filter(setting => setting !== joined);
-  const places = new Map(grouped(DONE, naming).map((line, k) => [line.key, k]));
-  const positions = new Map(grouped(DONE, naming).flatMap(line =>
-    grouped(line.runs, settings).map((group, k) => [group.key, k])));
+  const every = grouped(DONE, naming), shown = grouped(runs, naming);
+  const places = (every.length > COLORS.length ? shown : every).map(line => line.key);
   const value = group => group.runs[0].settings[joined] ?? "";
-  return runs => grouped(runs, naming).map(line => ({
+  return shown.map(line => ({
     ...line,
-    place: places.get(line.key),
-    alone: places.size === 1,
+    place: places.indexOf(line.key),
+    alone: every.length === 1,
     groups: grouped(line.runs, settings).sort((a, b) => byValue(value(a), value(b)))
-      .map(group => ({...group, position: positions.get(group.key)})),
+      .map((group, position) => ({...group, position})),
   }));
 }
 

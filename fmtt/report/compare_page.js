@@ -67,7 +67,7 @@ function update() {
   byId("count").textContent = `${shown.length} of ${RUNS.length} runs shown`;
   for (const part of document.querySelectorAll("[data-run]")) part.hidden = !passes[part.dataset.run];
   if (!DONE.length) return Promise.resolve();
-  const done = shown.filter(run => run.done), all = lines()(done), settings = groupedBy();
+  const done = shown.filter(run => run.done), all = lines(done), settings = groupedBy();
   fillGroups(grouped(done, settings), settings);
   return Promise.all([drawCompare(done, all), drawCurves(all)]);
 }
