@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from safetensors.numpy import save_file
 
 STEPS, GROUPS, PARTICLES = 8, 2, 6
+CHOICES = {"mode": "search", "lookahead": "flowmap4", "reward": "symmetry", "model": "gmm"}
 
 
 def make_run(
@@ -21,14 +22,25 @@ def make_run(
     groups: int = GROUPS,
     base: bool = True,
     metrics: dict | None = None,
+    steps: int = STEPS,
+    shift: float = 0.0,
+    config: dict | None = None,
 ) -> Path:
-    """A run folder without a film."""
+    """A run folder as the runner leaves it before the pictures are drawn.
+
+    Args:
+        shift: added to the mean reward on the way.
+        config: what the resolved configuration holds beside the overrides.
+    """
     random = np.random.default_rng(0)
     (folder / ".hydra").mkdir(parents=True)
     OmegaConf.save(list(overrides), folder / ".hydra" / "overrides.yaml")
-    picked = {"mode": "search", "lookahead": "flowmap4", "reward": "symmetry", "model": "gmm"}
+    typed = dict(word.lstrip("+").split("=", 1) for word in overrides if "=" in word)
+    picked = {group: typed.get(group, default) for group, default in CHOICES.items()}
     OmegaConf.save({"hydra": {"runtime": {"choices": picked}}}, folder / ".hydra" / "hydra.yaml")
-    OmegaConf.save({"seed": 0, "note": "</script><script>alert(1)</script>"}, folder / "config.yaml")
+    resolved = {"seed": 0, "note": "</script><script>alert(1)</script>", "sampler": {"steps": steps}, **(config or {})}
+    keys = [f"{name}={value}" for name, value in typed.items() if name not in CHOICES]
+    OmegaConf.save(OmegaConf.merge(resolved, OmegaConf.from_dotlist(keys)), folder / "config.yaml")
     (folder / "environment.json").write_text(json.dumps({"python": "3.11", "git_commit": None}))
     arrays = {
         "samples": random.standard_normal((groups, PARTICLES, *shape), dtype=np.float32),
@@ -42,7 +54,9 @@ def make_run(
         arrays["base_rewards"] = np.full((groups, PARTICLES), -0.75, np.float32)
     save_file(arrays, folder / "samples.safetensors")
     columns = ("step", "t", "reward/mean", "reward/max", "ess", "log_z", "resampled", "nfe/forward")
-    rows = [(k, k / STEPS, -1 + k / 10, -0.5, 1 - k / 20, -k / 4, int(k == 3), 12 * k) for k in range(STEPS + 1)]
+    rows = [
+        (k, k / steps, -1 + k / 10 + shift, -0.5, 1 - k / 20, -k / 4, int(k == 3), 12 * k) for k in range(steps + 1)
+    ]
     with (folder / "history.csv").open("w", newline="") as file:
         csv.writer(file).writerows([columns, *rows])
     values = {

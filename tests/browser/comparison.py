@@ -7,7 +7,7 @@ from typing import Any
 
 from fmtt.report.compare import write_page
 from fmtt.report.gather import gather
-from tests.unit.run_folders import make_run
+from tests.run_folder import make_run
 
 REWARDS = {"search": -0.2, "beam": -0.5, "fmrg": -12.5}
 

@@ -15,7 +15,7 @@ from fmtt.report.record import read_history, text_of
 from fmtt.report.sweep import average, read_sweep
 from tests.browser.chromium import needs_chromium, visit
 from tests.browser.comparison import SEEN, make_page, metrics
-from tests.unit.run_folders import make_run
+from tests.run_folder import make_run
 
 pytestmark = needs_chromium
 

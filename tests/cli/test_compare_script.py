@@ -7,7 +7,7 @@ import pytest
 
 from fmtt.cli import script
 from scripts.compare import main
-from tests.unit.run_folders import make_run
+from tests.run_folder import make_run
 
 
 def compare(monkeypatch: pytest.MonkeyPatch, *words: str | os.PathLike) -> int:

@@ -9,7 +9,7 @@ import pytest
 from fmtt.report.compare import PICTURES, write_page
 from fmtt.report.compare_data import short
 from fmtt.report.gather import gather
-from tests.unit.run_folders import make_run
+from tests.run_folder import make_run
 
 
 def page_of(folder: Path) -> str:

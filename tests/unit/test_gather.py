@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fmtt.report.gather import gather
-from tests.unit.run_folders import make_run
+from tests.run_folder import make_run
 
 
 def names(*paths: Path) -> list[str]:

@@ -18,7 +18,7 @@ from fmtt.report.arrange import by_weight, in_place, shown, with_selected
 from fmtt.report.figures import FRAME, GAP, mosaic, save_returned
 from fmtt.report.record import estimate, read_history, read_metrics, text_of
 from fmtt.report.sweep import average, differing, parse, read_sweep
-from tests.unit.run_folders import STEPS, make_run
+from tests.run_folder import STEPS, make_run
 
 
 class Page(HTMLParser):

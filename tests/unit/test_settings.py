@@ -7,7 +7,7 @@ import pytest
 from fmtt.report.controls import order
 from fmtt.report.settings import Settings, along, grouping, read_settings, telling, text_of
 from fmtt.report.sweep import parse, read_overrides
-from tests.unit.run_folders import make_run
+from tests.run_folder import make_run
 
 
 def settings(typed: dict[str, str], **known: str) -> Settings:
