@@ -3,11 +3,12 @@
 from fmtt.tracking.exhibit import Exhibit
 from fmtt.tracking.lightning_loggers import Csv, TensorBoard
 from fmtt.tracking.logger import Logger, Metrics, scalars
-from fmtt.tracking.run_folder import hydra_choices, run_name, sweep_name
+from fmtt.tracking.run_folder import DESCRIBED, hydra_choices, run_name, sweep_name
 from fmtt.tracking.tracker import Tracker
 from fmtt.tracking.wandb_logger import Wandb
 
 __all__ = [
+    "DESCRIBED",
     "Csv",
     "Exhibit",
     "Logger",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+DESCRIBED = ("model", "lookahead", "reward", "mode")  # the config groups that name a run
+
 
 def hydra_choices(folder: Path) -> dict[str, str]:
     """What was chosen in each config group, such as ``{"mode": "search"}``, from Hydra's record of the run."""
