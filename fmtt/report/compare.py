@@ -32,7 +32,7 @@ def write_page(path: Path, common: Path, runs: Sequence[Run]) -> Path:
     told = [run.settings for run in done or runs]
     names = telling(told)
     links = [link(run.folder / "report.html", path) for run in runs]
-    title = f"Comparison: {'/'.join(common.parts[-2:])}"
+    title = f"Comparison: {'/'.join(common.parts[-2:]).replace('//', '/')}"
     body, script = [heading(title, runs, names)], ""
     if runs:
         body.append(html.section("Which runs", which(runs, names, grouping(told, names))))

@@ -40,3 +40,10 @@ class WeightedSum:
 
     def __call__(self, x: Tensor) -> Tensor:
         return torch.stack([term.scale * term(x) for term in self.terms.values()]).sum(0)
+
+    def statistics(self, x: Tensor) -> dict[str, Tensor]:
+        """Each term without its scale, ``terms/<name>``, and what the terms want to be shown; ``(B,)`` each."""
+        shown = {f"terms/{name}": term(x) for name, term in self.terms.items()}
+        for term in self.terms.values():
+            shown |= getattr(term, "statistics", lambda _: {})(x)
+        return shown

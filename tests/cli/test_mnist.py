@@ -29,14 +29,14 @@ def test_digits_become_more_symmetric_and_the_class_shares_are_shown(fmtt) -> No
 
 
 def test_a_picture_is_changed_inside_a_mask_and_kept_outside(fmtt) -> None:
-    words = ["experiment=edit", "population.groups=1", "population.particles=4", "mode.keep=1", "sampler.steps=12"]
+    words = ["experiment=edit", "population.groups=1", "population.particles=4", "sampler.steps=16"]
     outcome = fmtt(*words, "baseline=true", small=False)
     assert outcome.status == 0
     picture = read_sample("path", "three", (1, 28, 28))
     edited = read_sample("path", outcome.folder / "pictures" / "0.png", (1, 28, 28))
     base = load_file(outcome.folder / "samples.safetensors")["base"]
     change = (edited - picture).square().mean(1)[0]  # by column
-    assert change[14:].mean() < (base - picture).square()[..., 14:].mean() / 2
+    assert change[14:].mean() < (base - picture).square()[..., 14:].mean() / 10
     assert change[:14].mean() > 2 * change[14:].mean()
     assert outcome.metrics["classes/tilted"][8] > outcome.metrics["classes/base"][8]
 

@@ -25,6 +25,9 @@ def test_rewards_on_points() -> None:
 def test_sum_weighs_each_term_by_its_own_scale() -> None:
     terms = {"a": Linear((1.0, 0.0), scale=2.0), "b": Quadratic(scale=-0.5)}
     torch.testing.assert_close(WeightedSum(terms)(POINTS), 2 * POINTS[:, 0] - 0.5 * Quadratic()(POINTS))
+    found = WeightedSum({**terms, "half": HalfPlane()}).statistics(POINTS)
+    assert list(found) == ["terms/a", "terms/b", "terms/half", *HalfPlane().statistics(POINTS)]
+    torch.testing.assert_close(found["terms/a"], POINTS[:, 0])
     with pytest.raises(ValueError, match="at least one reward"):
         WeightedSum({})
 
