@@ -76,7 +76,7 @@ RICHER := mode=auto lookahead=flowmap2 budget.nfe=640
 RICHEST := mode=auto lookahead=flowmap4 budget.nfe=1600
 HARDER := mode=search mode/gradient=strengthened mode.gradient.strength=64
 REFERENCE := hydra.sweep.dir=outputs/frontier_reference population.particles=16 population.groups=1 budget.nfe=6656
-frontier: setup ## reward against cost for every method on MNIST (2 hours, goes on where it stopped): tables, outputs/frontier.png
+frontier: setup ## reward against cost for every method on MNIST (2 hours and a quarter, goes on where it stopped): tables, outputs/frontier.png
 	$(FRONTIER)
 	$(FRONTIER) hydra.sweep.dir=outputs/frontier_variants mode=multi_best_of_n lookahead=flowmap1
 	$(FRONTIER) hydra.sweep.dir=outputs/frontier_variants $(HARDER) lookahead=flowmap1
