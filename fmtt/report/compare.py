@@ -32,7 +32,7 @@ def write_page(path: Path, common: Path, runs: Sequence[Run]) -> Path:
     told = [run.settings for run in done or runs]
     names = telling(told)
     links = [link(run.folder / "report.html", path) for run in runs]
-    title = f"Comparison: {'/'.join(common.parts[-2:]).replace('//', '/')}"
+    title = f"Comparison: {Path(*common.parts[-2:]).as_posix()}"
     body, script = [heading(title, runs, names)], ""
     if runs:
         body.append(html.section("Which runs", which(runs, names, grouping(told, names))))
@@ -160,7 +160,8 @@ def list_of(runs: Sequence[Run], names: Sequence[str], links: Sequence[str | Non
     for number, (run, target) in enumerate(zip(runs, links, strict=True)):
         name = escape(run.entry.name)
         cells = [_cell(number, f'<a href="{target}">{name}</a>' if target else name)]
-        cells.append(_cell(run.entry.status, escape(run.entry.status), "text"))
+        status = "; ".join([run.entry.status, *run.damaged])
+        cells.append(_cell(status, escape(status), "text"))
         cells += [_cell(value, escape(value)) for value in (run.settings.value(name) for name in names)]
         numbers = [estimate(run.entry.metrics, name) for name in metrics]
         cells += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,21 +25,18 @@ def read_exhibit(folder: Path) -> Exhibit:
     Raises:
         FileNotFoundError: if one is missing; a film need not be there.
     """
-    from safetensors.numpy import load_file
-
-    arrays = dict(read_record(folder).arrays)
-    film = folder / "film.safetensors"
-    columns, rows = table(arrays)
+    record = read_record(folder)
+    columns, rows = table(record.arrays)
     return Exhibit(
         pictures={name: folder / f"{name}.png" for name in ("samples", "curves")},
-        frames=frames(load_file(film)) if film.is_file() else {},
+        frames=frames(record.film) if record.film else {},
         columns=columns,
         rows=rows,
-        weights=normalised(arrays["log_weights"].astype(float)),
+        weights=normalised(record.arrays["log_weights"].astype(float)),
     )
 
 
-def frames(film: dict[str, Array]) -> dict[str, list[tuple[float, Array]]]:
+def frames(film: Mapping[str, Array]) -> dict[str, list[tuple[float, Array]]]:
     """Mosaics of ``x`` and ``landing (F, g, n, C, H, W)`` at about six of the times ``t (F,)``, if these are pictures.
 
     Where nobody asked for a landing there is none.
@@ -57,7 +55,7 @@ def frames(film: dict[str, Array]) -> dict[str, list[tuple[float, Array]]]:
     return made
 
 
-def table(arrays: dict[str, Array]) -> tuple[list[str], list[list[Cell]]]:
+def table(arrays: Mapping[str, Array]) -> tuple[list[str], list[list[Cell]]]:
     """One row for each particle that is shown: the heaviest of each group, the one that is returned among them.
 
     Beside a particle stands the base model's sample from the noise that its ancestor started from.

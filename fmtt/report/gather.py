@@ -7,11 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from fmtt.report.record import Array, read_history
 from fmtt.report.settings import Settings, read_settings
 from fmtt.report.sweep import Entry, natural, read_entry
 
 MARKS = (".hydra", "metrics.json")  # a folder with one of them is a run
+DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    yaml.YAMLError,
+)  # of a file that was cut off or edited
 
 
 @dataclass(frozen=True)
@@ -23,12 +33,14 @@ class Run:
         entry: its name, status and metrics.
         settings: of a broken run, those that can be read.
         history: a column ``(steps,)`` for each name; empty unless the run is done.
+        damaged: what of it could not be read, and why; its results are there all the same.
     """
 
     folder: Path
     entry: Entry
     settings: Settings
     history: Mapping[str, Array]
+    damaged: tuple[str, ...] = ()
 
 
 def gather(paths: Sequence[Path]) -> tuple[Path, list[Run]]:
@@ -70,13 +82,19 @@ def read_run(folder: Path, name: str) -> Run:
 
 
 def complete(folder: Path, entry: Entry) -> Run:
-    """The run of an entry, with its settings and its history."""
+    """The run of an entry, with its settings and its history; without what is damaged, which it says."""
+    settings, history, damaged = Settings(entry.settings, {}), {}, []  # what was typed tells enough
     try:
         settings = read_settings(folder, entry.settings)
-    except Exception:  # a damaged record; what was typed tells enough
-        settings = Settings(entry.settings, {})
+    except DAMAGE as error:
+        damaged.append(f"the configuration cannot be read: {brief(error)}")
     try:
         history = read_history(folder / "history.csv") if entry.status == "done" else {}
-    except Exception:  # its results are there all the same
-        history = {}
-    return Run(folder, entry, settings, history)
+    except DAMAGE as error:
+        damaged.append(f"history.csv cannot be read: {brief(error)}")
+    return Run(folder, entry, settings, history, tuple(damaged))
+
+
+def brief(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

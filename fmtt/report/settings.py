@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from fmtt.report.sweep import SEEDS
-from fmtt.tracking import DESCRIBED
+from fmtt.tracking import DESCRIBED, hydra_choices, read_yaml
 
-# OmegaConf reads with the loader in Python, which takes ten times as long; hundreds of runs are read here
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 INDIFFERENT = ("launcher", "logger", "report", "resume", "checkpoint", "hydra")  # they do not change what a run finds
 
 
@@ -38,27 +34,20 @@ class Settings:
 
 def read_settings(folder: Path, typed: Mapping[str, str]) -> Settings:
     """The settings of a run folder; a run that was refused early left only what Hydra had recorded by then."""
-    record = folder / ".hydra" / "hydra.yaml"
-    choices = _read(record)["hydra"]["runtime"]["choices"] if record.is_file() else {}
-    chosen = {name: str(value) for name, value in choices.items() if value and not name.startswith("hydra/")}
     config = folder / "config.yaml" if (folder / "config.yaml").is_file() else folder / ".hydra" / "config.yaml"
-    leaves = dict(_leaves("", _read(config))) if config.is_file() else {}
-    return Settings(typed, {**leaves, **chosen})
-
-
-def _read(path: Path) -> Any:
-    return yaml.load(path.read_text(), Loader=LOADER)  # a safe loader, whichever of the two it is
+    leaves = dict(_leaves("", read_yaml(config))) if config.is_file() else {}
+    return Settings(typed, {**leaves, **hydra_choices(folder)})
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(value, Mapping):
-        yield name, text_of(value)
+        yield name, as_typed(value)
         return
     for key, entry in value.items():
         yield from _leaves(f"{name}.{key}" if name else str(key), entry)
 
 
-def text_of(value: Any) -> str:
+def as_typed(value: Any) -> str:
     """A value as it would be typed; a whole number is the same with and without a point."""
     if isinstance(value, str):
         return value

@@ -3,7 +3,7 @@
 from fmtt.tracking.exhibit import Exhibit
 from fmtt.tracking.lightning_loggers import Csv, TensorBoard
 from fmtt.tracking.logger import Logger, Metrics, scalars
-from fmtt.tracking.run_folder import DESCRIBED, hydra_choices, run_name, sweep_name
+from fmtt.tracking.run_folder import DESCRIBED, hydra_choices, read_yaml, run_name, sweep_name
 from fmtt.tracking.tracker import Tracker
 from fmtt.tracking.wandb_logger import Wandb
 
@@ -17,6 +17,7 @@ __all__ = [
     "Tracker",
     "Wandb",
     "hydra_choices",
+    "read_yaml",
     "run_name",
     "scalars",
     "sweep_name",

@@ -50,6 +50,9 @@ def test_whatever_is_wrong_with_a_run_is_said(tmp_path: Path) -> None:
     assert status == ["done", "broken", "done", "done", "unfinished", "failed", "broken"]
     assert runs[5].entry.status == "failed: no memory"
     assert runs[0].history and not runs[2].history and not runs[4].history
+    assert [len(run.damaged) for run in runs] == [0, 0, 1, 1, 0, 0, 0]
+    assert runs[2].damaged[0].startswith("history.csv cannot be read: ")
+    assert runs[3].damaged[0].startswith("the configuration cannot be read: ")
     assert runs[3].settings.value("mode") == "search" and runs[3].settings.value("model") == "", "what was typed"
 
 

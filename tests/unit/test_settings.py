@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fmtt.report.controls import order
-from fmtt.report.settings import Settings, along, grouping, read_settings, telling, text_of
+from fmtt.report.settings import Settings, along, as_typed, grouping, read_settings, telling
 from fmtt.report.sweep import parse, read_overrides
 from tests.run_folder import make_run
 
@@ -42,7 +42,7 @@ def test_a_run_that_was_refused_has_what_was_recorded_before(tmp_path: Path) -> 
     ],
 )  # fmt: skip
 def test_values_are_written_as_they_are_typed(value: object, text: str) -> None:
-    assert text_of(value) == text
+    assert as_typed(value) == text
 
 
 def test_a_setting_that_follows_from_another_is_no_setting_of_its_own() -> None:
