@@ -13,6 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 from fmtt import noise
 from fmtt.training import objectives
 from fmtt.training.data import Data
+from fmtt.training.muon import Muon
 from fmtt.training.objectives import AverageVelocity
 from fmtt.training.off_diagonal import OffDiagonal
 from fmtt.validation import whole_number
@@ -92,10 +93,7 @@ class FlowMapTraining(L.LightningModule):
         matrices = [p for name, p in self.net.named_parameters() if p.ndim == 2 and not name.startswith("times")]
         ids = {id(p) for p in matrices}
         others = [p for p in self.net.parameters() if id(p) not in ids]
-        muon = torch.optim.Muon(
-            matrices, lr=self.lr_matrix, weight_decay=0.0, momentum=0.95, adjust_lr_fn="match_rms_adamw"
-        )
-        return [muon, torch.optim.AdamW(others, lr=self.lr, betas=(0.9, 0.99), weight_decay=0.0)]
+        return [Muon(matrices, self.lr_matrix), torch.optim.AdamW(others, lr=self.lr, betas=(0.9, 0.99), weight_decay=0.0)]
 
     def schedule(self, step: int) -> float:
         """Factor of the learning rates at ``step``."""
