@@ -93,7 +93,10 @@ class FlowMapTraining(L.LightningModule):
         matrices = [p for name, p in self.net.named_parameters() if p.ndim == 2 and not name.startswith("times")]
         ids = {id(p) for p in matrices}
         others = [p for p in self.net.parameters() if id(p) not in ids]
-        return [Muon(matrices, self.lr_matrix), torch.optim.AdamW(others, lr=self.lr, betas=(0.9, 0.99), weight_decay=0.0)]
+        return [
+            Muon(matrices, self.lr_matrix),
+            torch.optim.AdamW(others, lr=self.lr, betas=(0.9, 0.99), weight_decay=0.0),
+        ]
 
     def schedule(self, step: int) -> float:
         """Factor of the learning rates at ``step``."""

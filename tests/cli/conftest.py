@@ -1,10 +1,28 @@
-"""Nobody is logged in at W&B, and a run folder for loggers to write to."""
+"""Nobody is logged in at W&B; a run folder for loggers to write to; and ``scripts/`` as commands."""
 
+import runpy
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 from PIL import Image
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+
+
+@pytest.fixture
+def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., str]:
+    """Runs one of ``scripts/`` as a command; what it prints."""
+
+    def run(name: str, *words: str | Path) -> str:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
+        capsys.readouterr()
+        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 @pytest.fixture(autouse=True)

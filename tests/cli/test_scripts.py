@@ -2,8 +2,6 @@
 
 import math
 import runpy
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +14,6 @@ from fmtt.data.mnist import available
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TINY = ["reward=digit", "logger=none", "report=false", "baseline=false", "lookahead=flowmap1", "sampler.steps=3",
         "population.groups=2"]  # fmt: skip
-
-
-@pytest.fixture
-def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., str]:
-    """Runs one of ``scripts/`` as a command; what it prints."""
-
-    def run(name: str, *words: str | Path) -> str:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
-        capsys.readouterr()
-        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
-        return capsys.readouterr().out
-
-    return run
 
 
 @pytest.mark.skipif(not available(), reason="needs the files of MNIST")

@@ -1,0 +1,101 @@
+"""The scripts that judge clocks, on clocks that are rendered and need no model."""
+
+from __future__ import annotations
+
+import math
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from fmtt import noise
+from fmtt.data.clock_templates import TemplateReader
+from fmtt.data.clocks import DRAWS, HALF_DAY, TEN_PAST_TEN, Looks, Times, render
+from fmtt.models.clock_reader import disagreement, hands
+from fmtt.rewards import Clock
+from fmtt.training.data import ClockImages
+from tests.run_folder import make_run
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SIZE = 32
+
+
+def clocks_at(*times: float) -> Tensor:
+    uniforms = noise.uniform((len(times), DRAWS), 0, "looks").float()
+    return render(torch.tensor(times), uniforms, Looks(), SIZE)
+
+
+def run_of(folder: Path, overrides: tuple[str, ...], samples: Tensor, metrics: dict, **arrays: Tensor) -> None:
+    """A run folder that holds ``samples (G, N, 1, SIZE, SIZE)`` and returns the last of each group."""
+    make_run(folder, overrides=overrides, metrics=metrics)
+    path = folder / "samples.safetensors"
+    count = torch.full((len(samples),), samples.shape[1] - 1)
+    save_file(load_file(path) | {"samples": samples, "selected": count} | arrays, path)
+
+
+def test_success_is_counted_by_the_exact_reader(run_script, tmp_path: Path) -> None:
+    """Of what is returned, and nothing else; the tolerance is five minutes, and noise is no clock."""
+    good, bad = clocks_at(285.0, 289.0, 281.0, 285.0), clocks_at(610.0, 285.0, 296.0, 100.0)
+    bad[1] = noise.normal((1, SIZE, SIZE), 0, "noise")
+    for mode, images in (("search", good), ("base", bad)):
+        for seed in (0, 1):
+            samples = torch.stack([clocks_at(610.0, 610.0), images[2 * seed : 2 * seed + 2]], dim=1)
+            overrides = (f"mode={mode}", r"reward.time=4\:45", f"seed={seed}")
+            run_of(tmp_path / "runs" / f"{mode}{seed}", overrides, samples, {"nfe/weighted/group": 480})
+    text = run_script("clocks.py", tmp_path / "runs", "--out", tmp_path / "out")
+    rows = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ") for line in text.splitlines()}
+    assert rows["method"] == ["method", "cost", "legible", "all times", "worst time", "4:45"]
+    assert rows["search"] == ["search", "480", "100 ± 0", "100 ± 0", "100 ± 0", "100"]
+    assert rows["base"] == ["base", "480", "75 ± 22", "0 ± 0", "0 ± 0", "0"]
+    assert (tmp_path / "out.md").read_text() == text
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.width > 100
+
+
+def test_clocks_of_nothing_say_so(run_script, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no finished runs below"):
+        run_script("clocks.py", tmp_path)
+
+
+def test_the_law_of_tilted_clocks_is_an_integral_over_the_dial() -> None:
+    """Against rendered clocks by 400,000 times of their law, read without an error."""
+    by_integral = runpy.run_path(str(SCRIPTS / "clock_law.py"))["by_integral"]
+    times = Times().draw(noise.uniform((400_000, 2), 0, "times").double())
+    for time, scale in ((285.0, 1.0), (640.0, 3.0)):
+        weights = (-scale * disagreement(hands(times), hands(torch.tensor([time])))).exp()
+        away = (times - TEN_PAST_TEN + HALF_DAY / 2) % HALF_DAY - HALF_DAY / 2
+        share = (weights * (away.abs() > 30)).sum() / weights.sum()
+        (log_z, _), (found, _) = by_integral(Times(), time, scale)
+        assert log_z == pytest.approx(weights.mean().log().item(), abs=0.01)
+        assert found == pytest.approx(share.item(), abs=0.005)
+
+
+def test_weighted_clocks_have_the_law_of_the_integral() -> None:
+    """Clocks that are drawn from the law of the training and weighted by the reward, within its reader's error."""
+    script = runpy.run_path(str(SCRIPTS / "clock_law.py"))
+    clocks = ClockImages(SIZE).draw(6000, "law").view(10, 600, 1, SIZE, SIZE)
+    with torch.no_grad():
+        weighted = script["by_weighting"](clocks, Clock("4:45"), 1.0, TemplateReader(SIZE))
+    for (value, error), (exact, _) in zip(weighted, script["by_integral"](Times(), 285.0, 1.0), strict=True):
+        assert abs(value - exact) < 3 * error
+        assert error < 0.05
+
+
+def test_a_table_of_the_law_has_the_truth_and_the_runs(run_script, tmp_path: Path) -> None:
+    times = ClockImages(SIZE).draw(40, "table").view(2, 20, 1, SIZE, SIZE)
+    weights = {"log_weights": torch.zeros(2, 20, dtype=torch.float64)}
+    run_of(tmp_path / "base" / "0", ("mode=base", "seed=0"), times, {})
+    tilted = (r"reward.time=4\:45", "reward.scale=1", "seed=0")
+    run_of(tmp_path / "tilted" / "0", tilted, times, {"log_z": [-1.0, -2.0]}, **weights)
+    text = run_script("clock_law.py", tmp_path / "tilted", tmp_path / "base")
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines()][2:]
+    assert [row[2] for row in rows] == [
+        "the law of the training clocks",
+        "the model's own clocks, weighted",
+        "importance, 1 runs",
+    ]
+    assert float(rows[2][3].split()[0]) == pytest.approx(math.log((math.exp(-1) + math.exp(-2)) / 2), abs=1e-3)
