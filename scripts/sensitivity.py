@@ -54,7 +54,7 @@ def with_gain(kind: Kind) -> dict[str, tuple[float, float]]:
 
 def label(kind: Kind) -> tuple[str, str]:
     """Map and look-ahead."""
-    return kind.settings.get("model.flow_map", "last"), kind.settings.get("lookahead", "default")
+    return Path(kind.settings.get("model.flow_map", "last")).stem, kind.settings.get("lookahead", "default")
 
 
 def draw(path: Path, rows: Sequence[tuple[Kind, float]]) -> None:
@@ -83,10 +83,11 @@ def main() -> None:
     if not kinds:
         sys.exit(f"no finished runs below {', '.join(map(str, options.folders))}")
     rows = sorted(((kind, error_of(folder / kind.runs[0].name)) for folder, kind in kinds), key=lambda row: row[1])
-    lines = [f"| flow map | look-ahead | error | {' | '.join(METRICS)} |", "|---" * (len(METRICS) + 3) + "|"]
+    known = {title: name for title, name in METRICS.items() if all(name in with_gain(kind) for kind, _ in rows)}
+    lines = [f"| flow map | look-ahead | error | {' | '.join(known)} |", "|---" * (len(known) + 3) + "|"]
     for kind, error in rows:
         found = with_gain(kind)
-        cells = (f"{found[name][0]:.3g} ± {found[name][1]:.1g}" for name in METRICS.values())
+        cells = (f"{found[name][0]:.3g} ± {found[name][1]:.1g}" for name in known.values())
         lines.append(f"| {' | '.join([*label(kind), f'{error:.3f}', *cells])} |")
     print("\n".join(lines))
     options.out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,64 @@
+"""The error of a look-ahead against the ODE, beside what the runs gained, on maps of random weights."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from fmtt.models.checkpoints import save_network
+from fmtt.models.unet import TwoTimeUNet
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+NET = {"channels": 1, "size": 8, "width": 8, "blocks": 1, "embedding": 16}
+
+
+def checkpoint(path: Path, seed: int) -> str:
+    torch.manual_seed(seed)
+    net = TwoTimeUNet(**NET)
+    with torch.no_grad():
+        net.outlet.weight.normal_(std=0.05)
+    save_network(net, NET, path, {})
+    return str(path)
+
+
+def test_a_map_of_its_own_is_nearer_than_that_of_another(fmtt, run_script, tmp_path: Path) -> None:
+    own, other = (checkpoint(tmp_path / f"net{seed}.safetensors", seed) for seed in (0, 1))
+    outcome = fmtt(
+        "-m", "model=mnist", f"model.checkpoint={own}", "model.evaluator=null", "report=false",
+        "population.groups=2", "population.particles=4", "sampler.steps=3", "seed=0,1", "lookahead=denoiser,flowmap4",
+        f"model.flow_map=null,{other}", small=False, folder="runs",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    text = run_script("sensitivity.py", tmp_path / "runs", "--out", tmp_path / "out")
+    assert (tmp_path / "out.md").read_text() == text
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines()]
+    errors = {(row[0] == "null", row[1]): float(row[2]) for row in rows[2:]}
+    assert set(errors) == {(own_map, look) for own_map in (True, False) for look in ("denoiser", "flowmap4")}
+    assert errors[True, "flowmap4"] < errors[False, "flowmap4"]
+    assert errors[True, "denoiser"] == errors[False, "denoiser"]  # the denoiser is that of the velocity
+    assert [float(row[2]) for row in rows[2:]] == sorted(errors.values())
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.size == (840, 552)
+
+
+def test_the_error_is_that_of_the_jump(fmtt, tmp_path: Path) -> None:
+    """A velocity that is zero stays where it is: the map that is it has no error, whatever its steps."""
+    net = TwoTimeUNet(**NET)
+    net.outlet.weight.data.zero_()
+    save_network(net, NET, tmp_path / "net.safetensors", {})
+    where = f"model.checkpoint={tmp_path / 'net.safetensors'}"
+    run = fmtt("model=mnist", where, "model.evaluator=null", "report=false",
+               "population.groups=1", "population.particles=2", "sampler.steps=2", "lookahead=flowmap1",
+               small=False)  # fmt: skip
+    error_of = runpy.run_path(str(SCRIPTS / "sensitivity.py"))["error_of"]
+    with torch.no_grad():
+        assert error_of(run.folder) < 1e-3  # what remains is the flow of the Gaussian, whose map is exact
+
+
+def test_nothing_to_judge_says_so(run_script, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no finished runs below"):
+        run_script("sensitivity.py", tmp_path)
