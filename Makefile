@@ -4,8 +4,8 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint validate toy-a toy-b geodesic frontier frontier-untuned frontier-sampling mnist-zeros \
-	geometry bench train-mnist clean
+.PHONY: help setup demo test lint validate toy-a toy-b geodesic frontier frontier-untuned frontier-sampling figures \
+	figures-quick mnist-zeros geometry clocks clock-law sensitivity edit bench train-mnist train-clocks clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -86,23 +86,56 @@ frontier: setup ## reward against cost for every method on MNIST (2 hours and a 
 	$(FRONTIER) $(REFERENCE) $(HARDER)
 	$(BIN)/python scripts/frontier.py outputs/frontier outputs/frontier_variants outputs/frontier_reference
 
-ZEROS := OMP_NUM_THREADS=1 $(BIN)/python run.py -m experiment=mnist_zeros launcher=joblib logger=none report=false baseline=false \
-	resume=true
+# what `make figures` draws; `make figures-quick` has folders of its own and adds QUICK to every sweep
+FIGURES := outputs
+QUICK :=
+SWEEP := OMP_NUM_THREADS=1 $(BIN)/python run.py -m launcher=joblib logger=none resume=true $(QUICK)
+figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experiments on the bundled models (2 hours), and one page of all their runs
+	$(BIN)/python scripts/compare.py $(FIGURES)/mnist_zeros $(FIGURES)/geometry $(FIGURES)/clocks $(FIGURES)/clock_law \
+		$(FIGURES)/sensitivity $(FIGURES)/edit --out $(FIGURES)/figures.html
+
+figures-quick: ## small versions of the same, in outputs/quick (10 minutes)
+	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" TIMES=2:20,4:45 TILTS=0.5
+
+ZEROS := $(SWEEP) experiment=mnist_zeros report=false baseline=false hydra.sweep.dir=$(FIGURES)/mnist_zeros
 mnist-zeros: setup ## digits tilted to zeros with every look-ahead, against real zeros: a table, outputs/mnist_zeros.png
 	$(ZEROS)
 	$(ZEROS) lookahead=exact lookahead.steps=4
 	$(ZEROS) mode=base lookahead=none population.particles=350
-	$(BIN)/python scripts/tilt_to_digit.py outputs/mnist_zeros
-	$(BIN)/python scripts/gallery.py outputs/mnist_zeros --rows seed --columns mode+lookahead --shown 2 \
-		--out outputs/mnist_zeros_samples.png
+	$(BIN)/python scripts/tilt_to_digit.py $(FIGURES)/mnist_zeros --out $(FIGURES)/mnist_zeros
+	$(BIN)/python scripts/gallery.py $(FIGURES)/mnist_zeros --rows seed --columns mode+lookahead --shown 2 \
+		--out $(FIGURES)/mnist_zeros_samples.png
 
-GEOMETRY := OMP_NUM_THREADS=1 $(BIN)/python run.py -m experiment=geometry launcher=joblib
+GEOMETRY := $(SWEEP) experiment=geometry hydra.sweep.dir=$(FIGURES)/geometry
 MASKS := reward=mask reward.shape=disc,half,keyhole,infinity
 geometry: setup ## symmetries and masks by every method at one budget: tables, outputs/geometry.png
 	for task in "" "$(MASKS)"; do \
 		$(GEOMETRY) $$task && $(GEOMETRY) $$task mode=search,tilted_ode lookahead=none,denoiser,flowmap1 || exit 1; done
-	$(BIN)/python scripts/frontier.py outputs/geometry --out outputs/geometry_table
-	$(BIN)/python scripts/gallery.py outputs/geometry --rows reward+reward.shape --columns mode+lookahead --out outputs/geometry.png
+	$(BIN)/python scripts/frontier.py $(FIGURES)/geometry --out $(FIGURES)/geometry_table
+	$(BIN)/python scripts/gallery.py $(FIGURES)/geometry --rows reward+reward.shape --columns mode+lookahead \
+		--out $(FIGURES)/geometry.png
+
+TIMES := 12:35,1:50,2:20,3:05,4:45,5:15,6:40,7:00,8:30,9:25,10:55,11:10
+CLOCKS := $(SWEEP) experiment=clocks report=false baseline=false reward.time=$(TIMES) hydra.sweep.dir=$(FIGURES)/clocks
+clocks: setup ## clocks of twelve times of day by every method at one budget: who shows the time, outputs/clocks.png
+	$(CLOCKS) mode=base,best_of_n,noise_opt,auto
+	$(CLOCKS) mode=search,tilted_ode lookahead=denoiser,flowmap1
+	$(BIN)/python scripts/clocks.py $(FIGURES)/clocks --out $(FIGURES)/clocks
+
+TILTS := 0.5,2
+LAW := $(SWEEP) experiment=clock_law
+clock-law: setup ## whether tilted clocks have the law of the time that they should: a table
+	$(LAW) reward.scale=$(TILTS) mode=importance,noise_smc hydra.sweep.dir=$(FIGURES)/clock_law
+	$(LAW) mode=base population.particles=256 hydra.sweep.dir=$(FIGURES)/clock_law_base
+	$(BIN)/python scripts/clock_law.py $(FIGURES)/clock_law $(FIGURES)/clock_law_base --out $(FIGURES)/clock_law
+
+sensitivity: setup ## gain against error of flow maps of several stages of a training: a table, outputs/sensitivity.png
+	$(SWEEP) experiment=sensitivity hydra.sweep.dir=$(FIGURES)/sensitivity
+	$(SWEEP) experiment=sensitivity model.flow_map=null lookahead=denoiser,diffusion4 hydra.sweep.dir=$(FIGURES)/sensitivity
+	$(BIN)/python scripts/sensitivity.py $(FIGURES)/sensitivity --out $(FIGURES)/sensitivity
+
+edit: setup ## a picture of a 3 becomes an 8: outputs/edit
+	$(SWEEP) experiment=edit report=true hydra.sweep.dir=$(FIGURES)/edit
 
 UNTUNED := $(FRONTIER) hydra.sweep.dir=outputs/frontier_untuned seed=0,1,2,3
 frontier-untuned: setup ## the same for the best of them, on rewards that nothing was tuned on and one that the data contradict (an hour)
@@ -136,6 +169,12 @@ train-mnist: setup ## train the bundled flow map and classifiers again (hours)
 	$(RUN) scripts/train_reward.py seed=1 net.width=24 net.features=96 training.epochs=6 \
 		export=fmtt/models/bundled/digit_evaluator.safetensors
 	$(RUN) scripts/train_flow_map.py
+
+train-clocks: setup ## train the bundled flow map and readers of clocks again (an hour and a half)
+	$(RUN) scripts/train_clock_reader.py
+	$(RUN) scripts/train_clock_reader.py seed=1 net.width=24 net.features=96 \
+		export=fmtt/models/bundled/clock_evaluator.safetensors
+	$(RUN) scripts/train_flow_map.py --config-name=clocks
 
 clean: ## delete .venv, outputs and caches
 	rm -rf .venv outputs .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache fmtt.egg-info

@@ -1,9 +1,10 @@
-"""Whether tilted clocks have the law that they should: ``python scripts/clock_law.py TILTED_FOLDER BASE_FOLDER``.
+"""Whether tilted clocks have the law that they should: ``python scripts/clock_law.py TILTED BASE [--out FILE]``.
 
-The law of the time of the training clocks is known, and the reward depends on little else, so that log Z and the
-tilted law of the time are an integral over the dial. Rows for each tilt: that integral; the same from the base samples
-of the model, weighted by ``exp(scale r)``, which is the truth for the model as it is; and the weighted clocks of the
-runs. Shares are those of clocks that are more than half an hour from ten past ten, by the exact reader.
+Reads two folders of runs, and writes OUT.md. The law of the time of the training clocks is known, and the reward
+depends on little else, so that log Z and the tilted law of the time are an integral over the dial. Rows for each tilt:
+that integral; the same from the base samples of the model, weighted by ``exp(scale r)``, which is the truth for the
+model as it is; and the weighted clocks of the runs. Shares are those of clocks that are more than half an hour from
+ten past ten, by the exact reader.
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tilted", type=Path)
     parser.add_argument("base", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("outputs/clock_law"))
     options = parser.parse_args()
     base = torch.cat(
         [load_file(options.base / run.name / "samples.safetensors")["samples"] for run in read_sweep(options.base)]
@@ -85,7 +87,7 @@ def main() -> None:
         kinds.setdefault(key, []).append((options.tilted, entry))
     reader = TemplateReader(base.shape[-1])
     truth = ("the law of the training clocks", "the model's own clocks, weighted")
-    print("| time | scale | | log Z | more than half an hour from 10:10, % |\n|---|---|---|---|---|")
+    lines = ["| time | scale | | log Z | more than half an hour from 10:10, % |", "|---" * 5 + "|"]
     known: dict[tuple[str, str], None] = {}
     for (time, scale, mode), runs in kinds.items():
         rows = {f"{mode}, {len(runs)} runs": by_runs(runs, reader)}
@@ -95,7 +97,10 @@ def main() -> None:
             weighted = by_weighting(base, Clock(time), float(scale), reader)
             rows = {**dict(zip(truth, (integral, weighted), strict=True)), **rows}
         for name, (log_z, share) in rows.items():
-            print(f"| {time} | {scale} | {name} | {cell(log_z)} | {cell(share, per_cent=True)} |")
+            lines.append(f"| {time} | {scale} | {name} | {cell(log_z)} | {cell(share, per_cent=True)} |")
+    print("\n".join(lines))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.with_suffix(".md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -91,7 +91,8 @@ def test_a_table_of_the_law_has_the_truth_and_the_runs(run_script, tmp_path: Pat
     run_of(tmp_path / "base" / "0", ("mode=base", "seed=0"), times, {})
     tilted = (r"reward.time=4\:45", "reward.scale=1", "seed=0")
     run_of(tmp_path / "tilted" / "0", tilted, times, {"log_z": [-1.0, -2.0]}, **weights)
-    text = run_script("clock_law.py", tmp_path / "tilted", tmp_path / "base")
+    text = run_script("clock_law.py", tmp_path / "tilted", tmp_path / "base", "--out", tmp_path / "law")
+    assert (tmp_path / "law.md").read_text() == text
     rows = [line.strip("| ").split(" | ") for line in text.splitlines()][2:]
     assert [row[2] for row in rows] == [
         "the law of the training clocks",
