@@ -82,6 +82,11 @@ def half(u: Tensor, v: Tensor) -> Tensor:
     return u < 0
 
 
+def dial(u: Tensor, v: Tensor) -> Tensor:
+    """A disc in the middle: the hands of a clock, without its marks."""
+    return u**2 + v**2 < 0.7**2
+
+
 def keyhole(u: Tensor, v: Tensor) -> Tensor:
     """A disc on a wedge that widens downward."""
     return (u**2 + (v - 0.3) ** 2 < 0.45**2) | ((v < 0.3) & (v > -0.9) & (u.abs() < 0.18 + 0.2 * (0.3 - v)))
@@ -94,7 +99,7 @@ def infinity(u: Tensor, v: Tensor) -> Tensor:
 
 
 MASKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "disc": disc, "half": half, "keyhole": keyhole, "infinity": infinity,
+    "disc": disc, "half": half, "keyhole": keyhole, "infinity": infinity, "dial": dial,
 }  # fmt: skip
 
 
@@ -103,7 +108,7 @@ class Mask:
     """``r = -mean (1 - M) (x + 1)^2``: black (-1) outside a mask M.
 
     Attributes:
-        shape: ``disc``, ``half``, ``keyhole``, ``infinity``, or the path of a picture that is white inside.
+        shape: ``disc``, ``half``, ``keyhole``, ``infinity``, ``dial``, or the path of a picture that is white inside.
 
     Raises:
         ValueError: if there is no such shape, or the file is no picture.

@@ -48,7 +48,7 @@ def test_images_that_are_rewarded_most() -> None:
     torch.testing.assert_close(Symmetry()(IMAGES + mirror), zero)
     torch.testing.assert_close(Antisymmetry()(IMAGES - mirror), zero)
     torch.testing.assert_close(Rotation()(IMAGES + IMAGES.flip(-2, -1)), zero)
-    for shape in ("disc", "half", "keyhole", "infinity"):
+    for shape in ("disc", "half", "keyhole", "infinity", "dial"):
         assert torch.equal(Mask(shape)(-torch.ones_like(IMAGES)), zero)  # all black
         assert (Mask(shape)(torch.ones_like(IMAGES)) < -0.4).all()
 
@@ -109,7 +109,7 @@ def test_what_is_kept_of_a_picture(tmp_path: Path) -> None:
     [
         (lambda: Linear((float("nan"),)), "reward.direction=nan: must be a finite number"),
         (lambda: Quadratic(scale=float("nan")), "reward.scale=nan: must be a finite number"),
-        (lambda: Mask("square"), "reward.shape=square: must be one of disc, half, keyhole, infinity"),
+        (lambda: Mask("square"), "reward.shape=square: must be one of disc, half, keyhole, infinity, dial"),
         (lambda: Linear((1.0, 2.0, 3.0))(POINTS), r"reward.direction=\[1.0, 2.0, 3.0\]: needs 1 or 2 numbers"),
         (lambda: Quadratic()(IMAGES), "needs a model of points"),
     ],
