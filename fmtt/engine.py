@@ -145,10 +145,9 @@ def assemble(
     composed = mode(look, epsilon)
     tilt = Tilt(look, MeteredReward(reward, meter), scale, beta, chunk)
     noise = Noise(seed, tuple(range(groups)), device)
-    plain = Setting(metered, tilt, epsilon, chi, transport, probes, times, particles, noise)
-    setting = start(plain)
+    setting = start(Setting(metered, tilt, epsilon, chi, transport, probes, times, particles, noise))
     loop = composed.loop(setting)
-    if setting is not plain and not isinstance(loop, Sampler):
+    if setting.opening is not None and not isinstance(loop, Sampler):
         raise ValueError(f"sampler.start: {type(loop).__name__} has a start of its own; use sampler/start=normal")
     pending = tuple(schedule for schedule in (grid, beta) if isinstance(schedule, Tuned))
     if pending and not isinstance(loop, Sampler):

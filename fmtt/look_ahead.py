@@ -7,6 +7,7 @@ are the short weights ``beta'(t) r(L_t(x)) dt`` right. At t = 1 every look-ahead
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
@@ -128,6 +129,27 @@ class WithoutJacobian:
         with torch.no_grad():
             landing = self.inner(x, t)
         return landing._replace(sample=x + (landing.sample - x).detach())
+
+
+@dataclass(frozen=True)
+class FromImage:
+    """A look-ahead as a generator of edits: noise z lands from ``t0 image + (1 - t0) z``. Asked at t = 0 alone.
+
+    Attributes:
+        look_ahead: where the edit lands.
+        image: ``(*D)``.
+        t0: the share of it that is kept.
+    """
+
+    look_ahead: LookAhead
+    image: Tensor
+    t0: float
+
+    transported, generates = False, True
+
+    def __call__(self, x: Tensor, t: Tensor) -> Landing:
+        start = self.t0 * self.image + (1 - self.t0) * x
+        return Landing(self.look_ahead(start, torch.full_like(t, self.t0)).sample, None)
 
 
 def require_generator(look_ahead: LookAhead, mode: str) -> LookAhead:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from fmtt.flow import Velocity
+from fmtt.look_ahead import FromImage
 from fmtt.loop import Loop
 from fmtt.noise import Noise
-from fmtt.schedules import Chi, Epsilon
+from fmtt.schedules import Chi, Epsilon, RampFrom
 from fmtt.tilt import Tilt
 from fmtt.transport import Transport
 
@@ -43,6 +44,14 @@ class Setting:
     noise: Noise
     opening: Loop | None = None
     image: Tensor | None = None
+
+    @property
+    def generator(self) -> Tilt:
+        """The whole tilt as a function of the noise that a run starts from, to be asked at t = 0."""
+        look_ahead = self.tilt.look_ahead
+        if self.image is not None:
+            look_ahead = FromImage(look_ahead, self.image, self.times[0])
+        return replace(self.tilt, look_ahead=look_ahead, ramp=RampFrom(1.0))
 
 
 def normal_start(setting: Setting) -> Setting:

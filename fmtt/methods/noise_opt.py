@@ -13,7 +13,7 @@ from fmtt.methods.ascent import AscentState, Nesterov
 from fmtt.methods.maximiser import Maximiser
 from fmtt.noise import Noise
 from fmtt.particles import Population, require_finite
-from fmtt.schedules import Epsilon, RampFrom
+from fmtt.schedules import Epsilon
 from fmtt.setting import Setting
 from fmtt.tilt import Tilt
 from fmtt.validation import at_least
@@ -72,8 +72,8 @@ class NoiseOpt(Maximiser):
 
     def loop(self, setting: Setting) -> NoiseAscent:
         return NoiseAscent(
-            replace(setting.tilt, ramp=RampFrom(1.0)), setting.model.shape, len(setting.times) - 1, setting.particles,
-            setting.noise, self.climb, self.regularisation,
+            setting.generator, setting.model.shape, len(setting.times) - 1, setting.particles, setting.noise,
+            self.climb, self.regularisation,
         )  # fmt: skip
 
 

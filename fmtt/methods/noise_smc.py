@@ -20,7 +20,7 @@ from fmtt.modes import drawn
 from fmtt.noise import Noise
 from fmtt.particles import Population, effective_fraction, require_finite
 from fmtt.resampling import RESAMPLERS, Resampler
-from fmtt.schedules import Epsilon, RampFrom
+from fmtt.schedules import Epsilon
 from fmtt.selection import resample
 from fmtt.setting import Setting
 from fmtt.tempering import largest
@@ -80,8 +80,8 @@ class NoiseSmc:
             raise ValueError(
                 f"mode.temperatures: needs one for each of the {sweeps} sweeps, got {len(self.temperatures)}"
             )
-        whole = replace(setting.tilt, ramp=RampFrom(1.0))
-        return NoiseAnnealing(whole, setting.model.shape, sweeps, setting.particles, setting.noise, self, target, lands)
+        shape, particles = setting.model.shape, setting.particles
+        return NoiseAnnealing(setting.generator, shape, sweeps, particles, setting.noise, self, target, lands)
 
     def choose(self, population: Population, noise: Noise) -> Tensor:
         return drawn(population, noise)

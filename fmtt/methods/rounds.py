@@ -20,11 +20,20 @@ from fmtt.tilt import Tilt, TiltValue
 
 @dataclass(frozen=True)
 class Rounds(Loop):
-    """Round k renoises the best sample so far to time ``times[k]`` in N ways and lands them; the first is pure noise.
+    """Round k renoises the best sample so far to time ``times[k]`` in N ways and lands them; the first starts anew.
 
     The population holds the N landings of the last round, with the best of all rounds among them.
+
+    Attributes:
+        generator: the tilt as a function of the noise, for the first round.
+        tilt: the same at later times.
+        shape: shape D of the noise.
+        times: of the rounds.
+        particles: N.
+        noise: the keyed noise.
     """
 
+    generator: Tilt
     tilt: Tilt
     shape: tuple[int, ...]
     times: tuple[float, ...]
@@ -42,12 +51,11 @@ class Rounds(Loop):
     def step(self, state: State) -> State:
         k, population, t = state.step, state.population, self.times[state.step]
         if k == 0:
-            points = population.x
+            tilt = self.generator.evaluate(population.x, 0.0, gradient=False)
         else:
             winner = population.take(best(population)[:, None])
             fresh = self.noise.normal((self.particles, *self.shape), k, "renoising")
-            points = (1 - t) * fresh + t * winner.x
-        tilt = self.tilt.evaluate(points, t, gradient=False)
+            tilt = self.tilt.evaluate((1 - t) * fresh + t * winner.x, t, gradient=False)
         require_finite("the reward", tilt.reward, k + 1, self.noise.groups)
         assert tilt.sample is not None
         landed = replace(population, x=tilt.sample, tilt=tilt)
@@ -83,7 +91,7 @@ class MultiBestOfN(Maximiser):
 
     def loop(self, setting: Setting) -> Rounds:
         whole = replace(setting.tilt, ramp=RampFrom(1.0))
-        return Rounds(whole, setting.model.shape, setting.times, setting.particles, setting.noise)
+        return Rounds(setting.generator, whole, setting.model.shape, setting.times, setting.particles, setting.noise)
 
 
 def multi_best_of_n(look_ahead: LookAhead, epsilon: Epsilon) -> MultiBestOfN:

@@ -15,7 +15,6 @@ from fmtt.methods.ascent import AscentState, Nesterov
 from fmtt.methods.maximiser import Maximiser
 from fmtt.noise import Noise
 from fmtt.particles import require_finite
-from fmtt.schedules import RampFrom
 from fmtt.setting import Setting
 from fmtt.tilt import Tilt, columns, gather
 from fmtt.typicality import DRAWS, denoising_error, usual_error
@@ -201,6 +200,5 @@ class TypicalOpt(Maximiser):
         whole_number("mode.pilot", self.pilot, 1)
 
     def loop(self, setting: Setting) -> TypicalAscent:
-        whole = replace(setting.tilt, ramp=RampFrom(1.0))
         steps = len(setting.times) - 1
-        return TypicalAscent(whole, setting.model, steps, setting.particles, setting.noise, self)
+        return TypicalAscent(setting.generator, setting.model, steps, setting.particles, setting.noise, self)

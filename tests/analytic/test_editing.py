@@ -7,14 +7,19 @@ from functools import partial
 import pytest
 import torch
 from PIL import Image
+from torch import Tensor
 
 from fmtt import modes
+from fmtt.diagnostics import log_mean_and_error, mean_and_error, weighted_mean
 from fmtt.editing import NoisedImage
 from fmtt.engine import Run, assemble
 from fmtt.flow import Flow
+from fmtt.methods.auto import auto
 from fmtt.methods.noise_opt import noise_opt
+from fmtt.methods.noise_smc import AnnealedStart, noise_smc
+from fmtt.methods.rounds import multi_best_of_n
 from fmtt.particles import Population
-from fmtt.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, PowerGrid, ZeroEpsilon
+from fmtt.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, PowerGrid, RampFrom, ZeroEpsilon
 from fmtt.setting import Setting
 from fmtt.transport import Euler, FlowMapTransport
 from tests.analytic.gaussian_chain import reference
@@ -115,9 +120,65 @@ def test_weights_that_trust_the_noise_are_refused_and_would_be_wrong(picture: st
     assert found(replace(run, loop=replace(run.loop, dynamics=dynamics)), right) > 6
 
 
-def test_what_starts_from_noise_alone_cannot_edit(picture: str) -> None:
+def affine(x: Tensor) -> Tensor:
+    """Where edits from the noise ``x (G, N, *D)`` land, written down a second time."""
+    image = torch.tensor(PIXELS) / 127.5 - 1
+    t0 = torch.full((x[..., 0, 0, 0].numel(),), T0)
+    start = (T0 * image.reshape(SHAPE) + (1 - T0) * x).flatten(0, 1).to(GAUSSIAN.law.mean)
+    return MODEL.flow_map(start, t0.to(start), torch.ones_like(t0).to(start)).reshape(x.shape)
+
+
+@pytest.mark.parametrize("method", [noise_opt, noise_smc, auto, multi_best_of_n])
+def test_methods_in_noise_space_land_from_the_picture(picture: str, method: Callable) -> None:
+    setup = Setup(steps=3, groups=2, particles=5)
+    run = edit(setup, NoisedImage(picture, T0), mode=method)
+    start = run.loop.start()
+    first = next(iter(run.loop.run())) if method is not multi_best_of_n else run.loop.step(start)
+    torch.testing.assert_close(first.population.tilt.sample, affine(start.population.x).to(start.population.x))
+
+
+def test_the_slope_of_an_edit_is_that_of_its_noise(picture: str) -> None:
+    run = edit(Setup(reward="linear", steps=3, groups=1, particles=2), NoisedImage(picture, T0), mode=noise_opt)
+    population = run.loop.start().population
+    x = population.x.clone().requires_grad_()
+    reward = run.loop.tilt.scale * REWARDS["linear"](affine(x).reshape(-1, 2)).sum()
+    torch.testing.assert_close(population.tilt.gradient, torch.autograd.grad(reward, x)[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("forgotten", [None, "image"])
+def test_noise_smc_draws_edits_from_their_tilted_law(picture: str, forgotten: str | None) -> None:
+    """Edits of noise are ``m + L z``; tilted by a.x their mean is ``m + L L' a``, and log Z is a.m + |L'a|^2/2."""
+
+    def start(setting: Setting) -> Setting:
+        late = NoisedImage(picture, T0)(setting)
+        return late if forgotten is None else replace(late, image=torch.zeros(SHAPE))
+
+    setup = Setup(reward="linear", steps=8, groups=64, particles=64, chunk=4096, seed=42)
+    run = edit(setup, start, mode=noise_smc)
+    population = run.loop.last().population
+    zero = affine(torch.zeros(1, 1, *SHAPE, dtype=torch.float64)).flatten()
+    basis = torch.eye(2, dtype=torch.float64).reshape(1, 2, *SHAPE)
+    spread = (affine(basis).reshape(2, 2) - zero).T
+    point = torch.zeros(1, 2, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(run.loop.tilt.scale * REWARDS["linear"](point).sum(), point)
+    pushed = spread.T @ slope[0]
+    origin = run.loop.tilt.scale * REWARDS["linear"](torch.zeros(1, 2, dtype=torch.float64)).item()
+    log_z = origin + slope[0] @ zero + pushed.square().sum() / 2
+    means = weighted_mean(population.x.flatten(2), population.log_weights)
+    scores = [abs(value - exact) / error for (value, error), exact in [
+        (log_mean_and_error(population.log_evidence), log_z.item()),
+        *((mean_and_error(means[:, i]), (zero + spread @ pushed)[i].item()) for i in range(2)),
+    ]]  # fmt: skip
+    assert max(scores) < 4 if forgotten is None else max(scores) > 6
+
+
+def test_a_start_of_annealed_noise_is_for_runs_through_time_alone() -> None:
+
+    def start(setting: Setting) -> Setting:
+        return AnnealedStart(sweeps=2)(replace(setting, tilt=replace(setting.tilt, ramp=RampFrom(0.5))))
+
     with pytest.raises(ValueError, match=r"sampler\.start: .* has a start of its own"):
-        edit(Setup(), NoisedImage(picture, T0), mode=noise_opt)
+        edit(Setup(), start, mode=noise_opt)
 
 
 @pytest.mark.parametrize("t0", [0, 1, -0.1, 1.5])
