@@ -32,6 +32,8 @@ def print_table(metrics: Metrics) -> None:
         ("reward, best particle", number("reward/max")),
         ("reward, returned for the groups", number("reward/selected_mean", "reward/selected_mean/stderr")),
     ]
+    of_the_reward = [name for name in metrics if f"{name}/unweighted" in metrics]
+    rows += [(name.replace("_", " "), number(name, f"{name}/stderr")) for name in of_the_reward]
     weighted = "log_z/genealogical_stderr" in metrics
     if weighted:
         rows.append(("log Z", estimate("log_z/mean", "log_z")))
@@ -43,11 +45,11 @@ def print_table(metrics: Metrics) -> None:
             text = f"{metrics[distance]:.3f}, {metrics[f'{distance}/floor']:.3f}"
             rows.append((f"{label} to exact draws, and between such draws", text))
     if "recognised/tilted" in metrics:
-        rows.append(("recognised as a digit, tilted", f"{metrics['recognised/tilted']:.0%}"))
+        rows.append(("recognised by the evaluator, tilted", f"{metrics['recognised/tilted']:.0%}"))
     for kind in ("base", "tilted"):
         shares = cast(list[float], metrics.get(f"classes/{kind}", []))
         if shares:
-            rows.append((f"class shares 0-9 in %, {kind}", " ".join(f"{100 * share:.0f}" for share in shares)))
+            rows.append((f"class shares in %, {kind}", " ".join(f"{100 * share:.0f}" for share in shares)))
     if weighted:
         rows.append(("ESS / N, final and lowest", f"{metrics['ess/final']:.2f}, {metrics['ess/min']:.2f}"))
     rows += [

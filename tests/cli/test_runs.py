@@ -99,6 +99,12 @@ def test_exact_values_are_printed_beside_the_estimates(fmtt) -> None:
     assert outcome.metrics["exact/log_z"] == pytest.approx(-1.568, abs=1e-3)
 
 
+def test_what_a_reward_says_of_samples_is_printed(fmtt) -> None:
+    outcome = fmtt("reward=halfplane")
+    row = next(line for line in outcome.out.splitlines() if "positive" in line)
+    assert f"{outcome.metrics['positive']:.4g} ± {outcome.metrics['positive/stderr']:.2g}" in row
+
+
 @pytest.mark.parametrize("change", [["population.chunk=3"], ["population.groups=3"]], ids=["chunk", "groups"])
 def test_a_result_does_not_depend_on_chunks_or_on_other_groups(fmtt, change: list[str]) -> None:
     one, other = (fmtt(*words, folder=name) for words, name in (([], "one"), (change, "other")))
