@@ -90,11 +90,11 @@ frontier: setup ## reward against cost for every method on MNIST (2 hours and a 
 FIGURES := outputs
 QUICK :=
 SWEEP := OMP_NUM_THREADS=1 $(BIN)/python run.py -m launcher=joblib logger=none resume=true $(QUICK)
-figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experiments on the bundled models (2 hours), and one page of all their runs
+figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experiments on the bundled models (hours), and one page of all their runs
 	$(BIN)/python scripts/compare.py $(FIGURES)/mnist_zeros $(FIGURES)/geometry $(FIGURES)/clocks $(FIGURES)/clock_law \
 		$(FIGURES)/sensitivity $(FIGURES)/edit --out $(FIGURES)/figures.html
 
-figures-quick: ## small versions of the same, in outputs/quick (10 minutes)
+figures-quick: ## small versions of the same, in outputs/quick
 	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" TIMES=2:20,4:45 TILTS=0.5
 
 ZEROS := $(SWEEP) experiment=mnist_zeros report=false baseline=false hydra.sweep.dir=$(FIGURES)/mnist_zeros
@@ -170,7 +170,7 @@ train-mnist: setup ## train the bundled flow map and classifiers again (hours)
 		export=fmtt/models/bundled/digit_evaluator.safetensors
 	$(RUN) scripts/train_flow_map.py
 
-train-clocks: setup ## train the bundled flow map and readers of clocks again (an hour and a half)
+train-clocks: setup ## train the bundled flow map and readers of clocks again (two hours)
 	$(RUN) scripts/train_clock_reader.py
 	$(RUN) scripts/train_clock_reader.py seed=1 net.width=24 net.features=96 \
 		export=fmtt/models/bundled/clock_evaluator.safetensors
