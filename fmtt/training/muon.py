@@ -1,4 +1,4 @@
-"""Muon in float32: the one of torch works in bfloat16, which most processors emulate, twenty times slower."""
+"""Muon in float32: the one of torch works in bfloat16, which many processors only emulate."""
 
 from __future__ import annotations
 

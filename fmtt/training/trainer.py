@@ -88,7 +88,7 @@ def card(config: DictConfig, minutes: float) -> dict[str, object]:
 
 
 def precision(config: DictConfig) -> str:
-    """Lightning's name of the precision; ``auto`` is bfloat16 only where it is not emulated, ten times slower."""
+    """Lightning's name of the precision; ``auto`` is bfloat16 only where it is not emulated."""
     if config.precision != "auto":
         return config.precision
     native = torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
