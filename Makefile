@@ -171,7 +171,7 @@ train-mnist: setup ## train the bundled flow map and classifiers again (hours)
 	$(RUN) scripts/train_flow_map.py
 
 train-clocks: setup ## train the bundled flow map and readers of clocks again (two hours)
-	$(RUN) scripts/train_clock_reader.py
+	$(RUN) scripts/train_clock_reader.py training.doubled=0.5
 	$(RUN) scripts/train_clock_reader.py seed=1 net.width=24 net.features=96 \
 		export=fmtt/models/bundled/clock_evaluator.safetensors
 	$(RUN) scripts/train_flow_map.py --config-name=clocks

@@ -9,11 +9,11 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from fmtt import noise
-from fmtt.data.clocks import DRAWS, HALF_DAY, Looks, render
+from fmtt.data.clocks import DRAWS, HALF_DAY, Looks, mix, render
 from fmtt.models.checkpoints import load_network, save_network
-from fmtt.models.clock_reader import ClockReader, disagreement, hands, read
+from fmtt.models.clock_reader import HOUR, ClockReader, disagreement, hands, read
 from fmtt.training.trainer import OneCycle, card, fit
-from fmtt.validation import whole_number
+from fmtt.validation import fraction, whole_number
 
 
 def clocks(count: int, looks: Looks, size: int, *key: int | str) -> tuple[Tensor, Tensor]:
@@ -23,6 +23,20 @@ def clocks(count: int, looks: Looks, size: int, *key: int | str) -> tuple[Tensor
     return render(times, uniforms[:, 1:], looks, size), times
 
 
+def exposed_twice(count: int, looks: Looks, size: int, *key: int | str) -> tuple[Tensor, Tensor]:
+    """Clocks ``(count, 1, size, size)`` with a ghost of another time, and where their hands point on average
+    ``(count, 2, 2)``, each position as much as it is seen.
+
+    Faint and doubled hands are what a flow map makes where it is unsure. A reader that never saw any takes one of them
+    for the hand, and whoever maximises the reward finds the clocks that deceive it.
+    """
+    uniforms = noise.uniform((count, 2 + DRAWS), *key).float()
+    times, looked = HALF_DAY * uniforms[:, 0], uniforms[:, 2:]
+    later = times + HOUR * noise.normal((count,), *key, "later")
+    images = (render(shown, looked, looks, size) for shown in (times, later))
+    return mix(*images, uniforms[:, 1, None, None, None]), mix(hands(times), hands(later), uniforms[:, 1, None, None])
+
+
 class ClockReaderTraining(OneCycle):
     """Regression on where the hands point, on noisy images that are drawn once.
 
@@ -30,6 +44,7 @@ class ClockReaderTraining(OneCycle):
         net: the reader.
         looks: what the clocks may look like.
         size: of the images.
+        doubled: the share of clocks that are exposed twice.
         steps: optimisation steps.
         batch, lr, weight_decay, noise_std, seed: as in :class:`OneCycle`.
     """
@@ -39,6 +54,7 @@ class ClockReaderTraining(OneCycle):
         net: nn.Module,
         looks: Looks,
         size: int,
+        doubled: float,
         steps: int,
         batch: int,
         lr: float,
@@ -49,14 +65,17 @@ class ClockReaderTraining(OneCycle):
         whole_number("training.steps", steps, 1)
         whole_number("training.batch", batch, 1)
         super().__init__(net, steps, batch, lr, weight_decay, noise_std, seed)
-        self.looks, self.size = looks, size
+        fraction("training.doubled", doubled)
+        self.looks, self.size, self.doubled = looks, size, round(doubled * batch)
 
     def training_step(self, batch: object, batch_idx: int) -> Tensor:
         step = self.global_step
-        images, times = clocks(self.batch, self.looks, self.size, self.seed, step, "clocks")
+        images, times = clocks(self.batch - self.doubled, self.looks, self.size, self.seed, step, "clocks")
+        ghosts, means = exposed_twice(self.doubled, self.looks, self.size, self.seed, step, "doubled")
+        images, wanted = torch.cat([images, ghosts]), torch.cat([hands(times), means])
         strength = self.noise_std * noise.uniform((self.batch, 1, 1, 1), self.seed, step, "strength").float()
         noisy = images + strength * noise.normal(images.shape, self.seed, step, "noise")
-        loss = disagreement(self.net(noisy.to(self.device)).float(), hands(times).to(self.device)).mean()
+        loss = disagreement(self.net(noisy.to(self.device)).float(), wanted.to(self.device)).mean()
         self.log("loss", loss, prog_bar=True)
         return loss
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from fmtt.models.checkpoints import BUNDLED, load_network, read_card
 from fmtt.models.clock_reader import ClockReader, disagreement, hands, read
 from fmtt.models.evaluators import ClockEvaluator
 from fmtt.rewards.clock import Clock, minutes
-from fmtt.training.clock_reader import grade
+from fmtt.training.clock_reader import exposed_twice, grade
 from fmtt.training.data import ClockImages
 
 SIZE = 32
@@ -185,6 +186,36 @@ def test_bundled_readers_are_good_and_not_the_same() -> None:
     found = grade(load_network("clock_reader", ClockReader), SIZE, count=300)
     assert found["within_5_minutes"] > 0.99
     assert found["disagreement"] < 2e-3
+
+
+def test_ghosts_are_as_strong_as_they_are_said_to_be() -> None:
+    """Between the ends of the hands there is ink of minute hands alone: its centre, where a whole hand's is at 1."""
+    looks = replace(PLAIN, minute_hand=(0.85, 0.85), minute_width=(0.05, 0.05), hour_hand=(0.4, 0.4))
+    axis = centres(SIZE)
+    x, y = axis[None, :].expand(SIZE, SIZE), -axis[:, None].expand(SIZE, SIZE)
+    radius = torch.hypot(x, y)
+    direction = torch.stack([x, y]) / radius * ((radius > 0.5) & (radius < 0.7))
+
+    def centre_of_ink(images: Tensor) -> Tensor:
+        return torch.einsum("bhw,chw->bc", 1 - images[:, 0], direction)
+
+    whole = centre_of_ink(render(torch.tensor([0.0]), uniforms(1), looks, SIZE)).norm()
+    images, seen = exposed_twice(400, looks, SIZE, 3, "ghosts")
+    assert (centre_of_ink(images) / whole - seen[:, 0]).norm(dim=1).mean() < 0.04  # pixels are coarse
+    lengths = seen[:, 0].norm(dim=1)
+    assert lengths.min() < 0.1
+    assert lengths.max() > 0.99
+
+
+def test_bundled_reader_sees_ghosts() -> None:
+    """It says where faint hands point on average; one that was trained on whole clocks does not."""
+    images, seen = exposed_twice(500, Looks(), SIZE, 1, "ghosts")
+    errors = [
+        disagreement(load_network(name, ClockReader)(images), seen).mean().item()
+        for name in ("clock_reader", "clock_evaluator")
+    ]
+    assert errors[0] < 0.01
+    assert errors[1] > 3 * errors[0]
 
 
 def test_clock_evaluator_sorts_by_hours() -> None:
