@@ -95,7 +95,7 @@ figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experimen
 		$(FIGURES)/sensitivity $(FIGURES)/edit --out $(FIGURES)/figures.html
 
 figures-quick: ## small versions of the same, in outputs/quick
-	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" TIMES=2:20,4:45 TILTS=0.5
+	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" TIMES=2:20,4:45 TILTS=0.5 STAGES=clocks_1800,null
 
 ZEROS := $(SWEEP) experiment=mnist_zeros report=false baseline=false hydra.sweep.dir=$(FIGURES)/mnist_zeros
 mnist-zeros: setup ## digits tilted to zeros with every look-ahead, against real zeros: a table, outputs/mnist_zeros.png
@@ -116,10 +116,12 @@ geometry: setup ## symmetries and masks by every method at one budget: tables, o
 		--out $(FIGURES)/geometry.png
 
 TIMES := 12:35,1:50,2:20,3:05,4:45,5:15,6:40,7:00,8:30,9:25,10:55,11:10
-CLOCKS := $(SWEEP) experiment=clocks report=false baseline=false reward.time=$(TIMES) hydra.sweep.dir=$(FIGURES)/clocks
+CLOCKS := $(SWEEP) experiment=clocks report=false baseline=false hydra.sweep.dir=$(FIGURES)/clocks
 clocks: setup ## clocks of twelve times of day by every method at one budget: who shows the time, outputs/clocks.png
-	$(CLOCKS) mode=base,best_of_n,noise_opt,auto
-	$(CLOCKS) mode=search,tilted_ode lookahead=denoiser,flowmap1
+	$(CLOCKS) mode=base reward.time=4:45 budget.nfe=null population.particles=128
+	$(CLOCKS) mode=best_of_n,noise_opt,auto reward.time=$(TIMES)
+	$(CLOCKS) mode=multi_best_of_n lookahead=flowmap1 reward.time=$(TIMES)
+	$(CLOCKS) mode=wide_search lookahead=denoiser,flowmap1 reward.time=$(TIMES)
 	$(BIN)/python scripts/clocks.py $(FIGURES)/clocks --out $(FIGURES)/clocks
 
 TILTS := 0.5,2
@@ -129,8 +131,9 @@ clock-law: setup ## whether tilted clocks have the law of the time that they sho
 	$(LAW) mode=base population.particles=256 hydra.sweep.dir=$(FIGURES)/clock_law_base
 	$(BIN)/python scripts/clock_law.py $(FIGURES)/clock_law $(FIGURES)/clock_law_base --out $(FIGURES)/clock_law
 
+STAGES := clocks_1800,clocks_2200,clocks_3200,null
 sensitivity: setup ## gain against error of flow maps of several stages of a training: a table, outputs/sensitivity.png
-	$(SWEEP) experiment=sensitivity hydra.sweep.dir=$(FIGURES)/sensitivity
+	$(SWEEP) experiment=sensitivity model.flow_map=$(STAGES) hydra.sweep.dir=$(FIGURES)/sensitivity
 	$(SWEEP) experiment=sensitivity model.flow_map=null lookahead=denoiser,diffusion4 hydra.sweep.dir=$(FIGURES)/sensitivity
 	$(BIN)/python scripts/sensitivity.py $(FIGURES)/sensitivity --out $(FIGURES)/sensitivity
 
