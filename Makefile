@@ -122,6 +122,7 @@ clocks: setup ## clocks of twelve times of day by every method at one budget: wh
 	$(CLOCKS) mode=best_of_n,noise_opt,auto reward.time=$(TIMES)
 	$(CLOCKS) mode=multi_best_of_n lookahead=flowmap1 reward.time=$(TIMES)
 	$(CLOCKS) mode=wide_search lookahead=denoiser,flowmap1 reward.time=$(TIMES)
+	$(CLOCKS) mode=wide_search sampler.epsilon.c=1 sampler.epsilon.power=1 reward.time=$(TIMES)
 	$(BIN)/python scripts/clocks.py $(FIGURES)/clocks --out $(FIGURES)/clocks
 
 TILTS := 0.5,2
