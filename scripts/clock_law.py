@@ -21,7 +21,7 @@ from torch import Tensor
 from fmtt.data.clock_templates import TemplateReader
 from fmtt.data.clocks import HALF_DAY, TEN_PAST_TEN, Times
 from fmtt.diagnostics import log_mean_and_error, mean_and_error, weighted_mean
-from fmtt.models.clock_reader import disagreement, hands
+from fmtt.models.clock_reader import hands, shortfall
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.rewards import Clock
 from fmtt.rewards.clock import minutes
@@ -38,7 +38,7 @@ def far(times: Tensor) -> Tensor:
 def by_integral(law: Times, time: float, scale: float) -> Estimates:
     """For clocks that are read without an error."""
     dial = torch.arange(0, HALF_DAY, 0.1, dtype=torch.float64)
-    value = -scale * disagreement(hands(dial), hands(torch.tensor([time], dtype=torch.float64)))
+    value = -scale * shortfall(hands(dial), hands(torch.tensor([time], dtype=torch.float64)))
     mass = law.density(dial) * 0.1 * value.exp()
     return (mass.sum().log().item(), math.nan), ((mass * far(dial)).sum().item() / mass.sum().item(), math.nan)
 

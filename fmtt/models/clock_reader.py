@@ -44,6 +44,16 @@ def disagreement(seen: Tensor, wanted: Tensor) -> Tensor:
     return (seen - wanted).square().sum((1, 2)) / 2
 
 
+def shortfall(seen: Tensor, wanted: Tensor) -> Tensor:
+    """What ``seen`` lacks in the directions ``wanted (B, 2, 2)``, of both hands; ``(B,)``.
+
+    The same as :func:`disagreement` for points on the circle. But two faint hands on both sides of the wanted one are
+    seen at their mean, within the circle in the right direction: that costs here in proportion to what is lacking, and
+    only the square of it there. Points beyond the circle count as if on it.
+    """
+    return (1 - (seen / seen.norm(dim=2, keepdim=True).clamp(min=1) * wanted).sum(2)).sum(1)
+
+
 def read(seen: Tensor) -> Tensor:
     """The whole minute whose hands disagree least with ``seen (B, 2, 2)``; ``(B,)``."""
     minutes = hands(torch.arange(HALF_DAY, device=seen.device))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
 from fmtt.models.checkpoints import load_network
-from fmtt.models.clock_reader import HOUR, ClockReader, disagreement, hands
+from fmtt.models.clock_reader import HOUR, ClockReader, hands, shortfall
 from fmtt.validation import finite
 
 TOLERANCE = 5.0  # minutes
@@ -27,6 +27,8 @@ def minutes(name: str, value: object) -> float:
 @dataclass(frozen=True)
 class Clock:
     """``r = -(1 - cos a) - (1 - cos b)`` for clocks ``(B, 1, size, size)`` whose hands are off by the angles a and b.
+
+    Hands that are faint or doubled cost more: :func:`fmtt.models.clock_reader.shortfall`.
 
     Attributes:
         time: what they are to show, such as ``4:45``.
@@ -55,7 +57,7 @@ class Clock:
         shape = (1, self.network.size, self.network.size)
         if x.shape[1:] != shape:
             raise ValueError(f"reward clock needs images {shape}, not samples of shape {tuple(x.shape[1:])}")
-        return -disagreement(self.network.to(x.device)(x).float(), self.wanted.to(x.device))
+        return -shortfall(self.network.to(x.device)(x).float(), self.wanted.to(x.device))
 
     def statistics(self, x: Tensor) -> dict[str, Tensor]:
         """Which clocks show the time within five minutes and which are legible, by the exact reader; ``(B,)`` each."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from fmtt import noise
 from fmtt.data.clock_templates import TemplateReader
 from fmtt.data.clocks import DRAWS, HALF_DAY, TEN_PAST_TEN, Looks, Times, render
-from fmtt.models.clock_reader import disagreement, hands
+from fmtt.models.clock_reader import hands, shortfall
 from fmtt.rewards import Clock
 from fmtt.training.data import ClockImages
 from tests.run_folder import make_run
@@ -71,7 +71,7 @@ def test_the_law_of_tilted_clocks_is_an_integral_over_the_dial() -> None:
     by_integral = runpy.run_path(str(SCRIPTS / "clock_law.py"))["by_integral"]
     times = Times().draw(noise.uniform((400_000, 2), 0, "times").double())
     for time, scale in ((285.0, 1.0), (640.0, 3.0)):
-        weights = (-scale * disagreement(hands(times), hands(torch.tensor([time])))).exp()
+        weights = (-scale * shortfall(hands(times), hands(torch.tensor([time])))).exp()
         away = (times - TEN_PAST_TEN + HALF_DAY / 2) % HALF_DAY - HALF_DAY / 2
         share = (weights * (away.abs() > 30)).sum() / weights.sum()
         (log_z, _), (found, _) = by_integral(Times(), time, scale)

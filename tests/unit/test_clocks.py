@@ -13,7 +13,7 @@ from fmtt import noise
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
 from fmtt.data.clocks import DRAWS, HALF_DAY, TEN_PAST_TEN, Looks, Times, centres, render
 from fmtt.models.checkpoints import BUNDLED, load_network, read_card
-from fmtt.models.clock_reader import ClockReader, disagreement, hands, read
+from fmtt.models.clock_reader import ClockReader, disagreement, hands, read, shortfall
 from fmtt.models.evaluators import ClockEvaluator
 from fmtt.rewards.clock import Clock, minutes
 from fmtt.training.clock_reader import exposed_twice, grade
@@ -125,6 +125,18 @@ def test_hands_of_the_network_and_their_disagreement() -> None:
     assert ClockReader(size=SIZE, width=4, features=8).eval()(torch.zeros(3, 1, SIZE, SIZE)).shape == (3, 2, 2)
 
 
+def test_doubled_hands_cost_in_proportion() -> None:
+    """On the circle it is the disagreement; for the mean of two hands around the wanted one it is ``1 - cos``."""
+    times = torch.arange(0.0, HALF_DAY, 7.0)
+    wanted = hands(torch.tensor([285.0]))
+    assert torch.allclose(shortfall(hands(times), wanted), disagreement(hands(times), wanted), atol=1e-5)
+    apart = 5.0  # minutes, thirty degrees of the minute hand; the hour hand moves by a twelfth of that
+    doubled = (hands(torch.tensor([285.0 - apart])) + hands(torch.tensor([285.0 + apart]))) / 2
+    missing = [1 - math.cos(math.pi / 6), 1 - math.cos(math.pi / 72)]
+    assert shortfall(doubled, wanted).item() == pytest.approx(sum(missing), abs=1e-5)
+    assert shortfall(5 * wanted, wanted).item() == pytest.approx(0, abs=1e-6)
+
+
 @pytest.mark.parametrize(("text", "time"), [("4:45", 285.0), ("12:05", 5.0), ("0:05", 5.0), ("10:10", 610.0)])
 def test_times_are_parsed(text: str, time: float) -> None:
     assert minutes("reward.time", text) == time
@@ -152,7 +164,7 @@ def test_reward_is_largest_at_the_wanted_time() -> None:
     images = render(times, uniforms(len(times)), Looks(), SIZE)
     for time in ("4:45", "11:59"):
         wanted = torch.tensor([minutes("time", time)])
-        expected = -disagreement(hands(times), hands(wanted))
+        expected = -shortfall(hands(times), hands(wanted))
         reward = Clock(time)(images)
         assert (reward - expected).abs().max() < 0.2
         assert (reward - expected).abs().mean() < 0.03
