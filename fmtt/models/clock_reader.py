@@ -44,14 +44,15 @@ def disagreement(seen: Tensor, wanted: Tensor) -> Tensor:
     return (seen - wanted).square().sum((1, 2)) / 2
 
 
-def shortfall(seen: Tensor, wanted: Tensor) -> Tensor:
-    """What ``seen`` lacks in the directions ``wanted (B, 2, 2)``, of both hands; ``(B,)``.
+def shortfall(seen: Tensor, wanted: Tensor, hour: float = 1.0) -> Tensor:
+    """What ``seen`` lacks in the directions ``wanted (B, 2, 2)``, the hour hand counting ``hour`` times; ``(B,)``.
 
-    The same as :func:`disagreement` for points on the circle. But two faint hands on both sides of the wanted one are
-    seen at their mean, within the circle in the right direction: that costs here in proportion to what is lacking, and
-    only the square of it there. Points beyond the circle count as if on it.
+    The same as :func:`disagreement` for points on the circle and ``hour = 1``. But two faint hands on both sides of the
+    wanted one are seen at their mean, within the circle in the right direction: that costs here in proportion to what
+    is lacking, and only the square of it there. Points beyond the circle count as if on it.
     """
-    return (1 - (seen / seen.norm(dim=2, keepdim=True).clamp(min=1) * wanted).sum(2)).sum(1)
+    lacking = 1 - (seen / seen.norm(dim=2, keepdim=True).clamp(min=1) * wanted).sum(2)
+    return lacking[:, 0] + hour * lacking[:, 1]
 
 
 def read(seen: Tensor) -> Tensor:

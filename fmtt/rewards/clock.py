@@ -11,7 +11,7 @@ from torch import Tensor
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
 from fmtt.models.checkpoints import load_network
 from fmtt.models.clock_reader import HOUR, ClockReader, hands, shortfall
-from fmtt.validation import finite
+from fmtt.validation import at_least, finite
 
 TOLERANCE = 5.0  # minutes
 
@@ -26,12 +26,14 @@ def minutes(name: str, value: object) -> float:
 
 @dataclass(frozen=True)
 class Clock:
-    """``r = -(1 - cos a) - (1 - cos b)`` for clocks ``(B, 1, size, size)`` whose hands are off by the angles a and b.
+    """``r = -(1 - cos a) - hour (1 - cos b)`` for clocks ``(B, 1, size, size)``; a and b: how far the hands are off.
 
+    With ``hour = 1`` an hour too late costs as little as five minutes too late: a hand is 30 degrees off for both.
     Hands that are faint or doubled cost more: :func:`fmtt.models.clock_reader.shortfall`.
 
     Attributes:
         time: what they are to show, such as ``4:45``.
+        hour: what the hour hand counts, where the minute hand counts 1.
         checkpoint: the reader, a file or the bundled ``clock_reader``.
 
     Raises:
@@ -40,6 +42,7 @@ class Clock:
     """
 
     time: str = "4:45"
+    hour: float = 1.0
     checkpoint: str = "clock_reader"
     scale: float = 1.0
     network: ClockReader = field(init=False, repr=False, compare=False)
@@ -48,6 +51,7 @@ class Clock:
 
     def __post_init__(self) -> None:
         time = minutes("reward.time", self.time)
+        at_least("reward.hour", self.hour, 0)
         finite("reward.scale", self.scale)
         object.__setattr__(self, "network", load_network(self.checkpoint, ClockReader))
         object.__setattr__(self, "reader", TemplateReader(self.network.size))
@@ -57,7 +61,7 @@ class Clock:
         shape = (1, self.network.size, self.network.size)
         if x.shape[1:] != shape:
             raise ValueError(f"reward clock needs images {shape}, not samples of shape {tuple(x.shape[1:])}")
-        return -shortfall(self.network.to(x.device)(x).float(), self.wanted.to(x.device))
+        return -shortfall(self.network.to(x.device)(x).float(), self.wanted.to(x.device), self.hour)
 
     def statistics(self, x: Tensor) -> dict[str, Tensor]:
         """Which clocks show the time within five minutes and which are legible, by the exact reader; ``(B,)`` each."""

@@ -134,6 +134,7 @@ def test_doubled_hands_cost_in_proportion() -> None:
     doubled = (hands(torch.tensor([285.0 - apart])) + hands(torch.tensor([285.0 + apart]))) / 2
     missing = [1 - math.cos(math.pi / 6), 1 - math.cos(math.pi / 72)]
     assert shortfall(doubled, wanted).item() == pytest.approx(sum(missing), abs=1e-5)
+    assert shortfall(doubled, wanted, hour=4).item() == pytest.approx(missing[0] + 4 * missing[1], abs=1e-5)
     assert shortfall(5 * wanted, wanted).item() == pytest.approx(0, abs=1e-6)
 
 
@@ -166,6 +167,8 @@ def test_reward_is_largest_at_the_wanted_time() -> None:
         wanted = torch.tensor([minutes("time", time)])
         expected = -shortfall(hands(times), hands(wanted))
         reward = Clock(time)(images)
+        twice, more = (Clock(time, hour=hour)(images) - reward for hour in (2, 4))
+        assert torch.allclose(more, 3 * twice, atol=1e-5)
         assert (reward - expected).abs().max() < 0.2
         assert (reward - expected).abs().mean() < 0.03
         assert away(times[reward.argmax()], wanted).item() <= 4
@@ -183,7 +186,7 @@ def test_reward_has_a_gradient_toward_the_time() -> None:
 
 def test_statistics_are_those_of_the_exact_reader() -> None:
     images = render(torch.tensor([285.0, 289.0, 292.0, 100.0]), uniforms(4), Looks(), SIZE)
-    statistics = Clock("4:45").statistics(torch.cat([images, torch.zeros(1, 1, SIZE, SIZE)]))
+    statistics = Clock("4:45", hour=4).statistics(torch.cat([images, torch.zeros(1, 1, SIZE, SIZE)]))
     assert statistics["shows_the_time"].tolist() == [1, 1, 0, 0, 0]
     assert statistics["legible"].tolist() == [1, 1, 1, 1, 0]
 
