@@ -95,7 +95,7 @@ figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experimen
 		$(FIGURES)/sensitivity $(FIGURES)/edit --out $(FIGURES)/figures.html
 
 figures-quick: ## small versions of the same, in outputs/quick
-	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" TIMES=2:20,4:45 TILTS=0.5 STAGES=clocks_1800,null
+	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" TIMES=4:45 TILTS=0.5 STAGES=clocks_1800,null
 
 ZEROS := $(SWEEP) experiment=mnist_zeros report=false baseline=false hydra.sweep.dir=$(FIGURES)/mnist_zeros
 mnist-zeros: setup ## digits tilted to zeros with every look-ahead, against real zeros: a table, outputs/mnist_zeros.png
@@ -118,11 +118,10 @@ geometry: setup ## symmetries and masks by every method at one budget: tables, o
 TIMES := 12:35,1:50,2:20,3:05,4:45,5:15,6:40,7:00,8:30,9:25,10:55,11:10
 CLOCKS := $(SWEEP) experiment=clocks report=false baseline=false hydra.sweep.dir=$(FIGURES)/clocks
 clocks: setup ## clocks of twelve times of day by every method at one budget: who shows the time, outputs/clocks.png
-	$(CLOCKS) mode=base reward.time=4:45 budget.nfe=null population.particles=128
+	$(CLOCKS) mode=base reward.time=4:45 budget.nfe=null population.particles=256
 	$(CLOCKS) mode=best_of_n,noise_opt,auto reward.time=$(TIMES)
 	$(CLOCKS) mode=multi_best_of_n lookahead=flowmap1 reward.time=$(TIMES)
 	$(CLOCKS) mode=wide_search lookahead=denoiser,flowmap1 reward.time=$(TIMES)
-	$(CLOCKS) mode=wide_search sampler.epsilon.c=1 sampler.epsilon.power=1 reward.time=$(TIMES)
 	$(BIN)/python scripts/clocks.py $(FIGURES)/clocks --out $(FIGURES)/clocks
 
 TILTS := 0.5,2
