@@ -140,8 +140,8 @@ sensitivity: setup ## gain against error of flow maps of several stages of a tra
 EDIT := $(SWEEP) experiment=edit report=true
 edit: setup ## a picture of a 3 becomes an 8, and a clock another time: outputs/edit
 	$(EDIT) hydra.sweep.dir=$(FIGURES)/edit/digit
-	$(EDIT) mode=wide_search model=clocks reward=edit_clock sampler.start.path=clock population.particles=16 \
-		hydra.sweep.dir=$(FIGURES)/edit/clock
+	$(EDIT) mode=wide_search sampler.epsilon.c=3 model=clocks reward=edit_clock reward.terms.change.hour=4 sampler.start.path=clock \
+		population.particles=16 hydra.sweep.dir=$(FIGURES)/edit/clock
 
 UNTUNED := $(FRONTIER) hydra.sweep.dir=outputs/frontier_untuned seed=0,1,2,3
 frontier-untuned: setup ## the same for the best of them, on rewards that nothing was tuned on and one that the data contradict (an hour)
