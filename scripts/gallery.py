@@ -33,10 +33,20 @@ def blocks(folders: list[Path], rows: str, columns: str) -> dict[tuple[str, str]
     return found
 
 
+def returned(folder: Path, shown: int) -> tuple[np.ndarray, float]:
+    """A picture of the first samples that a run returned, and the mean reward of them all."""
+    arrays = load_file(folder / "samples.safetensors")
+    index = np.arange(len(arrays["selected"])), arrays["selected"]
+    return mosaic(arrays["samples"][index][:shown]), arrays["rewards"][index].mean()
+
+
 def draw(path: Path, found: dict[tuple[str, str], tuple[Path, Entry]], shown: int) -> None:
     """One row and one column for each value; ``shown`` samples in a block."""
-    down, across = (list(dict.fromkeys(pair[axis] for pair in found)) for axis in (0, 1))
-    figure = Figure(figsize=(1.5 * len(across) + 1, 1.75 * len(down)), layout="constrained")
+    down, across = (list(dict.fromkeys(key[k] for key in found)) for k in (0, 1))
+    pictures = {key: returned(folder, shown) for key, (folder, _) in found.items()}
+    tallest = max(picture.shape[0] / picture.shape[1] for picture, _ in pictures.values())
+    size = (1 + 1.5 * len(across), 0.4 + (0.25 + 1.45 * tallest) * len(down))
+    figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(len(down), len(across), squeeze=False)
     for row, name in enumerate(down):
         for column, title in enumerate(across):
@@ -48,13 +58,11 @@ def draw(path: Path, found: dict[tuple[str, str], tuple[Path, Entry]], shown: in
                 axis.xaxis.set_label_position("top")
             if column == 0:
                 axis.set_ylabel(name.replace(" ", "\n"), fontsize=9, fontweight="bold")
-            if (name, title) not in found:
+            if (name, title) not in pictures:
                 continue
-            folder, _ = found[name, title]
-            arrays = load_file(folder / "samples.safetensors")
-            groups, returned = np.arange(len(arrays["selected"])), arrays["selected"]
-            axis.imshow(mosaic(arrays["samples"][groups, returned][:shown]))
-            axis.text(0.5, -0.02, f"{arrays['rewards'][groups, returned].mean():.3g}", fontsize=8, color="#475569",
+            picture, reward = pictures[name, title]
+            axis.imshow(picture)
+            axis.text(0.5, -0.02, f"{reward:.3g}", fontsize=8, color="#475569",
                       ha="center", va="top", transform=axis.transAxes)  # fmt: skip
     figure.savefig(path, dpi=110)
 

@@ -128,6 +128,7 @@ def draw(path: Path, kinds: dict[str, list[tuple[Path, Entry]]]) -> None:
         )
         axis.scatter(length, reward, label=name, color=color, marker=marker, s=40)
     axis.set(xlabel="thermodynamic length", ylabel="mean reward of the weighted samples")
+    axis.set_yscale("symlog", linthresh=0.01)  # log-probabilities: most are near 0, and few are far below
     axis.grid(color="#e2e8f0")
     axis.set_axisbelow(True)
     axis.legend()
