@@ -110,7 +110,8 @@ GEOMETRY := $(SWEEP) experiment=geometry hydra.sweep.dir=$(FIGURES)/geometry
 MASKS := reward=mask reward.shape=disc,half,keyhole,infinity
 geometry: setup ## symmetries and masks by every method at one budget: tables, outputs/geometry.png
 	for task in "" "$(MASKS)"; do \
-		$(GEOMETRY) $$task && $(GEOMETRY) $$task mode=search,tilted_ode lookahead=none,denoiser,flowmap1 || exit 1; done
+		$(GEOMETRY) $$task && $(GEOMETRY) $$task mode=tilted_ode lookahead=none,denoiser,flowmap1 && \
+		$(GEOMETRY) $$task $(HARDER) lookahead=none,denoiser,flowmap1 || exit 1; done
 	$(BIN)/python scripts/frontier.py $(FIGURES)/geometry --out $(FIGURES)/geometry_table
 	$(BIN)/python scripts/gallery.py $(FIGURES)/geometry --rows reward+reward.shape --columns mode+lookahead \
 		--out $(FIGURES)/geometry.png

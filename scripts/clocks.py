@@ -21,12 +21,13 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
+from fmtt.report.settings import INDIFFERENT
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.rewards.clock import TOLERANCE, minutes
 
 APART = (
-    "seed", "experiment", "launcher", "logger", "report", "baseline", "resume", "reward.time",
-    "population.groups", "population.particles", "budget.nfe",
+    *INDIFFERENT, "seed", "experiment", "baseline", "reward.time", "population.groups", "population.particles",
+    "budget.nfe",
 )  # fmt: skip
 
 

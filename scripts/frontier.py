@@ -22,21 +22,28 @@ from torch import Tensor
 from fmtt.data.mnist import test_images
 from fmtt.fidelity import frechet_distance, spread
 from fmtt.models.evaluators import DigitEvaluator
-from fmtt.report.frontier import Cell, Estimate, defeats, draw, optimal, summary, table
+from fmtt.report.frontier import Cell, Estimate, budgets, defeats, draw, optimal, summary, table
+from fmtt.report.settings import INDIFFERENT
 from fmtt.report.sweep import Entry, read_sweep
 
 # settings that are no part of a method's name; those of the reward name the task
 APART = (
-    "mode", "mode/gradient", "budget.nfe", "seed", "experiment", "launcher", "population.groups",
+    *INDIFFERENT, "mode", "mode/gradient", "budget.nfe", "seed", "experiment", "population.groups",
     "population.particles",
 )  # fmt: skip
 WORDS = {
-    "lookahead": {"flowmap1": "1 jump", "flowmap2": "2 jumps", "flowmap4": "4 jumps"},
+    "lookahead": {
+        "none": "no look-ahead",
+        "denoiser": "denoiser",
+        "flowmap1": "1 jump",
+        "flowmap2": "2 jumps",
+        "flowmap4": "4 jumps",
+    },
     "mode.gradient.strength": {"64": "pushed 64 times"},
 }
 LOST, LEFT = 0.1, 0.15  # recognition that a method may lose, diversity that it must leave, to be said to keep them
 
-SHOWN = (40, 250, 1600)  # budgets of the summary
+SHOWN = (40, 250, 1600)  # budgets of the summary, those that there are
 FORMATS = {"reward": ".3f", "recognised": ".0%", "diversity": ".2f"}
 
 
@@ -113,9 +120,10 @@ def main() -> None:
         cells.setdefault(key, []).append((folder, entry))
     found = [judged(key, runs, judge, real, reference) for key, runs in cells.items()]
     names = list(found[0].quality)
+    shown = [budget for budget in SHOWN if budget in budgets(found)] or budgets(found)
     text = "\n".join(
         [
-            summary(found, FORMATS, SHOWN),
+            summary(found, FORMATS, shown),
             *(optimal(found, names[:count]) for count in (1, 2, 3)),
             optimal(found, names[:1], "seconds"),
             defeats(found, tuple(FORMATS), options.of),
