@@ -1,6 +1,7 @@
 """Every YAML of configs/ composes, binds to the signature of its target and makes its object."""
 
 import inspect
+import re
 from functools import partial
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, get_method, instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fmtt.experiment import CONFIGS
 
@@ -63,10 +64,17 @@ def test_every_reward_is_a_number_for_each_sample(name: str) -> None:
 
 @pytest.mark.parametrize("name", [file.stem for file in (CONFIGS / "experiment").glob("*.yaml")])
 def test_every_experiment_only_overrides_what_exists(name: str) -> None:
-    if name == "tune":
-        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     plain, overlaid = composed(), composed(f"experiment={name}")
     assert set(overlaid) == set(plain)
+
+
+@pytest.mark.parametrize("file", sorted((CONFIGS / "experiment").glob("*.yaml")), ids=lambda file: file.stem)
+def test_the_first_run_of_every_sweep_has_its_reward(file: Path) -> None:
+    """What the sweeper is told is what a user would type: in YAML, 4:45 without quotes is 285."""
+    params = OmegaConf.select(OmegaConf.load(file), "hydra.sweeper.params", default={})
+    first = {key: str(values).split(",")[0] for key, values in params.items()}
+    typed = [f"{key}={value}" for key, value in first.items() if not re.match(r"(range|choice|interval|tag)\(", value)]
+    assert callable(instantiate(composed(f"experiment={file.stem}", *typed).reward))
 
 
 @pytest.mark.parametrize("name", [file.stem for file in (CONFIGS / "launcher").glob("*.yaml")])

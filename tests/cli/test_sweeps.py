@@ -108,7 +108,6 @@ def test_failed_runs_are_listed_at_the_end_with_their_reasons(fmtt) -> None:
 
 
 def test_runs_in_other_processes_are_counted_and_the_good_ones_finish(at_terminal) -> None:
-    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     outcome = at_terminal(*QUICK, "launcher=joblib", "seed=0,1", "reward.scale=1,nan")
     assert last_line(outcome.err).startswith("4 of 4 runs, 2 failed, best reward ")
     assert outcome.err.splitlines()[-3] == "fmtt: runs of this sweep that failed: 2"
@@ -117,7 +116,6 @@ def test_runs_in_other_processes_are_counted_and_the_good_ones_finish(at_termina
 
 
 def test_optuna_finds_the_best_of_its_runs_though_some_fail(at_terminal) -> None:
-    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     words = ("mode.gradient.strength=choice(4.0,nan)", "hydra.sweeper.n_trials=6", "population.groups=2")
     outcome = at_terminal("-m", "experiment=tune", *words, small=False)
     results = OmegaConf.load(outcome.folder / "optimization_results.yaml")
