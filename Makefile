@@ -95,7 +95,7 @@ figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experimen
 		$(FIGURES)/sensitivity $(FIGURES)/edit --out $(FIGURES)/figures.html
 
 figures-quick: ## small versions of the same, in outputs/quick
-	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" TIMES=4:45 TILTS=0.5 STAGES=clocks_1800,null
+	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" TIMES=4:45 STAGES=clocks_1800,null
 
 ZEROS := $(SWEEP) experiment=mnist_zeros report=false baseline=false hydra.sweep.dir=$(FIGURES)/mnist_zeros
 mnist-zeros: setup ## digits tilted to zeros with every look-ahead, against real zeros: a table, outputs/mnist_zeros.png
@@ -125,12 +125,13 @@ clocks: setup ## clocks of twelve times of day by every method at one budget: wh
 	$(CLOCKS) mode=wide_search lookahead=denoiser,flowmap1 reward.time=$(TIMES)
 	$(BIN)/python scripts/clocks.py $(FIGURES)/clocks --out $(FIGURES)/clocks
 
-TILTS := 0.5,2
-LAW := $(SWEEP) experiment=clock_law
+LAW := $(SWEEP) experiment=clock_law hydra.sweep.dir=$(FIGURES)/clock_law
 clock-law: setup ## whether tilted clocks have the law of the time that they should: a table
-	$(LAW) reward.scale=$(TILTS) mode=importance,noise_smc hydra.sweep.dir=$(FIGURES)/clock_law
-	$(LAW) mode=base population.particles=256 hydra.sweep.dir=$(FIGURES)/clock_law_base
-	$(BIN)/python scripts/clock_law.py $(FIGURES)/clock_law $(FIGURES)/clock_law_base --out $(FIGURES)/clock_law
+	$(LAW) reward.scale=2 mode=importance mode.weights=jarzynski,material,kernel
+	$(LAW) reward.scale=2 mode=noise_smc
+	$(LAW) mode=base population.particles=256
+	$(LAW) mode=base population.particles=256 sampler/transport=flowmap sampler/epsilon=zero sampler.steps=1
+	$(BIN)/python scripts/clock_law.py $(FIGURES)/clock_law --out $(FIGURES)/clock_law
 
 STAGES := clocks_1800,clocks_2200,clocks_3200,null
 sensitivity: setup ## gain against error of flow maps of several stages of a training: a table, outputs/sensitivity.png

@@ -21,14 +21,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
-from fmtt.report.settings import INDIFFERENT
+from fmtt.report.settings import method_name
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.rewards.clock import TOLERANCE, minutes
 
-APART = (
-    *INDIFFERENT, "seed", "experiment", "baseline", "reward.time", "population.groups", "population.particles",
-    "budget.nfe",
-)  # fmt: skip
+APART = ("reward.time", "population.groups", "population.particles", "budget.nfe")
 
 
 Run = tuple[Path, Entry]
@@ -53,12 +50,6 @@ class Cell:
 
 def is_base(entry: Entry) -> bool:
     return entry.settings.get("mode") == "base"
-
-
-def name_of(entry: Entry) -> str:
-    """The mode and whatever else was overridden."""
-    settings = {key: value for key, value in entry.settings.items() if key not in APART}
-    return " ".join([settings.pop("mode", "default"), *(f"{key}={value}" for key, value in sorted(settings.items()))])
 
 
 def time_of(entry: Entry) -> str:
@@ -134,7 +125,7 @@ def main() -> None:
     for folder in options.folders:
         for entry in read_sweep(folder):
             if entry.status == "done":
-                runs.setdefault(name_of(entry), []).append((folder, entry))
+                runs.setdefault(method_name(entry.settings, APART), []).append((folder, entry))
     if not runs:
         sys.exit(f"no finished runs below {', '.join(map(str, options.folders))}")
     every = [run for found in runs.values() for run in found]

@@ -56,6 +56,13 @@ def as_typed(value: Any) -> str:
     return json.dumps(value, default=str, separators=(",", ":"))
 
 
+def method_name(typed: Mapping[str, str], apart: Sequence[str] = ()) -> str:
+    """The mode, then what else was typed that changes what a run finds, but for its seed and the names in ``apart``."""
+    skipped = ("experiment", "baseline", *SEEDS, *apart)
+    kept = {key: value for key, value in typed.items() if key not in skipped and not _indifferent(key)}
+    return " ".join([kept.pop("mode", "default"), *(f"{key}={value}" for key, value in sorted(kept.items()))])
+
+
 def candidates(runs: Sequence[Settings]) -> list[str]:
     """The names that a person thinks of first: the groups that describe a run, and whatever was typed in any run."""
     typed = (name for run in runs for name in run.typed)

@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from fmtt import noise
-from fmtt.data.clock_templates import TemplateReader
 from fmtt.data.clocks import DRAWS, HALF_DAY, TEN_PAST_TEN, Looks, Times, render
 from fmtt.models.clock_reader import hands, shortfall
 from fmtt.rewards import Clock
@@ -84,7 +83,7 @@ def test_weighted_clocks_have_the_law_of_the_integral() -> None:
     script = runpy.run_path(str(SCRIPTS / "clock_law.py"))
     clocks = ClockImages(SIZE).draw(6000, "law").view(10, 600, 1, SIZE, SIZE)
     with torch.no_grad():
-        weighted = script["by_weighting"](clocks, Clock("4:45"), 1.0, TemplateReader(SIZE))
+        weighted = script["weighted"](clocks, Clock("4:45"), 1.0)
     for (value, error), (exact, _) in zip(weighted, script["by_integral"](Times(), 285.0, 1.0), strict=True):
         assert abs(value - exact) < 3 * error
         assert error < 0.05
@@ -93,15 +92,30 @@ def test_weighted_clocks_have_the_law_of_the_integral() -> None:
 def test_a_table_of_the_law_has_the_truth_and_the_runs(run_script, tmp_path: Path) -> None:
     times = ClockImages(SIZE).draw(40, "table").view(2, 20, 1, SIZE, SIZE)
     weights = {"log_weights": torch.zeros(2, 20, dtype=torch.float64)}
-    run_of(tmp_path / "base" / "0", ("mode=base", "seed=0"), times, {})
-    tilted = (r"reward.time=4\:45", "reward.scale=1", "seed=0")
-    run_of(tmp_path / "tilted" / "0", tilted, times, {"log_z": [-1.0, -2.0]}, **weights)
-    text = run_script("clock_law.py", tmp_path / "tilted", tmp_path / "base", "--out", tmp_path / "law")
-    assert (tmp_path / "law.md").read_text() == text
+    for seed in (0, 1):
+        run_of(tmp_path / "law" / f"base{seed}", ("mode=base", "population.particles=20", f"seed={seed}"), times, {})
+        tilt = (r"reward.time=4\:45", "reward.scale=1", f"seed={seed}")
+        log_z = {"log_z": [-1.0 - seed, -2.0 - seed]}
+        run_of(
+            tmp_path / "law" / f"kernel{seed}",
+            (*tilt, "mode=importance", "mode.weights=kernel"),
+            times,
+            log_z,
+            **weights,
+        )
+    run_of(tmp_path / "law" / "smc", (*tilt, "mode=noise_smc"), times, {"log_z": [-3.0, -3.0]}, **weights)
+    text = run_script("clock_law.py", tmp_path / "law", "--out", tmp_path / "out")
+    assert (tmp_path / "out.md").read_text() == text
     rows = [line.strip("| ").split(" | ") for line in text.splitlines()][2:]
-    assert [row[2] for row in rows] == [
-        "the law of the training clocks",
-        "the model's own clocks, weighted",
-        "importance, 1 runs",
+    assert [row[:3] for row in rows] == [
+        ["4:45", "1", name]
+        for name in (
+            "the law of the training clocks",
+            "base, weighted",
+            "importance mode.weights=kernel, 2 runs",
+            "noise_smc, 1 runs",
+        )
     ]
-    assert float(rows[2][3].split()[0]) == pytest.approx(math.log((math.exp(-1) + math.exp(-2)) / 2), abs=1e-3)
+    mean = (math.exp(-1) + 2 * math.exp(-2) + math.exp(-3)) / 4
+    assert float(rows[2][3].split()[0]) == pytest.approx(math.log(mean), abs=1e-3)
+    assert rows[3][3] == "-3.000 ± 0.000"
