@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Self
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -33,6 +36,14 @@ class ConvolutionalNetwork(nn.Module):
         self.body = nn.Sequential(*stages, nn.Flatten())
         self.hidden = nn.Linear(4 * width * (size // 8) ** 2, features)
         self.head = nn.Linear(features, outputs)
+
+    def on(self, device: torch.device) -> Self:
+        """Itself, on ``device``.
+
+        ``Module.to`` writes its parameters anew though they are there, and inside of a transform of ``torch.func`` as
+        wrappers that outlive it: the next call then crashes.
+        """
+        return self if self.head.weight.device == device else self.to(device)
 
     def features(self, x: Tensor) -> Tensor:
         return F.silu(self.hidden(self.body(x)))

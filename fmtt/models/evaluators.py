@@ -52,11 +52,11 @@ class DigitEvaluator:
         object.__setattr__(self, "network", load_network(self.checkpoint, DigitClassifier))
 
     def __call__(self, x: Tensor) -> Verdict:
-        probability, label = self.network.to(x.device)(x).double().softmax(1).max(1)
+        probability, label = self.network.on(x.device)(x).double().softmax(1).max(1)
         return Verdict(label, probability > SURE)
 
     def features(self, x: Tensor) -> Tensor:
-        return self.network.to(x.device).features(x)
+        return self.network.on(x.device).features(x)
 
 
 @dataclass(frozen=True)
@@ -83,4 +83,4 @@ class ClockEvaluator:
         return Verdict(torch.floor(reading.times / HOUR).long(), reading.fit >= LEGIBLE)
 
     def features(self, x: Tensor) -> Tensor:
-        return self.network.to(x.device).features(x)
+        return self.network.on(x.device).features(x)

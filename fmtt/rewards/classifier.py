@@ -39,4 +39,4 @@ class Digit:
     def __call__(self, x: Tensor) -> Tensor:
         if x.shape[1:] != (1, 28, 28):
             raise ValueError(f"reward digit needs images (1, 28, 28), not samples of shape {tuple(x.shape[1:])}")
-        return torch.log_softmax(self.network.to(x.device)(x).float(), dim=1)[:, self.digit]
+        return torch.log_softmax(self.network.on(x.device)(x).float(), dim=1)[:, self.digit]

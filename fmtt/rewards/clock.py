@@ -61,7 +61,7 @@ class Clock:
         shape = (1, self.network.size, self.network.size)
         if x.shape[1:] != shape:
             raise ValueError(f"reward clock needs images {shape}, not samples of shape {tuple(x.shape[1:])}")
-        return -shortfall(self.network.to(x.device)(x).float(), self.wanted.to(x.device), self.hour)
+        return -shortfall(self.network.on(x.device)(x).float(), self.wanted.to(x.device), self.hour)
 
     def statistics(self, x: Tensor) -> dict[str, Tensor]:
         """Which clocks show the time within five minutes and which are legible, by the exact reader; ``(B,)`` each."""

@@ -39,7 +39,8 @@ def test_the_weighted_law_of_a_digit_tilt_is_full_of_that_digit(fmtt) -> None:
     assert outcome.metrics["classes/tilted"][1] > 0.5 > outcome.metrics["classes/base"][1]
 
 
-def test_material_weights_know_the_learned_map(fmtt) -> None:
-    outcome = fmtt("lookahead=flowmap1", "mode.weights=material", *SMALL, small=False)
+@pytest.mark.parametrize("words", [("reward=symmetry",), ("reward=digit",), ("model=clocks", "reward=clock")])
+def test_material_weights_know_the_learned_map(fmtt, words: tuple[str, ...]) -> None:
+    outcome = fmtt("lookahead=flowmap1", "mode.weights=material", *words, *SMALL, small=False)
     assert outcome.status == 0
     assert math.isfinite(outcome.metrics["log_z/mean"])

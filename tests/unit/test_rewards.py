@@ -8,7 +8,19 @@ import torch
 from PIL import Image
 
 from fmtt import noise
-from fmtt.rewards import Antisymmetry, HalfPlane, Keep, Linear, Mask, Quadratic, Rotation, Symmetry, WeightedSum
+from fmtt.rewards import (
+    Antisymmetry,
+    Clock,
+    Digit,
+    HalfPlane,
+    Keep,
+    Linear,
+    Mask,
+    Quadratic,
+    Rotation,
+    Symmetry,
+    WeightedSum,
+)
 
 POINTS = noise.normal((5, 2), 0, "points").double()
 IMAGES = noise.normal((3, 2, 6, 8), 0, "images").double()
@@ -102,6 +114,19 @@ def test_what_is_kept_of_a_picture(tmp_path: Path) -> None:
         reward(image[:, :2])
     Image.new("L", (5, 7), 255).save(tmp_path / "white.png")
     assert Keep(str(tmp_path / "white.png"))(torch.ones(1, 1, 9, 6)).item() == 0
+
+
+@pytest.mark.parametrize(("reward", "size"), [(Digit(3), 28), (Clock("4:45"), 32), (Symmetry(), 28)], ids=str)
+def test_forward_and_backward_derivatives_agree_and_leave_no_trace(reward, size: int) -> None:
+    """Of networks, too, which a forward derivative must not wrap (that crashed the process in the call after)."""
+    x, along = noise.normal((2, 3, 1, size, size), 0, "derivatives").float()
+    x.requires_grad_()
+    for _ in range(2):
+        (slope,) = torch.autograd.grad(reward(x).sum(), x)
+        _, change = torch.func.jvp(reward, (x.detach(),), (along,))
+        torch.testing.assert_close(change, (slope * along).flatten(1).sum(1), rtol=1e-3, atol=1e-4)
+        if hasattr(reward, "network"):
+            assert not any(torch._C._functorch.is_functorch_wrapped_tensor(p) for p in reward.network.parameters())
 
 
 @pytest.mark.parametrize(
