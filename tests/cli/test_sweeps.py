@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from command import Outcome
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
 from fmtt import progress
@@ -116,6 +118,7 @@ def test_runs_in_other_processes_are_counted_and_the_good_ones_finish(at_termina
 
 
 def test_optuna_finds_the_best_of_its_runs_though_some_fail(at_terminal) -> None:
+    pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")  # make test has it
     words = ("mode.gradient.strength=choice(4.0,nan)", "hydra.sweeper.n_trials=6", "population.groups=2")
     outcome = at_terminal("-m", "experiment=tune", *words, small=False)
     results = OmegaConf.load(outcome.folder / "optimization_results.yaml")
@@ -127,8 +130,7 @@ def test_optuna_finds_the_best_of_its_runs_though_some_fail(at_terminal) -> None
 
 
 def test_a_plugin_that_is_missing_is_named(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hydra.core.config_store import ConfigStore
-
+    Plugins.instance()  # which registers what is installed
     monkeypatch.delitem(ConfigStore.instance().repo["hydra"]["sweeper"], "optuna.yaml", raising=False)
     outcome = fmtt("-m", "experiment=tune", small=False)
     assert outcome.status == 2
