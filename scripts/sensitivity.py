@@ -3,7 +3,7 @@
 Reads the runs of ``experiment=sensitivity``, in which the look-ahead uses flow maps of several stages of a training
 while particles follow the velocity of the last. A row for each map and look-ahead: its error ``|L_t(x) - X| / |X|``
 against the ODE of that velocity, mean over points of the ODE at t = 0, .25, .5 and .75, beside what the runs gained.
-Writes OUT.md and OUT.png, error against gain.
+Writes OUT.md and OUT.png, gain and log Z against that error.
 """
 
 from __future__ import annotations
@@ -11,16 +11,18 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from fmtt import noise
 from fmtt.look_ahead import LookAhead
-from fmtt.models.learned import TwoTimeModel
+from fmtt.models.learned import TwoTimeModel, load_flow_map
 from fmtt.report.frontier import COLORS, MARKERS
 from fmtt.report.sweep import Kind, average, read_sweep
 from fmtt.training.evaluation import QUARTERS, ode_path, relative_error
@@ -32,12 +34,19 @@ METRICS = {
 }  # fmt: skip
 
 
+@cache
+def ode_of(checkpoint: str) -> Tensor:
+    """Trajectories of a model at the quarters of time, ``(POINTS, 5, *D)``."""
+    model = load_flow_map(checkpoint)
+    return ode_path(model.net, noise.normal((POINTS, *model.shape), 0, "sensitivity"), ODE_STEPS)
+
+
 def error_of(folder: Path) -> float:
     """Mean error of the look-ahead of the run in ``folder`` against the ODE of its model."""
     config = OmegaConf.load(folder / "config.yaml")
     model: TwoTimeModel = instantiate(config.model)
     look_ahead: LookAhead = instantiate(config.lookahead)(model)
-    path = ode_path(model.net, noise.normal((POINTS, *model.shape), 0, "sensitivity"), ODE_STEPS)
+    path = ode_of(config.model.checkpoint)
     errors = [
         relative_error(look_ahead(path[:, k], torch.full((POINTS,), t)).sample, path[:, -1]).mean()
         for k, t in enumerate(QUARTERS)
@@ -54,22 +63,24 @@ def with_gain(kind: Kind) -> dict[str, tuple[float, float]]:
 
 def label(kind: Kind) -> tuple[str, str]:
     """Map and look-ahead."""
-    return Path(kind.settings.get("model.flow_map", "last")).stem, kind.settings.get("lookahead", "default")
+    stage = Path(kind.settings.get("model.flow_map", "null")).stem
+    return "the last" if stage == "null" else stage, kind.settings.get("lookahead", "default")
 
 
 def draw(path: Path, rows: Sequence[tuple[Kind, float]]) -> None:
-    figure = Figure(figsize=(7, 4.6), layout="constrained")
-    axis = figure.subplots()
+    figure = Figure(figsize=(11, 4.4), layout="constrained")
     stages, look_ahead = (list(dict.fromkeys(label(kind)[part] for kind, _ in rows)) for part in (0, 1))
-    for kind, error in rows:
-        stage, look = label(kind)
-        value, bar = with_gain(kind)["gain"]
-        axis.errorbar(error, value, bar, color=COLORS[stages.index(stage)], marker=MARKERS[look_ahead.index(look)],
-                      markersize=8, linestyle="", label=f"{look}, {stage}")  # fmt: skip
-    axis.set(xlabel="error of the look-ahead, relative", ylabel="gain in reward")
-    axis.grid(color="#e2e8f0")
-    axis.set_axisbelow(True)
-    axis.legend(fontsize=7, ncols=2)
+    shown = {"gain": "gain in reward", METRICS["log Z"]: "log Z"}
+    for axis, (name, title) in zip(figure.subplots(1, 2), shown.items(), strict=True):
+        for kind, error in rows:
+            stage, look = label(kind)
+            value, bar = with_gain(kind)[name]
+            axis.errorbar(error, value, bar, color=COLORS[stages.index(stage)], marker=MARKERS[look_ahead.index(look)],
+                          markersize=8, linestyle="", label=f"{look}, {stage}")  # fmt: skip
+        axis.set(xlabel="error of the look-ahead, relative", ylabel=title)
+        axis.grid(color="#e2e8f0")
+        axis.set_axisbelow(True)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.savefig(path, dpi=120)
 
 

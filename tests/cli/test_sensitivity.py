@@ -36,13 +36,13 @@ def test_a_map_of_its_own_is_nearer_than_that_of_another(fmtt, run_script, tmp_p
     text = run_script("sensitivity.py", tmp_path / "runs", "--out", tmp_path / "out")
     assert (tmp_path / "out.md").read_text() == text
     rows = [line.strip("| ").split(" | ") for line in text.splitlines()]
-    errors = {(row[0] == "null", row[1]): float(row[2]) for row in rows[2:]}
+    errors = {(row[0] == "the last", row[1]): float(row[2]) for row in rows[2:]}
     assert set(errors) == {(own_map, look) for own_map in (True, False) for look in ("denoiser", "flowmap4")}
     assert errors[True, "flowmap4"] < errors[False, "flowmap4"]
     assert errors[True, "denoiser"] == errors[False, "denoiser"]  # the denoiser is that of the velocity
     assert [float(row[2]) for row in rows[2:]] == sorted(errors.values())
     with Image.open(tmp_path / "out.png") as picture:
-        assert picture.size == (840, 552)
+        assert picture.size == (1320, 528)
 
 
 def test_the_error_is_that_of_the_jump(fmtt, tmp_path: Path) -> None:
