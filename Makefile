@@ -90,22 +90,26 @@ frontier: setup ## reward against cost for every method on MNIST (2 hours and a 
 	$(FRONTIER) $(REFERENCE) $(HARDER)
 	$(BIN)/python scripts/frontier.py outputs/frontier outputs/frontier_variants outputs/frontier_reference
 
-# what `make figures` draws; `make figures-quick` has folders of its own and adds QUICK to every sweep
+# what `make figures` draws; `make figures-quick` has a folder of its own, and less of everything
 FIGURES := outputs
 QUICK :=
+FEW :=
+MODEL_DIGITS := 350
+MODEL_CLOCKS := 256
 SWEEP := OMP_NUM_THREADS=1 $(BIN)/python run.py -m launcher=joblib logger=none resume=true $(QUICK)
 figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experiments on the bundled models (hours), and one page of all their runs
 	$(BIN)/python scripts/compare.py $(FIGURES)/mnist_zeros $(FIGURES)/geometry $(FIGURES)/clocks $(FIGURES)/clock_law \
 		$(FIGURES)/sensitivity $(FIGURES)/edit --out $(FIGURES)/figures.html
 
 figures-quick: ## small versions of the same, in outputs/quick
-	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" TIMES=4:45 STAGES=clocks_1800,null
+	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" FEW=population.particles=8 MODEL_DIGITS=64 \
+		MODEL_CLOCKS=32 MASKS="reward=mask reward.shape=disc" TIMES=4:45 CLOCK_BUDGET=1000 STAGES=clocks_1800,null
 
 ZEROS := $(SWEEP) experiment=mnist_zeros report=false baseline=false hydra.sweep.dir=$(FIGURES)/mnist_zeros
 mnist-zeros: setup ## digits tilted to zeros with every look-ahead, against real zeros: a table, outputs/mnist_zeros.png
-	$(ZEROS)
-	$(ZEROS) lookahead=exact lookahead.steps=4
-	$(ZEROS) mode=base lookahead=none population.particles=350
+	$(ZEROS) $(FEW)
+	$(ZEROS) $(FEW) lookahead=exact lookahead.steps=4
+	$(ZEROS) mode=base lookahead=none population.particles=$(MODEL_DIGITS)
 	$(BIN)/python scripts/tilt_to_digit.py $(FIGURES)/mnist_zeros --out $(FIGURES)/mnist_zeros
 	$(BIN)/python scripts/gallery.py $(FIGURES)/mnist_zeros --rows seed --columns mode+lookahead --shown 2 \
 		--out $(FIGURES)/mnist_zeros_samples.png
@@ -121,26 +125,28 @@ geometry: setup ## symmetries and masks by every method at one budget: tables, o
 		--out $(FIGURES)/geometry.png
 
 TIMES := 12:35,1:50,2:20,3:05,4:45,5:15,6:40,7:00,8:30,9:25,10:55,11:10
+CLOCK_BUDGET := 8000
 CLOCKS := $(SWEEP) experiment=clocks report=false baseline=false hydra.sweep.dir=$(FIGURES)/clocks
+WANTED := budget.nfe=$(CLOCK_BUDGET) reward.time=$(TIMES)
 clocks: setup ## clocks of twelve times of day by every method at one budget: who shows the time, outputs/clocks.png
-	$(CLOCKS) mode=base reward.time=4:45 budget.nfe=null population.particles=256
-	$(CLOCKS) mode=best_of_n,noise_opt,auto reward.time=$(TIMES)
-	$(CLOCKS) mode=multi_best_of_n lookahead=flowmap1 reward.time=$(TIMES)
-	$(CLOCKS) mode=wide_search lookahead=denoiser,flowmap1 reward.time=$(TIMES)
+	$(CLOCKS) mode=base reward.time=4:45 budget.nfe=null population.particles=$(MODEL_CLOCKS)
+	$(CLOCKS) $(WANTED) mode=best_of_n,noise_opt,auto
+	$(CLOCKS) $(WANTED) mode=multi_best_of_n lookahead=flowmap1
+	$(CLOCKS) $(WANTED) mode=wide_search lookahead=denoiser,flowmap1
 	$(BIN)/python scripts/clocks.py $(FIGURES)/clocks --out $(FIGURES)/clocks
 
 LAW := $(SWEEP) experiment=clock_law hydra.sweep.dir=$(FIGURES)/clock_law
 clock-law: setup ## whether tilted clocks have the law of the time that they should: a table
-	$(LAW) reward.scale=2 mode=importance mode.weights=jarzynski,material,kernel
-	$(LAW) reward.scale=2 mode=noise_smc
-	$(LAW) mode=base population.particles=256
-	$(LAW) mode=base population.particles=256 sampler/transport=flowmap sampler/epsilon=zero sampler.steps=1
+	$(LAW) $(FEW) reward.scale=2 mode=importance mode.weights=jarzynski,material,kernel
+	$(LAW) $(FEW) reward.scale=2 mode=noise_smc
+	$(LAW) mode=base population.particles=$(MODEL_CLOCKS)
+	$(LAW) mode=base population.particles=$(MODEL_CLOCKS) sampler/transport=flowmap sampler/epsilon=zero sampler.steps=1
 	$(BIN)/python scripts/clock_law.py $(FIGURES)/clock_law --out $(FIGURES)/clock_law
 
 STAGES := clocks_1800,clocks_2200,clocks_3200,null
 sensitivity: setup ## gain against error of flow maps of several stages of a training: a table, outputs/sensitivity.png
-	$(SWEEP) experiment=sensitivity model.flow_map=$(STAGES) hydra.sweep.dir=$(FIGURES)/sensitivity
-	$(SWEEP) experiment=sensitivity model.flow_map=null lookahead=denoiser,diffusion4 hydra.sweep.dir=$(FIGURES)/sensitivity
+	$(SWEEP) $(FEW) experiment=sensitivity model.flow_map=$(STAGES) hydra.sweep.dir=$(FIGURES)/sensitivity
+	$(SWEEP) $(FEW) experiment=sensitivity model.flow_map=null lookahead=denoiser,diffusion4 hydra.sweep.dir=$(FIGURES)/sensitivity
 	$(BIN)/python scripts/sensitivity.py $(FIGURES)/sensitivity --out $(FIGURES)/sensitivity
 
 EDIT := $(SWEEP) experiment=edit report=true
