@@ -102,7 +102,7 @@ figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experimen
 		$(FIGURES)/sensitivity $(FIGURES)/edit --out $(FIGURES)/figures.html
 
 figures-quick: ## small versions of the same, in outputs/quick
-	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" FEW=population.particles=8 MODEL_DIGITS=64 \
+	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" FEW=population.particles=8 MODEL_DIGITS=128 \
 		MODEL_CLOCKS=32 MASKS="reward=mask reward.shape=disc" TIMES=4:45 CLOCK_BUDGET=1000 STAGES=clocks_1800,null
 
 ZEROS := $(SWEEP) experiment=mnist_zeros report=false baseline=false hydra.sweep.dir=$(FIGURES)/mnist_zeros

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance
@@ -33,8 +35,11 @@ def covered(points: Tensor, by: Tensor, neighbours: int = NEIGHBOURS) -> float:
     """Share of ``points (N, F)`` that lie within the reach of a sample of ``by (M, F)``: to its k-th neighbour there.
 
     Samples covered by real ones are *precision*, real ones covered by samples *recall* (Kynkaanniemi et al. 2019).
-    Copies among the samples have no reach of their own, so that a population that has collapsed covers little.
+    Copies among the samples have no reach of their own, so that a population that has collapsed covers little; not a
+    number where there is no k-th neighbour.
     """
+    if len(by) <= neighbours:
+        return math.nan
     reach = distances(by, by).kthvalue(neighbours + 1, dim=1).values
     return (distances(points, by) <= reach).any(1).double().mean().item()
 

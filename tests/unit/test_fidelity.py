@@ -48,3 +48,4 @@ def test_a_population_that_has_collapsed_covers_nothing() -> None:
     assert covered(CLOUD, by=CLOUD) == 1
     assert covered(CLOUD, by=CLOUD[:1].repeat(400, 1)) == 1 / 400
     assert covered(CLOUD[:1].repeat(400, 1), by=CLOUD) == 1
+    assert math.isnan(covered(CLOUD, by=CLOUD[:3], neighbours=3))
