@@ -78,6 +78,7 @@ def draw(path: Path, rows: Sequence[tuple[Kind, float]]) -> None:
             axis.errorbar(error, value, bar, color=COLORS[stages.index(stage)], marker=MARKERS[look_ahead.index(look)],
                           markersize=8, linestyle="", label=f"{look}, {stage}")  # fmt: skip
         axis.set(xlabel="error of the look-ahead, relative", ylabel=title)
+        axis.locator_params(axis="x", nbins=5)
         axis.grid(color="#e2e8f0")
         axis.set_axisbelow(True)
     figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper", fontsize=8)
