@@ -99,7 +99,7 @@ def table(rows: Mapping[str, Mapping[str, Cell]], times: Sequence[str]) -> str:
 
 def draw(path: Path, rows: Mapping[str, Mapping[str, Cell]], times: Sequence[str]) -> None:
     """A clock of each method and time; a green frame where it shows the time."""
-    figure = Figure(figsize=(0.85 * len(times) + 1.6, 0.95 * len(rows) + 0.3), layout="constrained")
+    figure = Figure(figsize=(0.85 * len(times) + 2.2, 0.95 * len(rows) + 0.3), layout="constrained")
     axes = figure.subplots(len(rows), len(times), squeeze=False)
     for line, (method, cells) in zip(axes, rows.items(), strict=True):
         line[0].set_ylabel(method.replace(" ", "\n"), fontsize=8, rotation=0, ha="right", va="center")
