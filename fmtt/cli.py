@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import hydra
@@ -23,12 +24,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fmtt.experiment import CONFIGS, ConfigurationError, one_line
 from fmtt.progress import Progress, note, size
+from fmtt.resume import FAILURE
 from fmtt.runner import execute
 
 DONE, FAILED, WRONG_CONFIGURATION = 0, 1, 2
 PLUGINS = ("hydra/sweeper/optuna", "hydra/launcher/joblib")  # of Hydra, that our configurations name
 _statuses: list[int] = []  # of the runs of this command
 _watching: list[Progress] = []  # the sweep of this command, on a terminal
+_sweeps: list[Path] = []  # the folder of the sweep of this command, until it is summarised
+KILLED = "a process of the sweep was killed, perhaps for lack of memory; resume=true goes on with what is left of it"
 
 
 def main() -> int:
@@ -36,6 +40,7 @@ def main() -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors through to here, unformatted
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM leaves a checkpoint as Ctrl-C does
     _statuses.clear()
+    _sweeps.clear()
     try:
         try:
             _compose_and_run()
@@ -45,7 +50,12 @@ def main() -> int:
         print(f"fmtt: {explain(error, sys.argv[1:])}", file=sys.stderr)
         return WRONG_CONFIGURATION
     except KeyboardInterrupt as interrupt:
+        _summarise_what_there_is()
         print(f"fmtt: interrupted{': ' + str(interrupt) if str(interrupt) else ''}", file=sys.stderr)
+        return FAILED
+    except BrokenProcessPool:
+        _summarise_what_there_is()
+        print(f"fmtt: {KILLED}", file=sys.stderr)
         return FAILED
     return max(_statuses, default=DONE)
 
@@ -74,16 +84,23 @@ def _compose_and_run(config: DictConfig) -> float | None:
     except FloatingPointError as error:
         return _give_up(str(error), FAILED)
     except Exception as error:  # a fault of ours; in a sweep the others go on
+        reason = f"{type(error).__name__}: {one_line(error)}"
         if HydraConfig.get().mode != RunMode.MULTIRUN:
+            _leave(reason, FAILED)
             raise
         traceback.print_exc()
-        return _give_up(f"{type(error).__name__}: {one_line(error)}", FAILED)
+        return _give_up(reason, FAILED)
 
 
 def _give_up(reason: str, status: int) -> None:
     print(f"fmtt: {reason}", file=sys.stderr)
-    (Path(HydraConfig.get().runtime.output_dir) / "error.txt").write_text(f"{status} {reason}\n")
+    _leave(reason, status)
     _statuses.append(status)  # and no value, which a sweeper that tunes takes for a failure
+
+
+def _leave(reason: str, status: int) -> None:
+    """In the run's folder, for whoever compares it with others."""
+    (Path(HydraConfig.get().runtime.output_dir) / FAILURE).write_text(f"{status} {reason}\n")
 
 
 class SweepSummary(Callback):
@@ -96,6 +113,7 @@ class SweepSummary(Callback):
         folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(config, folder / "multirun.yaml")  # by which W&B's group is named; not every sweeper writes it
+        _sweeps.append(folder)
         if sys.stderr.isatty():
             _watching.append(Progress(folder, size(config), sys.stderr))
 
@@ -105,14 +123,25 @@ class SweepSummary(Callback):
             note(Path(config.hydra.sweep.dir), job_return.return_value if done else None)
 
     def on_multirun_end(self, config: DictConfig, config_name: str | None = None) -> None:
-        from fmtt.report import summarise  # plotting libraries are slow to import
-
         _stop_watching()
-        folder = Path(config.hydra.sweep.dir)
-        failures = summarise(folder)
+        _summarise_what_there_is()
+
+
+def _summarise_what_there_is() -> None:
+    """The tables and pages of the sweep of this command, if it is one, which may have been interrupted."""
+    from fmtt.report import summarise  # plotting libraries are slow to import
+
+    while _sweeps:
+        folder = _sweeps.pop()
+        _statuses.extend(int(file.read_text().split()[0]) for file in folder.rglob(FAILURE))
+        try:
+            failures = summarise(folder)
+        except OSError as error:
+            _statuses.append(FAILED)
+            print(f"fmtt: the sweep cannot be summarised: {error}", file=sys.stderr)
+            continue
         if failures:
             print(f"fmtt: runs of this sweep that failed: {len(failures)}", *failures, sep="\nfmtt: ", file=sys.stderr)
-        _statuses.extend(int(file.read_text().split()[0]) for file in folder.rglob("error.txt"))
         print(folder / "compare.html")
 
 

@@ -15,6 +15,7 @@ from fmtt.loop import State
 from fmtt.particles import Population
 from fmtt.tilt import TiltValue
 
+RESULT, FAILURE = "metrics.json", "error.txt"  # which of them is there says how the last attempt in a folder ended
 IRRELEVANT = ("resume", "checkpoint", "logger", "launcher", "report")  # do not change the result
 
 
@@ -26,11 +27,17 @@ def digest(config: DictConfig) -> str:
 
 
 def finished(folder: Path, config: DictConfig) -> bool:
-    """Whether ``folder`` holds the result of the same configuration."""
+    """Whether ``folder`` holds the result of the same configuration, and nothing failed after it was written."""
     made = folder / "config.yaml"
-    if not (made.is_file() and (folder / "metrics.json").is_file()):
+    if not (made.is_file() and (folder / RESULT).is_file()) or (folder / FAILURE).is_file():
         return False
     return digest(OmegaConf.load(made)) == digest(config)
+
+
+def forget(folder: Path) -> None:
+    """Take away how an earlier attempt in ``folder`` ended, before its configuration is written over."""
+    for name in (RESULT, FAILURE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def checkpoint_path(folder: Path, config: DictConfig) -> Path:

@@ -47,18 +47,19 @@ def execute(config: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if config.resume and resume.finished(folder, config):
         print(f"{folder}: already done")
-        return float(json.loads((folder / "metrics.json").read_text())["reward/weighted_mean"])
-    (folder / "error.txt").unlink(missing_ok=True)  # of an earlier attempt in the same folder
+        return float(json.loads((folder / resume.RESULT).read_text())["reward/weighted_mean"])
+    resume.forget(folder)
     experiment = build(config)
     resolved = OmegaConf.to_container(config, resolve=True)
     OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
     (folder / "environment.json").write_text(json.dumps(environment(experiment), indent=2))
-    run = experiment.run
-    with torch.no_grad(), experiment.fabric.autocast(), Tracker(experiment.loggers, folder) as tracker:
+    run, checkpoint = experiment.run, _checkpoint(config, folder) if config.resume else None
+    earlier = checkpoint.parent if checkpoint else folder
+    with torch.no_grad(), experiment.fabric.autocast(), Tracker(experiment.loggers, folder, earlier) as tracker:
         tracker.start(resolved)
         begun = time.perf_counter()
         run = run.tuned()
-        state = _sample(run, config, folder, tracker)
+        state = _sample(run, config, folder, checkpoint, tracker)
         method = time.perf_counter() - begun
         base = None
         if experiment.baseline:
@@ -70,13 +71,14 @@ def execute(config: DictConfig) -> float:
         metrics |= results.class_metrics(experiment, result, base) | results.exact_metrics(experiment)
         metrics |= results.statistic_metrics(experiment, result) | results.distance_metrics(experiment, result)
         save_samples(folder, result, state.population, base)
-        (folder / "metrics.json").write_text(json.dumps(results.json_ready(metrics), indent=2))
+        (folder / resume.RESULT).write_text(json.dumps(results.json_ready(metrics), indent=2))
         if config.report:
             write_artefacts(folder)
             if tracker.loggers:
                 tracker.show(make_exhibit(folder))
         tracker.finish(metrics)
-    resume.checkpoint_path(folder, config).unlink(missing_ok=True)
+    for path in {checkpoint, resume.checkpoint_path(folder, config)} - {None}:
+        path.unlink(missing_ok=True)
     print_table(metrics)
     print(folder / "report.html" if config.report else folder)
     return float(metrics["reward/weighted_mean"])  # type: ignore[arg-type]
@@ -89,10 +91,13 @@ def baseline(base: Loop, tilted: Loop) -> Loop:
     return base
 
 
-def _sample(run: Run, config: DictConfig, folder: Path, tracker: Tracker) -> State:
-    """The last state of the run; the history is tracked and written, and an interruption leaves a checkpoint."""
+def _sample(run: Run, config: DictConfig, folder: Path, checkpoint: Path | None, tracker: Tracker) -> State:
+    """The last state of the run, which goes on from ``checkpoint`` if there is one.
+
+    The history is tracked and written, and an interruption leaves a checkpoint.
+    """
     path = resume.checkpoint_path(folder, config)
-    reached, history = _restore(run, config, folder) if config.resume else (None, [])
+    reached, history = _restore(run, checkpoint) if checkpoint else (None, [])
     for row in history:
         tracker.log(row, int(row["step"]))
     film = Film(run.loop.steps) if config.report else None
@@ -118,15 +123,19 @@ def _sample(run: Run, config: DictConfig, folder: Path, tracker: Tracker) -> Sta
     return reached
 
 
-def _restore(run: Run, config: DictConfig, folder: Path) -> tuple[State | None, list[dict[str, float]]]:
+def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
+    """What an earlier attempt at the same configuration left, wherever its folder is; says so if there is nothing."""
     hydra = HydraConfig.get()
     roots = [folder, Path(hydra.runtime.cwd) / "outputs", Path(hydra.run.dir).parent, Path(hydra.sweep.dir).parent]
     path = resume.find_checkpoint(roots, config)
     if path is None:
         print("fmtt: no checkpoint of this configuration; starting from the beginning", file=sys.stderr)
-        return None, []
+    return path
+
+
+def _restore(run: Run, checkpoint: Path) -> tuple[State, list[dict[str, float]]]:
     try:
-        return resume.load(path, run)
+        return resume.load(checkpoint, run)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
 

@@ -13,7 +13,7 @@ from fmtt.tracking.logger import Metrics, scalars
 class Csv:
     """Lightning's CSVLogger in ``<folder>/csv``; results end the table in columns ``final/<name>``."""
 
-    def start(self, config: dict[str, Any], folder: Path) -> None:
+    def start(self, config: dict[str, Any], folder: Path, earlier: Path) -> None:
         from lightning.pytorch.loggers import CSVLogger
 
         for old in ("metrics.csv", "hparams.yaml"):  # of a run that is being resumed; it is logged again
@@ -43,7 +43,7 @@ class TensorBoard:
     TensorBoard has no axis but whole numbers: the frames on the way are numbered.
     """
 
-    def start(self, config: dict[str, Any], folder: Path) -> None:
+    def start(self, config: dict[str, Any], folder: Path, earlier: Path) -> None:
         from lightning.pytorch.loggers import TensorBoardLogger
 
         for old in (folder / "tensorboard").glob("events.out.tfevents.*"):

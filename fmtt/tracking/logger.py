@@ -15,8 +15,11 @@ Metrics = Mapping[str, float | list[float] | None]
 class Logger(Protocol):
     """One place where a run is recorded. The calls come in this order; ``close`` comes whatever happened before it."""
 
-    def start(self, config: dict[str, Any], folder: Path) -> None:
-        """Begin, with the resolved configuration; files go below ``folder``."""
+    def start(self, config: dict[str, Any], folder: Path, earlier: Path) -> None:
+        """Begin, with the resolved configuration; files go below ``folder``.
+
+        ``earlier`` is the folder of the attempt that this run goes on from, the same one if there is no other.
+        """
 
     def log(self, row: Mapping[str, float], step: int) -> None:
         """One row of the history."""

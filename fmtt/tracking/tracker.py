@@ -18,6 +18,7 @@ class Tracker:
     Args:
         loggers: any number of them, none included.
         folder: the run folder.
+        earlier: the folder of the attempt that this run goes on from, if it is another one.
 
     Example:
         >>> with Tracker([], Path(".")) as tracker:
@@ -26,8 +27,8 @@ class Tracker:
         ...     tracker.finish({"reward/mean": -1.0})
     """
 
-    def __init__(self, loggers: Iterable[Logger], folder: Path):
-        self.loggers, self.folder = tuple(loggers), Path(folder)
+    def __init__(self, loggers: Iterable[Logger], folder: Path, earlier: Path | None = None):
+        self.loggers, self.folder, self.earlier = tuple(loggers), Path(folder), Path(earlier or folder)
 
     def __enter__(self) -> Tracker:
         return self
@@ -42,7 +43,7 @@ class Tracker:
     def start(self, config: dict[str, Any]) -> None:
         """Begin with the resolved configuration as hyperparameters."""
         for logger in self.loggers:
-            logger.start(config, self.folder)
+            logger.start(config, self.folder, self.earlier)
 
     def log(self, row: Mapping[str, float], step: int) -> None:
         """One row of the history: ``t``, ``reward/mean``, ``ess``, ``log_z``, ..., all numbers."""

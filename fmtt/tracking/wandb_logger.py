@@ -36,7 +36,7 @@ class Wandb:
         tags: added to the names of the model, look-ahead, reward and mode.
         mode: ``online``, ``offline`` or ``disabled``; by default ``WANDB_MODE``, else online if logged in. A run that
             cannot go online within ten seconds is recorded offline.
-        resume: go on with the W&B run that lies in the folder, if there is one.
+        resume: go on with the W&B run of the attempt that is resumed, if there is one.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Wandb:
         self.project, self.job_type, self.group = project, job_type, group
         self.tags, self.mode, self.resume = tuple(tags), choice("logger.wandb.mode", mode, MODES), resume
 
-    def start(self, config: dict[str, Any], folder: Path) -> None:
+    def start(self, config: dict[str, Any], folder: Path, earlier: Path) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
         if self.mode != "online":
             os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # otherwise it calls home even when offline
@@ -67,7 +67,7 @@ class Wandb:
             "job_type": self.job_type,
             "tags": [*self.tags, *(chosen[group] for group in DESCRIBED if group in chosen)],
             "config": {**config, "choices": chosen},
-            "id": run_id(folder) if self.resume else None,
+            "id": run_id(earlier) if self.resume else None,
             "resume": "allow" if self.resume else None,
         }
         settings = wandb.Settings(console="off", init_timeout=10)  # the progress bar would fill W&B's console log

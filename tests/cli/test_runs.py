@@ -21,6 +21,7 @@ from fmtt.methods.noise_smc import NoiseAnnealing
 from fmtt.methods.rounds import Rounds
 from fmtt.methods.typical_ascent import TypicalAscent
 from fmtt.sampler import Sampler
+from fmtt.tracking.wandb_logger import run_id
 
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = {
@@ -216,6 +217,71 @@ def test_a_sweep_that_is_resumed_skips_what_is_done(fmtt) -> None:
     assert (again.folder / "0" / "metrics.json").is_file()
     assert (again.folder / "1" / "metrics.json").stat().st_mtime_ns == made
     assert "already done" not in fmtt(*words, "reward.scale=2").out
+
+
+def test_another_configuration_in_the_same_folder_leaves_no_old_result(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is killed before its end must not be taken for done because of what lay there."""
+    fmtt("baseline=false", "report=false")
+    step = Sampler.step
+
+    def killed(self: Sampler, state: object) -> object:
+        raise RuntimeError("killed")
+
+    words = ("baseline=false", "report=false", "reward.scale=2", "resume=true")
+    monkeypatch.setattr(Sampler, "step", killed)
+    with pytest.raises(RuntimeError, match="killed"):
+        fmtt(*words)
+    monkeypatch.setattr(Sampler, "step", step)
+    again = fmtt(*words)
+    assert again.status == 0 and "already done" not in again.out
+    assert again.metrics["log_z"] == fmtt(*words[:3], folder="new").metrics["log_z"]
+    assert "already done" in fmtt(*words).out
+
+
+def test_a_run_that_failed_after_its_result_was_written_is_done_again(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(folder: Path) -> None:
+        raise RuntimeError("no ink")
+
+    words = ("-m", "seed=0", "baseline=false", "resume=true")
+    with monkeypatch.context() as patch:
+        patch.setattr("fmtt.runner.write_artefacts", broken)
+        first = fmtt(*words)
+    row = read_table(first.folder / "summary.csv")[0]
+    assert first.status == 1 and row["status"] == "failed: RuntimeError: no ink"
+    assert fmtt(*words).status == 0
+    assert (first.folder / "0" / "report.html").is_file()
+    assert read_table(first.folder / "summary.csv")[0]["status"] == "done"
+
+
+def test_a_crash_of_a_single_run_leaves_its_reason(fmtt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Sampler, state: object) -> None:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(Sampler, "step", broken)
+    with pytest.raises(RuntimeError, match="no ink"):
+        fmtt("baseline=false")
+    assert (tmp_path / "run" / "error.txt").read_text() == "1 RuntimeError: no ink\n"
+
+
+def test_a_run_in_a_new_folder_goes_on_from_the_old_one(fmtt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As single runs do, whose folders are named by the time: with its W&B run, and without a checkpoint left over."""
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    words = ("logger=wandb", "baseline=false", "report=false")
+    step, calls = Sampler.step, []
+
+    def interrupted(self: Sampler, state: object) -> object:
+        calls.append(state)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return step(self, state)
+
+    monkeypatch.setattr(Sampler, "step", interrupted)
+    fmtt(*words, folder="runs/old")
+    monkeypatch.setattr(Sampler, "step", step)
+    assert len(list(tmp_path.rglob("checkpoint-*"))) == 1
+    assert fmtt(*words, "resume=true", folder="runs/new").status == 0
+    assert not list(tmp_path.rglob("checkpoint-*"))
+    assert run_id(tmp_path / "runs" / "old") == run_id(tmp_path / "runs" / "new") is not None
 
 
 def test_sigterm_leaves_a_checkpoint(tmp_path: Path) -> None:

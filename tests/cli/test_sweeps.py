@@ -1,5 +1,6 @@
 """What a sweep says while it runs and at its end, and what a sweeper that tunes makes of it."""
 
+import csv
 import io
 import json
 import math
@@ -17,6 +18,7 @@ from omegaconf import OmegaConf
 
 from fmtt import progress
 from fmtt.progress import ENDED, Progress, Tally, line, note
+from fmtt.sampler import Sampler
 
 QUICK = ("-m", "baseline=false", "report=false")
 
@@ -115,6 +117,45 @@ def test_runs_in_other_processes_are_counted_and_the_good_ones_finish(at_termina
     assert outcome.err.splitlines()[-3] == "fmtt: runs of this sweep that failed: 2"
     assert len(means(outcome.folder)) == 2
     assert outcome.status == 2
+
+
+def statuses(folder: Path) -> list[str]:
+    """What the table at the end says of every run."""
+    with (folder / "summary.csv").open(newline="") as file:
+        return [row["status"] for row in csv.DictReader(file)]
+
+
+def test_a_sweep_that_is_interrupted_is_summarised(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Sampler.step
+
+    def interrupted(self: Sampler, state: object) -> object:
+        if self.noise.seed == 1:
+            raise KeyboardInterrupt
+        return step(self, state)
+
+    monkeypatch.setattr(Sampler, "step", interrupted)
+    outcome = fmtt(*QUICK, "seed=0,1,2")
+    assert outcome.status == 1
+    assert "checkpoint in" in outcome.complaint and "resume=true" in outcome.complaint
+    assert statuses(outcome.folder) == ["done", "unfinished"]
+    assert (outcome.folder / "compare.html").is_file()
+
+
+def test_a_sweep_whose_process_is_killed_is_summarised(fmtt) -> None:
+    killed = ("sampler.grid._target_=signal.raise_signal", "~sampler.grid.power", "+sampler.grid._args_=[9]")
+    outcome = fmtt(*QUICK, "launcher=joblib", "seed=0,1", *killed)
+    assert outcome.status == 1
+    assert outcome.complaint.splitlines()[0].startswith("fmtt: a process of the sweep was killed")
+    assert set(statuses(outcome.folder)) == {"unfinished"}
+
+
+def test_a_sweep_that_cannot_be_summarised_keeps_its_status(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: Path) -> list[str]:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("fmtt.report.summarise", full)
+    assert fmtt(*QUICK, "seed=0").complaint == "fmtt: the sweep cannot be summarised: no space left"
+    assert fmtt(*QUICK, "sampler.steps=0", folder="wrong").status == 2
 
 
 def test_optuna_finds_the_best_of_its_runs_though_some_fail(at_terminal) -> None:
