@@ -19,19 +19,14 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fmtt.report.record import mean_and_error, read_record
+from fmtt.report.record import mean_and_error, read_record, text_of
 from fmtt.report.sweep import Kind, average, differing, read_sweep
 
 
 def cell(estimate: tuple[float, float]) -> str:
     """The number, with its error where that is known, or nothing."""
     value, error = estimate
-    if math.isnan(value):
-        return ""
-    if math.isnan(error) or error == 0:
-        return f"{value:.4g}"
-    places = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:.{places}f} ± {error:.{places}f}"
+    return "" if math.isnan(value) else text_of(value, error)
 
 
 def found(kind: Kind, name: str) -> tuple[float, float]:

@@ -6,6 +6,7 @@ const SYMBOLS = [["circle", "●"], ["square", "■"], ["diamond", "◆"], ["tri
 const DASHES = ["solid", "8px,4px", "2px,3px", "10px,3px,2px,3px", "16px,4px", "2px,2px,8px,2px"];
 const CURVES = 24; // more lines than that cannot be told apart
 const hidden = {compare: new Set(), curves: new Set()}; // what was switched off in the legends
+const literal = text => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"); // Plotly reads tags in its texts
 const menuText = id => byId(id).selectedOptions[0]?.text ?? "";
 
 // The colour of k of many lines, and a symbol that makes 64 of them differ.
@@ -63,10 +64,11 @@ function drawCompare(runs, all) {
     estimate(group, x)[0] !== null && estimate(group, y)[0] !== null)})).filter(line => line.groups.length);
   const traces = found.filter(line => !hidden.compare.has(line.label)).map(line => {
     const xs = line.groups.map(group => estimate(group, x)), ys = line.groups.map(group => estimate(group, y));
-    return {name: line.label, mode: "lines+markers", x: xs.map(pair => pair[0]), y: ys.map(pair => pair[0]),
+    return {name: literal(line.label), mode: "lines+markers", x: xs.map(pair => pair[0]), y: ys.map(pair => pair[0]),
             error_y: bars(ys), line: {width: 1.5, color: colorOf(line.place)},
             marker: {size: 10, symbol: symbolOf(line.place)[0]}, customdata: line.groups.map(group => group.key),
-            text: line.groups.map(group => group.label), hovertemplate: "%{text}<br>%{y:.4g} at %{x:.5g}<extra></extra>"};
+            text: line.groups.map(group => literal(group.label)),
+            hovertemplate: "%{text}<br>%{y:.4g} at %{x:.5g}<extra></extra>"};
   });
   legend("compare", found.map(line => ({label: line.label, mark: mark(colorOf(line.place), symbolOf(line.place)[1])})));
   const base = baseOf(runs), flat = y.startsWith("reward/") && base !== null && traces.length;
@@ -103,8 +105,8 @@ function drawCurves(all) {
     const band = {mode: "lines", fill: "toself", fillcolor: `${group.color}2e`, line: {width: 0}, hoverinfo: "skip",
                   x: [...known, ...[...known].reverse()].map(part => part[0]), meta: "band",
                   y: [...known.map(part => part[1] + part[2]), ...[...known].reverse().map(part => part[1] - part[2])]};
-    const line = {name: group.label, mode: points > 1 ? "lines" : "markers", x: GRID, y: curve.map(pair => pair[0]),
-                  line: {color: group.color, dash: group.dash, width: 2}, customdata: GRID.map(() => group.key),
+    const line = {name: literal(group.label), mode: points > 1 ? "lines" : "markers",
+                  x: GRID, y: curve.map(pair => pair[0]), line: {color: group.color, dash: group.dash, width: 2}, customdata: GRID.map(() => group.key),
                   hovertemplate: "%{y:.4g} at t = %{x:.3g}"};
     return known.length > 1 ? [band, line] : [line];
   });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import yaml
 
 from fmtt.report.record import Array, read_history
 from fmtt.report.settings import Settings, read_settings
-from fmtt.report.sweep import Entry, natural, read_entry
+from fmtt.report.sweep import Entry, brief, natural, read_entry
 
 MARKS = (".hydra", "metrics.json")  # a folder with one of them is a run
 DAMAGE = (
@@ -21,6 +22,7 @@ DAMAGE = (
     TypeError,
     AttributeError,
     yaml.YAMLError,
+    csv.Error,
 )  # of a file that was cut off or edited
 
 
@@ -71,7 +73,7 @@ def runs_below(folder: Path) -> Iterator[Path]:
     if is_run(folder):
         yield folder
         return
-    for child in folder.iterdir():
+    for child in folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ():  # what is closed is not ours
         if child.is_dir() and not child.is_symlink():  # a link may lead to a folder above
             yield from runs_below(child)
 
@@ -93,8 +95,3 @@ def complete(folder: Path, entry: Entry) -> Run:
     except DAMAGE as error:
         damaged.append(f"history.csv cannot be read: {brief(error)}")
     return Run(folder, entry, settings, history, tuple(damaged))
-
-
-def brief(error: Exception) -> str:
-    """The first line of what an error says."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

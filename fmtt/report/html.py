@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -91,8 +92,8 @@ def section(title: str, *content: str) -> str:
 
 
 def picture(path: Path, alternative: str, caption: str = "") -> str:
-    """A PNG inside the page; nothing if the file is missing."""
-    if not path.is_file():
+    """A PNG inside the page; nothing if the file is missing or closed to us."""
+    if not os.access(path, os.R_OK):
         return ""
     data = base64.b64encode(path.read_bytes()).decode()
     note = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
@@ -154,7 +155,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[Cell]], numeric: Iterable
     title = f"<caption>{escape(caption)}</caption>" if caption else ""
     lines = "".join(line(row, "td") for row in rows)
     return (
-        f'<div class="scroll" tabindex="0"><table>{title}<thead>{line(head, "th", " scope=col")}</thead>'
+        f'<div class="scroll" role="region" aria-label="{escape(caption or "table")}" tabindex="0">'
+        f"<table>{title}<thead>{line(head, 'th', ' scope=col')}</thead>"
         f"<tbody>{lines}</tbody></table></div>"
     )
 
@@ -177,4 +179,4 @@ def folded(title: str, content: str) -> str:
 
 
 def preformatted(text: str, kind: str = "") -> str:
-    return f'<pre class="{kind}" tabindex="0">{escape(text)}</pre>'
+    return f'<pre class="{kind}" role="region" aria-label="{kind or "text"}" tabindex="0">{escape(text)}</pre>'

@@ -155,7 +155,7 @@ def text_of(value: float, error: float = math.nan) -> str:
     """``-0.09 ± 0.01`` with the digits that mean something; ``n/a`` for NaN."""
     if math.isnan(value):
         return "n/a"
-    if math.isnan(error) or error <= abs(value) * 1e-12:  # what rounding leaves of equal numbers is no error
+    if not math.isfinite(error) or error <= abs(value) * 1e-12:  # what rounding leaves of equal numbers is no error
         text = f"{value:,.0f}" if float(value).is_integer() and abs(value) < 1e15 else f"{value:.4g}"
     else:
         decimals = max(0, 1 - math.floor(math.log10(error)))  # two digits of the error

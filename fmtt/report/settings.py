@@ -77,15 +77,17 @@ def telling(runs: Sequence[Settings]) -> list[str]:
     """The settings that tell runs apart.
 
     They are the :func:`candidates` that differ, and any other leaf that still differs between runs that agree in all
-    of these, such as one that was changed in a file. A leaf that follows from them, such as a constant that comes with
-    the mode, is left out.
+    of these but their seeds, such as one that was changed in a file. A leaf that follows from them, such as a constant
+    that comes with the mode, is left out.
     """
     names = [name for name in candidates(runs) if count(runs, [name]) > 1]
-    apart = count(runs, names)
+    kinds = [name for name in names if name not in SEEDS]  # runs of two kinds may have had two sets of seeds
+    apart = count(runs, kinds)
     for leaf in dict.fromkeys(name for run in runs for name in run.known):
-        if leaf not in names and not _indifferent(leaf) and count(runs, [*names, leaf]) > apart:
+        if leaf not in names and not _indifferent(leaf) and count(runs, [*kinds, leaf]) > apart:
             names.append(leaf)
-            apart = count(runs, names)
+            kinds += [leaf] if leaf not in SEEDS else []
+            apart = count(runs, kinds)
     return names
 
 

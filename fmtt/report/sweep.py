@@ -96,7 +96,12 @@ def read_entry(run: Path, name: str) -> Entry:
     except FileNotFoundError:
         return Entry(name, settings, "unfinished", {})
     except Exception as error:  # whatever is wrong with one run must not hide the others
-        return Entry(name, settings, f"broken: {str(error).splitlines()[0]}", {})
+        return Entry(name, settings, f"broken: {brief(error)}", {})
+
+
+def brief(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def parse(overrides: Sequence[str]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from html import escape
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,8 +12,9 @@ from fmtt.report.compare import write_page
 from fmtt.report.gather import gather
 from fmtt.report.record import read_history, text_of
 from fmtt.report.sweep import average, read_sweep
-from tests.browser.chromium import needs_chromium, visit
+from tests.browser.chromium import needs_chromium, on_phone, visit
 from tests.browser.comparison import SEEN, make_page, metrics
+from tests.browser.contrast import CONTRAST
 from tests.run_folder import make_run
 
 pytestmark = needs_chromium
@@ -225,31 +225,50 @@ def test_the_base_model_is_drawn_where_it_is_one(page: Path, tmp_path: Path) -> 
 
 
 def test_every_control_has_a_name(page: Path) -> None:
+    """What is written inside of it is the name of a button alone."""
     script = """
     const controls = [...document.querySelectorAll(
       "main input, main select, main button, main [tabindex='0'], main [role=img]")];
-    const name = one => one.ariaLabel || (one.labels?.length ? one.labels[0].textContent : one.textContent);
-    return [controls.length, controls.filter(one => !name(one).trim()).map(one => one.outerHTML),
+    const written = one => one.tagName === "BUTTON" ? one.textContent : "";
+    const name = one => one.ariaLabel || one.labels?.[0]?.firstChild.textContent || one.labels?.[0]?.textContent
+      || written(one);
+    const nameless = () => controls.filter(one => !name(one).trim()).map(one => one.outerHTML);
+    const before = nameless();
+    byId("compare").removeAttribute("aria-label"); byId("join").labels[0].replaceWith(byId("join"));
+    return [controls.length, before, nameless().length,
             [...document.querySelectorAll("fieldset")].filter(one => !one.querySelector("legend")).length];
     """
-    (count, nameless, without_legend), _ = visit(page, SEEN + script)
-    assert count > 40 and nameless == [] and without_legend == 0
+    (count, nameless, taken_away, without_legend), _ = visit(page, SEEN + script)
+    assert count > 40 and nameless == [] and taken_away == 2 and without_legend == 0
+
+
+def test_every_text_can_be_told_from_its_ground(page: Path) -> None:
+    script = """
+    for (const fold of document.querySelectorAll("details")) fold.open = true;
+    const marks = [...document.querySelectorAll(".legend [aria-hidden]")];
+    marks.forEach(mark => mark.remove());
+    return faint();
+    """
+    assert visit(page, SEEN + CONTRAST + script).answer == []
+
+
+def test_a_setting_that_looks_like_a_tag_is_shown_as_it_is_typed(page: Path) -> None:
+    script = """
+    await choose("cost", "time/total_s"); await settle();
+    return [lines("compare").find(one => one.name.includes("odd")).text[0], document.querySelector("svg i, main i")];
+    """
+    assert visit(page, SEEN + script).answer == ["mode=&lt;i>odd, budget.nfe=9", None]
 
 
 def test_a_narrow_screen_scrolls_in_one_direction_only(page: Path) -> None:
-    """A window of Chromium is at least 500 wide, so the page stands in a frame."""
-    frame = page.with_name("frame.html")
-    inside = escape(page.read_text(encoding="utf-8"))
-    frame.write_text(f'<body><iframe srcdoc="{inside}" style="width:375px;height:800px;border:0"></iframe></body>')
     script = """
     await new Promise(done => setTimeout(done, 500));
-    const inside = document.querySelector("iframe").contentWindow, root = inside.document.documentElement;
-    const wide = [...inside.document.querySelectorAll("main *")].filter(one =>
-      !one.closest(".scroll, svg") && one.getBoundingClientRect().right > 375).map(one => one.tagName);
-    return [inside.innerWidth, root.scrollWidth, wide, inside.document.getElementById("facets").open];
+    const {document: phone, innerWidth: width} = frames[0], root = phone.documentElement;
+    const wide = [...phone.querySelectorAll("main *")].filter(one =>
+      !one.closest(".scroll, svg") && one.getBoundingClientRect().right > width).map(one => one.tagName);
+    return [width, root.scrollWidth, wide, phone.getElementById("facets").open];
     """
-    found, console = visit(frame, script)
-    assert (found, console) == ([375, 375, [], False], [])
+    assert visit(on_phone(page), script) == ([375, 375, [], False], [])
 
 
 @pytest.mark.parametrize("done", [0, 1])

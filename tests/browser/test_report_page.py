@@ -10,6 +10,7 @@ import pytest
 from fmtt.report import write_artefacts
 from fmtt.report.ancestry import families, ribbons
 from tests.browser.chromium import needs_chromium, on_phone, visit
+from tests.browser.contrast import CONTRAST
 from tests.run_folder import make_film, make_run, resampled
 
 pytestmark = needs_chromium
@@ -156,33 +157,6 @@ def test_every_control_and_picture_has_a_name(page: Path) -> None:
     """
     found = visit(page, script).answer
     assert found == {"nameless": [], "counts": [1, 1, 1, 1, 2], "unreached": 0}
-
-
-# the texts whose colour is too near to what is behind them
-CONTRAST = """
-const numbers = color => (color.match(/[\\d.]+/g) ?? [0, 0, 0, 0]).map(Number);
-const light = rgb => {
-  const [r, g, b] = rgb.slice(0, 3).map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
-};
-const behind = node => {
-  for (let at = node; at; at = at.parentElement) {
-    const color = numbers(getComputedStyle(at).backgroundColor);
-    if (color.length === 3 || color[3] > 0) return color;
-  }
-  return [255, 255, 255];
-};
-const faint = () => {
-  const texts = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT), found = [];
-  for (let text = texts.nextNode(); text; text = texts.nextNode()) {
-    const node = text.parentElement, inside = node.closest("svg"), style = getComputedStyle(node);
-    if (!text.data.trim() || ["SCRIPT", "STYLE", "NOSCRIPT"].includes(node.tagName)) continue;
-    const pair = [light(numbers(inside ? style.fill : style.color)), light(behind(node))].sort((a, b) => b - a);
-    if ((pair[0] + 0.05) / (pair[1] + 0.05) < 4.5) found.push(text.data.trim());
-  }
-  return found;
-};
-"""
 
 
 def test_every_text_can_be_told_from_its_ground(page: Path) -> None:

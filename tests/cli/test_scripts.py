@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from fmtt.data.mnist import available
+from tests.run_folder import make_run
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 TINY = ["reward=digit", "logger=none", "report=false", "baseline=false", "lookahead=flowmap1", "sampler.steps=3",
@@ -72,3 +73,24 @@ def test_a_gallery_has_a_block_for_each_pair_of_values(fmtt, run_script, tmp_pat
 def test_a_gallery_of_nothing_says_so(run_script, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no finished runs below"):
         run_script("gallery.py", tmp_path, "--rows", "reward", "--columns", "mode")
+
+
+def test_a_table_has_a_row_for_each_kind_and_a_picture_a_panel(run_script, tmp_path: Path) -> None:
+    for mode, reward in (("search", -0.5), ("beam", -0.25)):
+        for seed in range(3):
+            value = reward + 0.03 * (seed if mode == "search" else 0)
+            overrides = (f"mode={mode}", f"seed={seed}")
+            make_run(tmp_path / "runs" / f"{mode}{seed}", overrides=overrides, reward=value)
+    (make_run(tmp_path / "runs" / "unfinished", overrides=("mode=das", "seed=0")) / "metrics.json").unlink()
+    words = ("--columns", "reward/mean", "nfe/forward", "nothing", "--picture", tmp_path / "runs.png")
+    text = run_script("table.py", tmp_path / "runs", *words)
+    assert text.splitlines() == [
+        "| mode | reward/mean | nfe/forward | nothing |",
+        "|---|---|---|---|",
+        "| beam | \N{MINUS SIGN}0.25 | 1,200 |  |",
+        "| search | \N{MINUS SIGN}0.470 ± 0.017 | 1,200 |  |",
+    ]
+    with Image.open(tmp_path / "runs.png") as picture:
+        assert picture.width > 1000
+    with pytest.raises(SystemExit, match="no finished runs below"):
+        run_script("table.py", tmp_path / "nowhere", "--columns", "reward/mean")

@@ -1,6 +1,7 @@
 """The page that compares runs stays small, and holds what it needs."""
 
 import re
+import time
 from pathlib import Path
 
 import plotly.offline
@@ -49,3 +50,18 @@ def test_the_page_is_the_same_wherever_it_lies_but_for_its_links(tmp_path: Path)
 @pytest.mark.parametrize(("value", "expected"), [(1200.0, 1200), (0.123456789, 0.12346), (-3.0, -3), (1e-20, 1e-20)])
 def test_numbers_are_short(value: float, expected: float) -> None:
     assert repr(short(value, 5)) == repr(expected)
+
+
+def test_hundreds_of_runs_are_compared_within_seconds(tmp_path: Path) -> None:
+    for number in range(400):
+        make_run(tmp_path / str(number), overrides=(f"mode={number % 20}", f"seed={number}"), steps=32)
+    begun = time.perf_counter()
+    page_of(tmp_path)
+    assert time.perf_counter() - begun < 20
+
+
+def test_a_history_of_zeros_is_damage_and_not_the_end(tmp_path: Path) -> None:
+    """What a loss of power leaves."""
+    make_run(tmp_path / "good")
+    (make_run(tmp_path / "zeros") / "history.csv").write_bytes(b"step,t\n" + b"\0" * 200_000)
+    assert "history.csv cannot be read" in page_of(tmp_path)

@@ -83,3 +83,10 @@ def test_points_are_joined_along_what_a_budget_is_spent_on(names: list[str], exp
 
 def test_values_stand_in_the_order_of_their_size() -> None:
     assert sorted(["", "b", "10", "9", "1e1", "a"], key=order) == ["9", "10", "1e1", "a", "b", ""]
+
+
+def test_runs_of_two_configurations_are_told_apart_though_their_seeds_differ() -> None:
+    """A default that was changed in a file between two calls, each with seeds of its own."""
+    runs = [settings({"seed": str(seed)}, sampler__steps="8" if seed < 3 else "16") for seed in range(6)]
+    assert telling(runs) == ["seed", "sampler.steps"]
+    assert grouping(runs, telling(runs)) == ["sampler.steps"]
