@@ -103,15 +103,16 @@ figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experimen
 
 figures-quick: ## small versions of the same, in outputs/quick (a quarter of an hour)
 	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" MODEL_DIGITS=128 MODEL_CLOCKS=32 \
-		FEW="population.particles=8 sampler.steps=12" TASKS='""' TIMES=4:45 CLOCK_BUDGET=1000 STAGES=clocks_1800,null
+		FEW="population.particles=8 sampler.steps=12" TASKS='""' TIMES=4:45 CLOCK_BUDGET=1000 STAGES=clocks_1800,null ENDS=null
 
 ZEROS := $(SWEEP) experiment=mnist_zeros report=false baseline=false hydra.sweep.dir=$(FIGURES)/mnist_zeros
 mnist-zeros: setup ## digits tilted to zeros with every look-ahead, against real zeros: a table, outputs/mnist_zeros.png
 	$(ZEROS) $(FEW)
 	$(ZEROS) $(FEW) lookahead=exact lookahead.steps=4
+	$(ZEROS) $(FEW) lookahead=flowmap1 mode.weights=kernel
 	$(ZEROS) mode=base lookahead=none population.particles=$(MODEL_DIGITS)
 	$(BIN)/python scripts/tilt_to_digit.py $(FIGURES)/mnist_zeros --out $(FIGURES)/mnist_zeros
-	$(BIN)/python scripts/gallery.py $(FIGURES)/mnist_zeros --rows seed --columns mode+lookahead --shown 2 \
+	$(BIN)/python scripts/gallery.py $(FIGURES)/mnist_zeros --rows seed --columns mode+lookahead+mode.weights --shown 2 \
 		--out $(FIGURES)/mnist_zeros_samples.png
 
 GEOMETRY := $(SWEEP) experiment=geometry hydra.sweep.dir=$(FIGURES)/geometry
@@ -137,16 +138,19 @@ clocks: setup ## clocks of twelve times of day by every method at one budget: wh
 
 LAW := $(SWEEP) experiment=clock_law hydra.sweep.dir=$(FIGURES)/clock_law
 clock-law: setup ## whether tilted clocks have the law of the time that they should: a table
-	$(LAW) $(FEW) reward.scale=2 mode=importance mode.weights=jarzynski,material,kernel
-	$(LAW) $(FEW) reward.scale=2 mode=noise_smc
+	$(LAW) $(FEW) mode=importance mode.weights=jarzynski,material,kernel
+	$(LAW) $(FEW) mode=noise_smc
 	$(LAW) mode=base population.particles=$(MODEL_CLOCKS)
 	$(LAW) mode=base population.particles=$(MODEL_CLOCKS) sampler/transport=flowmap sampler/epsilon=zero sampler.steps=1
 	$(BIN)/python scripts/clock_law.py $(FIGURES)/clock_law --out $(FIGURES)/clock_law
 
+SENSITIVITY := $(SWEEP) $(FEW) experiment=sensitivity hydra.sweep.dir=$(FIGURES)/sensitivity
 STAGES := clocks_1800,clocks_2200,clocks_3200,null
+ENDS := clocks_1800,null
 sensitivity: setup ## gain against error of flow maps of several stages of a training: a table, outputs/sensitivity.png
-	$(SWEEP) $(FEW) experiment=sensitivity model.flow_map=$(STAGES) hydra.sweep.dir=$(FIGURES)/sensitivity
-	$(SWEEP) $(FEW) experiment=sensitivity model.flow_map=null lookahead=denoiser,diffusion4 hydra.sweep.dir=$(FIGURES)/sensitivity
+	$(SENSITIVITY) model.flow_map=$(STAGES)
+	$(SENSITIVITY) model.flow_map=$(ENDS) lookahead=flowmap1 mode.weights=kernel
+	$(SENSITIVITY) model.flow_map=null lookahead=denoiser,diffusion4
 	$(BIN)/python scripts/sensitivity.py $(FIGURES)/sensitivity --out $(FIGURES)/sensitivity
 
 EDIT := $(SWEEP) experiment=edit report=true

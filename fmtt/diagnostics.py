@@ -76,3 +76,16 @@ def log_mean_and_error(log_values: Tensor) -> tuple[float, float]:
     peak = log_values.max()
     mean, error = mean_and_error((log_values - peak).exp())
     return float(peak + torch.log(torch.tensor(mean, dtype=torch.float64))), error / mean
+
+
+def pooled_mean(means: Tensor, log_z: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean of independent groups under the tilted law, and its standard error; ``(G, *D)`` and ``(G,)`` to ``(*D)``.
+
+    Each group's self-normalised mean counts by its estimate of Z. Then numerator and denominator are unbiased, and the
+    bias of their ratio falls with all particles together; that of a plain average over groups, with those of one only.
+    The error is that of a ratio (NaN for one group).
+    """
+    share, means, groups = torch.softmax(log_z.double(), dim=0), means.double(), len(log_z)
+    mean = torch.einsum("g,g...->...", share, means)
+    spread = torch.einsum("g,g...->...", share.square(), (means - mean).square())
+    return mean, (spread * groups / (groups - 1)).sqrt() if groups > 1 else torch.full_like(mean, float("nan"))

@@ -48,6 +48,19 @@ class Cell:
     cost: float
 
 
+@dataclass(frozen=True)
+class Row:
+    """A method: its cells by time, and whether they hold the same clocks, as those of base do."""
+
+    cells: Mapping[str, Cell]
+    same: bool
+
+    def share(self, name: str) -> str:
+        """Of the clocks that are ``right`` or ``legible`` at all times; one that counts at many times is one clock."""
+        values = [getattr(cell, name).double() for cell in self.cells.values()]
+        return share(torch.stack(values).mean(0) if self.same else torch.cat(values))
+
+
 def is_base(entry: Entry) -> bool:
     return entry.settings.get("mode") == "base"
 
@@ -71,43 +84,43 @@ def cell(time: str, runs: Sequence[Run], reader: TemplateReader) -> Cell:
     return Cell(clocks, reading.shows(minutes("time", time), TOLERANCE), reading.fit >= LEGIBLE, cost)
 
 
-def row(runs: Sequence[Run], times: Sequence[str], reader: TemplateReader) -> dict[str, Cell]:
+def row(runs: Sequence[Run], times: Sequence[str], reader: TemplateReader) -> Row:
     """A method at the times that it was asked for; base at all of them."""
-    asked = {time: [run for run in runs if is_base(run[1]) or time_of(run[1]) == time] for time in times}
-    return {time: cell(time, found, reader) for time, found in asked.items() if found}
+    same = all(is_base(entry) for _, entry in runs)
+    asked = {time: [run for run in runs if same or time_of(run[1]) == time] for time in times}
+    return Row({time: cell(time, found, reader) for time, found in asked.items() if found}, same)
 
 
 def share(values: Tensor) -> str:
-    """In per cent with its standard error."""
-    mean = values.double().mean().item()
-    return f"{100 * mean:.1f} ± {100 * math.sqrt(mean * (1 - mean) / len(values)):.1f}"
+    """Mean of ``(B,)`` in per cent with its standard error."""
+    mean, error = values.mean().item(), values.std(correction=0).item() / math.sqrt(len(values))
+    return f"{100 * mean:.1f} ± {100 * error:.1f}"
 
 
-def table(rows: Mapping[str, Mapping[str, Cell]], times: Sequence[str]) -> str:
+def table(rows: Mapping[str, Row], times: Sequence[str]) -> str:
     head = ["method", "cost", "legible", "all times", "worst time", *times]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
-    for method, cells in rows.items():
-        right, legible = (torch.cat([getattr(cell, name) for cell in cells.values()]) for name in ("right", "legible"))
+    for method, found in rows.items():
+        cells = found.cells
         worst = min(cells.values(), key=lambda cell: cell.right.double().mean())
         cost = np.mean([cell.cost for cell in cells.values()])
         known = [f"{100 * cells[time].right.double().mean():.0f}" if time in cells else "" for time in times]
-        lines.append(
-            f"| {' | '.join([method, f'{cost:.0f}', share(legible), share(right), share(worst.right), *known])} |"
-        )
+        shares = [found.share("legible"), found.share("right"), share(worst.right.double())]
+        lines.append(f"| {' | '.join([method, f'{cost:.0f}', *shares, *known])} |")
     return "\n".join(lines)
 
 
-def draw(path: Path, rows: Mapping[str, Mapping[str, Cell]], times: Sequence[str]) -> None:
+def draw(path: Path, rows: Mapping[str, Row], times: Sequence[str]) -> None:
     """A clock of each method and time; a green frame where it shows the time."""
     figure = Figure(figsize=(0.85 * len(times) + 2.2, 0.95 * len(rows) + 0.3), layout="constrained")
     axes = figure.subplots(len(rows), len(times), squeeze=False)
-    for line, (method, cells) in zip(axes, rows.items(), strict=True):
+    for line, (method, found) in zip(axes, rows.items(), strict=True):
         line[0].set_ylabel(method.replace(" ", "\n"), fontsize=8, rotation=0, ha="right", va="center")
         for number, (axis, time) in enumerate(zip(line, times, strict=True)):
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set(linewidth=2.5, color="#cbd5e1")
-            if time in cells:
-                clocks, right = cells[time].clocks, cells[time].right
+            if time in found.cells:
+                clocks, right = found.cells[time].clocks, found.cells[time].right
                 which = number % len(clocks)  # the clocks of base are the same at all times
                 axis.imshow(clocks[which, 0], cmap="gray", vmin=-1, vmax=1)
                 axis.spines[:].set(color="#16a34a" if right[which] else "#cbd5e1")

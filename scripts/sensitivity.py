@@ -9,18 +9,22 @@ Writes OUT.md and OUT.png, gain and log Z against that error.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from omegaconf import OmegaConf
+from safetensors.torch import load_file
 from torch import Tensor
 
 from fmtt import noise
+from fmtt.diagnostics import log_mean_and_error, pooled_mean, weighted_mean
 from fmtt.look_ahead import LookAhead
 from fmtt.models.learned import TwoTimeModel, load_flow_map
 from fmtt.report.frontier import COLORS, MARKERS
@@ -28,10 +32,16 @@ from fmtt.report.sweep import Kind, average, read_sweep
 from fmtt.training.evaluation import QUARTERS, ode_path, relative_error
 
 POINTS, ODE_STEPS = 64, 40
-METRICS = {
-    "reward": "reward/weighted_mean", "gain": "gain", "ESS": "ess/final", "length": "thermodynamic_length",
-    "log Z": "log_z/mean", "recognised": "recognised/tilted",
-}  # fmt: skip
+METRICS = {"ESS": "ess/final", "length": "thermodynamic_length", "recognised": "recognised/tilted"}
+Estimate = tuple[float, float]
+
+
+class Row(NamedTuple):
+    """Map and look-ahead, the error of it, and what the runs with it found."""
+
+    label: tuple[str, str]
+    error: float
+    found: Mapping[str, Estimate]
 
 
 @cache
@@ -54,27 +64,38 @@ def error_of(folder: Path) -> float:
     return torch.stack(errors).mean().item()
 
 
-def with_gain(kind: Kind) -> dict[str, tuple[float, float]]:
-    """The estimates of a kind, and the rise of the reward above the base model's, whose noise is the same."""
-    found = dict(kind.estimates)
-    (value, error), (base, _) = found["reward/weighted_mean"], found["reward/base_mean"]
-    return found | {"gain": (value - base, error)}
+def gain(means: Tensor, log_z: Tensor, base: Tensor) -> Estimate:
+    """How much the mean reward rises above the base model's, from groups ``(G,)`` that share their noise with it."""
+    groups, (tilted, _) = len(log_z), pooled_mean(means, log_z)
+    residual = torch.softmax(log_z, dim=0) * (means - tilted) - (base - base.mean()) / groups
+    error = (residual.square().sum() * groups / (groups - 1)).sqrt() if groups > 1 else torch.tensor(math.nan)
+    return (tilted - base.mean()).item(), error.item()
+
+
+def measured(folder: Path, kind: Kind) -> dict[str, Estimate]:
+    """What the runs of a kind found, all their groups together."""
+    arrays = [load_file(folder / run.name / "samples.safetensors") for run in kind.runs]
+    means = torch.cat([weighted_mean(part["rewards"], part["log_weights"]) for part in arrays])
+    base = torch.cat([part["base_rewards"].double().mean(1) for part in arrays])
+    log_z = torch.tensor([value for run in kind.runs for value in run.metrics["log_z"]], dtype=torch.float64)
+    known = {title: kind.estimates[name] for title, name in METRICS.items() if name in kind.estimates}
+    return {"gain": gain(means, log_z, base), "log Z": log_mean_and_error(log_z), **known}
 
 
 def label(kind: Kind) -> tuple[str, str]:
-    """Map and look-ahead."""
+    """Map and look-ahead, with the weights where they are not those that the look-ahead brings."""
     stage = Path(kind.settings.get("model.flow_map", "null")).stem
-    return "the last" if stage == "null" else stage, kind.settings.get("lookahead", "default")
+    words = [kind.settings.get("lookahead", "default"), kind.settings.get("mode.weights", "")]
+    return "the last" if stage == "null" else stage, " ".join(filter(None, words))
 
 
-def draw(path: Path, rows: Sequence[tuple[Kind, float]]) -> None:
+def draw(path: Path, rows: Sequence[Row]) -> None:
     figure = Figure(figsize=(11, 4.4), layout="constrained")
-    stages, look_ahead = (list(dict.fromkeys(label(kind)[part] for kind, _ in rows)) for part in (0, 1))
-    shown = {"gain": "gain in reward", METRICS["log Z"]: "log Z"}
+    stages, look_ahead = (list(dict.fromkeys(row.label[part] for row in rows)) for part in (0, 1))
+    shown = {"gain": "gain in reward", "log Z": "log Z"}
     for axis, (name, title) in zip(figure.subplots(1, 2), shown.items(), strict=True):
-        for kind, error in rows:
-            stage, look = label(kind)
-            value, bar = with_gain(kind)[name]
+        for (stage, look), error, found in rows:
+            value, bar = found[name]
             axis.errorbar(error, value, bar, color=COLORS[stages.index(stage)], marker=MARKERS[look_ahead.index(look)],
                           markersize=8, linestyle="", label=f"{look}, {stage}")  # fmt: skip
         axis.set(xlabel="error of the look-ahead, relative", ylabel=title)
@@ -94,13 +115,13 @@ def main() -> None:
     kinds = [(folder, kind) for folder in options.folders for kind in average(read_sweep(folder))]
     if not kinds:
         sys.exit(f"no finished runs below {', '.join(map(str, options.folders))}")
-    rows = sorted(((kind, error_of(folder / kind.runs[0].name)) for folder, kind in kinds), key=lambda row: row[1])
-    known = {title: name for title, name in METRICS.items() if all(name in with_gain(kind) for kind, _ in rows)}
+    rows = [Row(label(kind), error_of(folder / kind.runs[0].name), measured(folder, kind)) for folder, kind in kinds]
+    rows.sort(key=lambda row: row.error)
+    known = [title for title in rows[0].found if all(title in row.found for row in rows)]
     lines = [f"| flow map | look-ahead | error | {' | '.join(known)} |", "|---" * (len(known) + 3) + "|"]
-    for kind, error in rows:
-        found = with_gain(kind)
-        cells = (f"{found[name][0]:.3g} ± {found[name][1]:.1g}" for name in known.values())
-        lines.append(f"| {' | '.join([*label(kind), f'{error:.3f}', *cells])} |")
+    for row in rows:
+        cells = (f"{row.found[title][0]:.3g} ± {row.found[title][1]:.1g}" for title in known)
+        lines.append(f"| {' | '.join([*row.label, f'{row.error:.3f}', *cells])} |")
     print("\n".join(lines))
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.with_suffix(".md").write_text("\n".join(lines) + "\n")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,9 @@ class Row:
 
 
 def name_of(entry: Entry) -> str:
-    mode, look_ahead = (entry.settings.get(key, "default") for key in ("mode", "lookahead"))
-    return "base" if mode == "base" else look_ahead
+    """The look-ahead, with the weights where they are not those that it brings."""
+    words = [entry.settings.get("lookahead", "default"), entry.settings.get("mode.weights", "")]
+    return "base" if entry.settings.get("mode") == "base" else " ".join(filter(None, words))
 
 
 def drawn(arrays: dict[str, Tensor]) -> Tensor:
@@ -142,9 +144,11 @@ def main() -> None:
     parser.add_argument("--digit", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("outputs/mnist_zeros"))
     options = parser.parse_args()
+    done = [(folder, entry) for folder in options.folders for entry in read_sweep(folder) if entry.status == "done"]
+    if not done:
+        sys.exit(f"no finished runs below {', '.join(map(str, options.folders))}")
     judge, (images, labels) = DigitEvaluator(), load_mnist("test")
     real = judge.features(to_unit_range(images[labels == options.digit]))
-    done = [(folder, entry) for folder in options.folders for entry in read_sweep(folder) if entry.status == "done"]
     kinds: dict[str, list[tuple[Path, Entry]]] = {}
     for run in done:
         kinds.setdefault(name_of(run[1]), []).append(run)

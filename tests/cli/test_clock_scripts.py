@@ -15,7 +15,6 @@ from torch import Tensor
 from fmtt import noise
 from fmtt.data.clocks import DRAWS, HALF_DAY, TEN_PAST_TEN, Looks, Times, render
 from fmtt.models.clock_reader import hands, shortfall
-from fmtt.rewards import Clock
 from fmtt.training.data import ClockImages
 from tests.run_folder import make_run
 
@@ -47,14 +46,16 @@ def test_success_is_counted_by_the_exact_reader(run_script, tmp_path: Path) -> N
             run_of(tmp_path / "runs" / f"{mode}{seed}", overrides, samples, {"nfe/weighted": 960})
     late = clocks_at(100.0, 285.0).unflatten(0, (2, 1))
     run_of(tmp_path / "runs" / "late", ("mode=auto", r"reward.time=1\:40"), late, {"nfe/weighted": 960})
-    base = clocks_at(610.0, 100.0, 610.0, 610.0).unflatten(0, (2, 2))
+    base = clocks_at(610.0, 100.0, 610.0, 610.0)
+    base[0] = bad[1]
+    base = base.unflatten(0, (2, 2))
     run_of(tmp_path / "runs" / "base", ("mode=base", "population.particles=2"), base, {"nfe/weighted": 128})
     text = run_script("clocks.py", tmp_path / "runs", "--out", tmp_path / "out")
     rows = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ") for line in text.splitlines()}
     assert rows["method"] == ["method", "cost", "legible", "all times", "worst time", "1:40", "4:45"]
     assert rows["search"] == ["search", "480", "100.0 ± 0.0", "100.0 ± 0.0", "100.0 ± 0.0", "", "100"]
     assert rows["auto"] == ["auto", "480", "83.3 ± 15.2", "16.7 ± 15.2", "0.0 ± 0.0", "50", "0"]
-    assert rows["base"] == ["base", "32", "100.0 ± 0.0", "12.5 ± 11.7", "0.0 ± 0.0", "25", "0"]
+    assert rows["base"] == ["base", "32", "75.0 ± 21.7", "12.5 ± 10.8", "0.0 ± 0.0", "25", "0"]
     assert (tmp_path / "out.md").read_text() == text
     with Image.open(tmp_path / "out.png") as picture:
         assert picture.width > 100
@@ -67,26 +68,33 @@ def test_clocks_of_nothing_say_so(run_script, tmp_path: Path) -> None:
 
 def test_the_law_of_tilted_clocks_is_an_integral_over_the_dial() -> None:
     """Against rendered clocks by 400,000 times of their law, read without an error."""
-    by_integral = runpy.run_path(str(SCRIPTS / "clock_law.py"))["by_integral"]
+    script = runpy.run_path(str(SCRIPTS / "clock_law.py"))
     times = Times().draw(noise.uniform((400_000, 2), 0, "times").double())
-    for time, scale in ((285.0, 1.0), (640.0, 3.0)):
+    for name, time, scale in (("4:45", 285.0, 1.0), ("10:40", 640.0, 3.0), ("12:02", 2.0, 2.0)):
         weights = (-scale * shortfall(hands(times), hands(torch.tensor([time])))).exp()
-        away = (times - TEN_PAST_TEN + HALF_DAY / 2) % HALF_DAY - HALF_DAY / 2
-        share = (weights * (away.abs() > 30)).sum() / weights.sum()
-        (log_z, _), (found, _) = by_integral(Times(), time, scale)
-        assert log_z == pytest.approx(weights.mean().log().item(), abs=0.01)
-        assert found == pytest.approx(share.item(), abs=0.005)
+
+        def share(chosen: Tensor, weights: Tensor = weights) -> float:
+            return ((weights * chosen).sum() / weights.sum()).item()
+
+        away, off = ((times - centre + HALF_DAY / 2) % HALF_DAY - HALF_DAY / 2 for centre in (TEN_PAST_TEN, time))
+        law = script["by_integral"](Times(), script["Tilt"](name, scale))
+        assert law.log_z[0] == pytest.approx(weights.mean().log().item(), abs=0.01)
+        assert law.share[:2].tolist() == pytest.approx([share(away.abs() > 30), share(off.abs() <= 10)], abs=0.005)
+        hours = [share((times >= 60 * hour) & (times < 60 * hour + 60)) for hour in range(12)]
+        assert law.share[2:].tolist() == pytest.approx(hours, abs=0.005)
 
 
 def test_weighted_clocks_have_the_law_of_the_integral() -> None:
     """Clocks that are drawn from the law of the training and weighted by the reward, within its reader's error."""
     script = runpy.run_path(str(SCRIPTS / "clock_law.py"))
     clocks = ClockImages(SIZE).draw(6000, "law").view(10, 600, 1, SIZE, SIZE)
+    tilt = script["Tilt"]("4:45", 1.0)
     with torch.no_grad():
-        weighted = script["weighted"](clocks, Clock("4:45"), 1.0)
-    for (value, error), (exact, _) in zip(weighted, script["by_integral"](Times(), 285.0, 1.0), strict=True):
-        assert abs(value - exact) < 3 * error
-        assert error < 0.05
+        found = script["by_reward"](clocks, tilt)
+    exact = script["by_integral"](Times(), tilt)
+    assert abs(found.log_z[0] - exact.log_z[0]) < 3 * found.log_z[1] < 0.15
+    assert ((found.share - exact.share)[:2].abs() < 3 * found.error[:2]).all()
+    assert (found.error < 0.05).all()
 
 
 def test_a_table_of_the_law_has_the_truth_and_the_runs(run_script, tmp_path: Path) -> None:
@@ -106,6 +114,8 @@ def test_a_table_of_the_law_has_the_truth_and_the_runs(run_script, tmp_path: Pat
     run_of(tmp_path / "law" / "smc", (*tilt, "mode=noise_smc"), times, {"log_z": [-3.0, -3.0]}, **weights)
     text = run_script("clock_law.py", tmp_path / "law", "--out", tmp_path / "out")
     assert (tmp_path / "out.md").read_text() == text
+    with Image.open(tmp_path / "out.png") as picture:
+        assert picture.size == (1320, 504)
     rows = [line.strip("| ").split(" | ") for line in text.splitlines()][2:]
     assert [row[:3] for row in rows] == [
         ["4:45", "1", name]
@@ -119,3 +129,8 @@ def test_a_table_of_the_law_has_the_truth_and_the_runs(run_script, tmp_path: Pat
     mean = (math.exp(-1) + 2 * math.exp(-2) + math.exp(-3)) / 4
     assert float(rows[2][3].split()[0]) == pytest.approx(math.log(mean), abs=1e-3)
     assert rows[3][3] == "-3.000 ± 0.000"
+
+
+def test_the_law_of_nothing_says_so(run_script, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no finished runs of a tilt below"):
+        run_script("clock_law.py", tmp_path)

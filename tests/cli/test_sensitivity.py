@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fmtt import noise
 from fmtt.models.checkpoints import save_network
 from fmtt.models.unet import TwoTimeUNet
 
@@ -38,6 +39,7 @@ def test_a_map_of_its_own_is_nearer_than_that_of_another(fmtt, run_script, tmp_p
     rows = [line.strip("| ").split(" | ") for line in text.splitlines()]
     errors = {(row[0] == "the last", row[1]): float(row[2]) for row in rows[2:]}
     assert set(errors) == {(own_map, look) for own_map in (True, False) for look in ("denoiser", "flowmap4")}
+    assert rows[0][3:5] == ["gain", "log Z"] and rows[0][-1] == "length"
     assert errors[True, "flowmap4"] < errors[False, "flowmap4"]
     assert errors[True, "denoiser"] == errors[False, "denoiser"]  # the denoiser is that of the velocity
     assert [float(row[2]) for row in rows[2:]] == sorted(errors.values())
@@ -62,3 +64,16 @@ def test_the_error_is_that_of_the_jump(fmtt, tmp_path: Path) -> None:
 def test_nothing_to_judge_says_so(run_script, tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="no finished runs below"):
         run_script("sensitivity.py", tmp_path)
+
+
+def test_a_gain_is_over_the_same_noise() -> None:
+    """What groups have in common with their base cancels; what tilting adds by chance does not."""
+    gain = runpy.run_path(str(SCRIPTS / "sensitivity.py"))["gain"]
+    base, even = noise.normal((50,), 0, "base").double(), torch.zeros(50, dtype=torch.float64)
+    assert gain(base + 2, even, base) == pytest.approx((2, 0), abs=1e-12)
+    luck = noise.normal((50,), 0, "luck").double()
+    value, error = gain(base + luck, even, base)
+    assert value == pytest.approx(luck.mean().item())
+    assert error == pytest.approx(luck.std().item() / 50**0.5)
+    means, log_z = torch.tensor([1.0, 4.0]).double(), torch.tensor([1.0, 4.0]).double().log()
+    assert gain(means, log_z, even[:2])[0] == pytest.approx(3.4)

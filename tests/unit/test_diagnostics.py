@@ -10,6 +10,7 @@ from fmtt.diagnostics import (
     incremental_discrepancy,
     log_mean_and_error,
     mean_and_error,
+    pooled_mean,
     unique_ancestors,
     weighted_mean,
 )
@@ -72,3 +73,30 @@ def test_log_of_the_mean_is_not_the_mean_of_the_log(shift: float) -> None:
     assert found == pytest.approx(math.log(2.0) + shift)
     assert error == pytest.approx(0.5)  # standard error of (1, 3) over their mean
     assert found > log_values.mean()
+
+
+def test_pooled_means_count_by_the_evidence() -> None:
+    means, log_z = torch.tensor([[1.0, 0.0], [4.0, 8.0]]), torch.tensor([0.0, math.log(3.0)])
+    mean, error = pooled_mean(means, log_z)
+    assert mean.tolist() == pytest.approx([3.25, 6.0])
+    residual = [0.25 * (1 - 3.25), 0.75 * (4 - 3.25)]
+    assert error[0].item() == pytest.approx(math.sqrt(2 * (residual[0] ** 2 + residual[1] ** 2)))
+    assert pooled_mean(means[:1], log_z[:1])[1].isnan().all()
+
+
+def test_pooled_means_have_no_bias_of_small_groups() -> None:
+    """Three particles of N(0, 1), weighted by ``e^x``: the mean is 1, and the plain average over groups is not."""
+    x = noise.normal((40_000, 3), 0, "pooled").double()
+    means, log_z = weighted_mean(x, x), x.logsumexp(1)
+    mean, error = pooled_mean(means, log_z)
+    assert abs(mean - 1) < 3 * error < 0.1
+    plain, plain_error = mean_and_error(means)
+    assert abs(plain - 1) > 20 * plain_error
+
+
+def test_the_error_of_pooled_means_is_their_spread() -> None:
+    """With weights ``e^(x/2)``; the error is one of many groups, and too small for few with heavier tails."""
+    x = noise.normal((400, 100, 3), 1, "pooled").double()
+    pooled = [pooled_mean(weighted_mean(part, part / 2), (part / 2).logsumexp(1)) for part in x]
+    means, errors = (torch.stack([pair[k] for pair in pooled]) for k in (0, 1))
+    assert errors.mean().item() == pytest.approx(means.std().item(), rel=0.1)
