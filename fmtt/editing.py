@@ -15,7 +15,7 @@ class NoisedImage:
     """Particles start at ``t = t0`` from ``t0 image + (1 - t0) noise`` (SDEdit, arXiv 2108.01073).
 
     The times of the grid are pressed together from [0, 1] to [t0, 1], and the ramp of the tilt with them, so that what
-    is tilted is the law of the base model's own edits of the picture.
+    is tilted is the law of the base model's own edits of the picture. A mode does the same to its window.
 
     Attributes:
         path: the picture; it is brought to the size of the model's samples.

@@ -150,6 +150,8 @@ def probe(reward: ScaledReward, model: Velocity, device: torch.device) -> bool:
 
 def one_line(error: BaseException) -> str:
     """The message of an error, or of the error inside it that the user caused, on one line."""
+    place = ""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
-        error = error.__cause__
-    return " ".join(str(error).split())
+        place, error = str(error).partition("full_key: ")[2], error.__cause__
+    text = " ".join(str(error).split())
+    return f"{place}.{text.removeprefix('reward.')}" if place.startswith("reward.terms.") else text

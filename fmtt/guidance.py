@@ -206,6 +206,14 @@ class Window:
         return self.inner(at)
 
 
+def late(guidance: Guidance, t0: float) -> Guidance:
+    """``guidance`` in a run that begins at t0: its window is pressed together from [0, 1] to [t0, 1]."""
+    if not isinstance(guidance, Window):
+        return guidance
+    start, end = (t0 + (1 - t0) * t for t in (guidance.start, guidance.end))
+    return Window(guidance.inner, start, end)
+
+
 def lengths(vectors: Tensor) -> Tensor:
     """Euclidean norm of each particle's vector ``(G, N, *D)``, shaped to multiply it."""
     return columns(torch.linalg.vector_norm(vectors.flatten(2), dim=2), vectors)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fmtt.dynamics import Dynamics
 from fmtt.field import Field, LocalTilt, ModelField
-from fmtt.guidance import Guidance, NoGuidance, TiltGradient, Window
+from fmtt.guidance import Guidance, NoGuidance, TiltGradient, Window, late
 from fmtt.look_ahead import LookAhead
 from fmtt.loop import Loop
 from fmtt.noise import Noise
@@ -124,7 +124,7 @@ class Mode:
                 " use mode.weights=kernel, or sampler/epsilon=zero"
             )
         dynamics = Dynamics(
-            setting.model, tilt, setting.epsilon, self.guidance, self.weights, transport,
+            setting.model, tilt, setting.epsilon, late(self.guidance, setting.times[0]), self.weights, transport,
             self.field, self.potential, setting.chi, setting.probes,
         )  # fmt: skip
         return Sampler(

@@ -8,15 +8,19 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
 BUNDLED = Path(__file__).parent / "pictures"
 MODES = {1: "L", 3: "RGB"}
+# what Pillow raises for a file that is no picture, is cut off, or is so large that it may be an attack
+DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def read_image(name: str, path: str | Path, channels: int) -> Tensor:
     """The picture in file ``path`` in [0, 1], ``(channels, H, W)``, grey or in colour; what is transparent is black.
+
+    Grey of 16 bits is rounded to 8, as all others are.
 
     Args:
         name: of the setting that holds the path, for the error.
@@ -29,14 +33,21 @@ def read_image(name: str, path: str | Path, channels: int) -> Tensor:
     file = Path(path) if Path(path).suffix else BUNDLED / f"{path}.png"
     try:
         with Image.open(file) as opened:
-            picture = opened.convert("RGBA")
-    except (OSError, UnidentifiedImageError) as error:
+            picture = rounded(opened).convert("RGBA")
+    except DAMAGE as error:
         bundled = ", ".join(sorted(entry.stem for entry in BUNDLED.glob("*.png")))
         reason = "is not a picture" if file.is_file() else f"does not exist; give the path of a picture, or {bundled}"
         raise ValueError(f"{name}={path}: the file {reason}") from error
     black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
     pixels = np.array(Image.alpha_composite(black, picture).convert(MODES[channels]), dtype=np.float32) / 255
     return torch.from_numpy(pixels).reshape(*pixels.shape[:2], channels).movedim(-1, 0)
+
+
+def rounded(picture: Image.Image) -> Image.Image:
+    """The picture with 8 bits a channel; Pillow's own conversion makes everything white that is brighter than 255."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture).clip(0, 65535) // 257).astype(np.uint8))
 
 
 def read_sample(name: str, path: str | Path, shape: Sequence[int]) -> Tensor:

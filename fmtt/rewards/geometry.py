@@ -169,6 +169,7 @@ class Keep:
     def __post_init__(self) -> None:
         finite("reward.scale", self.scale)
         object.__setattr__(self, "inside", mask("reward.shape", self.shape))
+        read_image("reward.path", self.path, channels=1)  # what is wrong with it is said at once
         object.__setattr__(self, "picture", cache(partial(read_sample, "reward.path", self.path)))
 
     def __call__(self, x: Tensor) -> Tensor:

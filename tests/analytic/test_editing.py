@@ -107,6 +107,14 @@ def test_the_tilt_begins_with_the_edit(picture: str) -> None:
     assert early.loop.start().population.log_weights.all()
 
 
+def test_a_window_of_guidance_is_one_of_the_edit(picture: str) -> None:
+    """The first quarter of the steps, as it would be from noise."""
+    setup, mode = Setup(steps=8, groups=2, particles=4), partial(modes.tilted_ode, window=(0, 0.25))
+    for start in (NoisedImage(picture, T0), lambda setting: setting):
+        loop = edit(setup, start, mode).loop
+        assert [loop.dynamics.guidance.active(t) for t in loop.times[:-1]] == [True] * 2 + [False] * 6
+
+
 @pytest.mark.parametrize(("weights", "look_ahead"), [("jarzynski", "flowmap1"), ("material", "denoiser")])
 def test_weights_that_trust_the_noise_are_refused_and_would_be_wrong(picture: str, weights: str, look_ahead) -> None:
     """What leaves the law of the model invariant does not leave that of the edits."""

@@ -102,6 +102,18 @@ def test_one_line_names_the_value_and_what_is_allowed(fmtt, words: str) -> None:
     assert not (outcome.folder / "metrics.json").exists()
 
 
+@pytest.mark.parametrize(
+    ("word", "name"),
+    [
+        ("reward.terms.keep.shape=blob", "reward.terms.keep.shape=blob: must be one of"),
+        ("reward.terms.change.digit=12", "reward.terms.change.digit=12: must be a digit"),
+        ("sampler.start.path=nowhere.png", "reward.terms.keep.path=nowhere.png: the file does not exist"),
+    ],
+)
+def test_a_term_of_a_sum_has_a_name_that_can_be_typed(fmtt, word: str, name: str) -> None:
+    assert fmtt("experiment=edit", word, small=False).complaint.startswith(f"fmtt: {name}")
+
+
 def test_a_damaged_checkpoint_is_named(fmtt, tmp_path: Path) -> None:
     file = tmp_path / "damaged.safetensors"
     file.write_bytes(b"not a checkpoint")
