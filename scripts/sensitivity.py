@@ -75,6 +75,8 @@ def gain(means: Tensor, log_z: Tensor, base: Tensor) -> Estimate:
 def measured(folder: Path, kind: Kind) -> dict[str, Estimate]:
     """What the runs of a kind found, all their groups together."""
     arrays = [load_file(folder / run.name / "samples.safetensors") for run in kind.runs]
+    if any("base_rewards" not in part for part in arrays):
+        sys.exit(f"{folder}: the gain is one over the base model; the runs need baseline=true")
     means = torch.cat([weighted_mean(part["rewards"], part["log_weights"]) for part in arrays])
     base = torch.cat([part["base_rewards"].double().mean(1) for part in arrays])
     log_z = torch.tensor([value for run in kind.runs for value in run.metrics["log_z"]], dtype=torch.float64)

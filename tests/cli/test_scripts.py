@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from fmtt.data.mnist import available
+from fmtt.data.mnist import available, load_mnist, to_unit_range
 from tests.run_folder import make_run
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -38,6 +39,44 @@ def test_samples_tilted_to_a_digit_are_compared_with_real_ones(fmtt, run_script,
     assert (tmp_path / "zeros.md").read_text() == text
     with Image.open(tmp_path / "zeros.png") as picture:
         assert picture.size == (840, 552)
+
+
+@pytest.mark.skipif(not available(), reason="needs the files of MNIST")
+def test_rejection_and_weights_pick_the_digit(run_script, tmp_path: Path) -> None:
+    """Real digits take the place of samples: zeros have all the weight, or are accepted, or count as all others do."""
+    images, labels = load_mnist("test")
+    x, zero = to_unit_range(images[:400]).view(2, 200, 1, 28, 28), (labels[:400] == 0).view(2, 200)
+    values = torch.where(zero, 0.0, -30.0)
+    metrics = {"classes/tilted": [1.0] + [0.0] * 9, "log_z": [-2.0, -3.0]}
+    metrics |= dict.fromkeys(
+        ("ess/final", "discrepancy", "thermodynamic_length", "ancestors/unique", "nfe/weighted/group"), 1.0
+    )
+    weights = {"flowmap1": values.double(), "none": torch.zeros(2, 200, dtype=torch.float64)}
+    runs = {look: ((f"lookahead={look}",), {"log_weights": weights[look]}) for look in weights}
+    runs["base"] = (("mode=base", "lookahead=none"), {})
+    for name, (overrides, arrays) in runs.items():
+        folder = make_run(tmp_path / "runs" / name, overrides=overrides, metrics=metrics)
+        save_file({"samples": x, "rewards": values, **arrays}, folder / "samples.safetensors")
+    text = run_script("tilt_to_digit.py", tmp_path / "runs", "--out", tmp_path / "zeros")
+    head, _, *lines = (
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line[0:1] == "|"
+    )
+    rows = {line[0]: dict(zip(head, line, strict=True)) for line in lines}
+
+    def number(row: str, column: str) -> float:
+        return float(rows[row][column].split()[0])
+
+    assert number("rejection", "samples") == zero.sum() and number("rejection", "accuracy") == 1
+    assert number("rejection", "log Z") == pytest.approx(zero.double().mean().log().item(), abs=0.01)
+    assert number("flowmap1", "log Z") == pytest.approx(math.log((math.exp(-2) + math.exp(-3)) / 2), abs=0.01)
+    assert number("flowmap1", "Frechet") < number("none", "Frechet") / 3
+    assert number("none", "precision") < 0.3 < 0.8 < number("flowmap1", "precision")
+    assert number("rejection", "recall") > 0.4 and number("real", "Frechet") < number("rejection", "Frechet")
+
+
+def test_digits_of_nothing_say_so(run_script, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match="no finished runs below"):
+        run_script("tilt_to_digit.py", tmp_path)
 
 
 def test_errors_by_leaving_out_each_run() -> None:
