@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -153,8 +154,25 @@ def test_resuming_goes_on_with_the_same_wandb_run(folder):
     assert {record.name for record in folder.glob("wandb/*/run-*.wandb")} == {f"run-{first}.wandb"}
 
 
-def test_an_unreachable_server_means_offline(folder, monkeypatch, capsys):
+def test_resuming_in_another_folder_goes_on_with_the_same_wandb_run(folder, tmp_path):
+    track(folder, Wandb())
+    other = tmp_path / "other"
+    other.mkdir()
+    with Tracker([Wandb(resume=True)], other, earlier=folder) as tracker:
+        tracker.start(CONFIG)
+        tracker.log(ROWS[0], 0)
+        tracker.finish({"reward/mean": math.nan})
+    assert run_id(other) == run_id(folder)
+    summary = json.loads(wandb_records(other, "--summary"))["summary"]
+    assert summary["t"] == 0 and math.isnan(float(summary["reward/mean"])), "what is not known stays unknown"
+
+
+@pytest.mark.parametrize("key", ["", "k" * 40])
+def test_an_unreachable_server_means_offline(folder, monkeypatch, capsys, key):
+    """Whether nobody is logged in or nobody answers."""
     monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setenv("WANDB_API_KEY", key)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     track(folder, Wandb())
     assert "recorded offline" in capsys.readouterr().err
     assert json.loads(wandb_records(folder, "--summary"))["exit_code"] == 0
