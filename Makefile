@@ -110,6 +110,7 @@ mnist-zeros: setup ## digits tilted to zeros with every look-ahead, against real
 	$(ZEROS) $(FEW)
 	$(ZEROS) $(FEW) lookahead=exact lookahead.steps=4
 	$(ZEROS) $(FEW) lookahead=flowmap1 mode.weights=kernel
+	$(ZEROS) $(FEW) lookahead=denoiser,flowmap1 mode.weights=material
 	$(ZEROS) mode=base lookahead=none population.particles=$(MODEL_DIGITS)
 	$(BIN)/python scripts/tilt_to_digit.py $(FIGURES)/mnist_zeros --out $(FIGURES)/mnist_zeros
 	$(BIN)/python scripts/gallery.py $(FIGURES)/mnist_zeros --rows seed --columns mode+lookahead+mode.weights --shown 2 \
