@@ -122,7 +122,7 @@ def table(rows: Sequence[Row]) -> str:
 
 def draw(path: Path, kinds: dict[str, list[tuple[Path, Entry]]]) -> None:
     """Length against reward, a mark for each run."""
-    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     axis = figure.subplots()
     for (name, runs), color, marker in zip(kinds.items(), COLORS, MARKERS, strict=False):
         length, reward = (
@@ -133,7 +133,7 @@ def draw(path: Path, kinds: dict[str, list[tuple[Path, Entry]]]) -> None:
     axis.set_yscale("symlog", linthresh=0.01)  # log-probabilities: most are near 0, and few are far below
     axis.grid(color="#e2e8f0")
     axis.set_axisbelow(True)
-    axis.legend()
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside right upper")  # beside the marks, not above
     figure.savefig(path, dpi=120)
 
 

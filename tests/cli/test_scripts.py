@@ -38,7 +38,7 @@ def test_samples_tilted_to_a_digit_are_compared_with_real_ones(fmtt, run_script,
     assert "-2.316" in text
     assert (tmp_path / "zeros.md").read_text() == text
     with Image.open(tmp_path / "zeros.png") as picture:
-        assert picture.size == (840, 552)
+        assert picture.size == (1020, 552)
 
 
 @pytest.mark.skipif(not available(), reason="needs the files of MNIST")
