@@ -80,7 +80,7 @@ class Wandb:
         if self._run.url:
             print(f"fmtt: W&B shows this run at {self._run.url}", file=sys.stderr)
         self._run.define_metric("t", hidden=True)  # an axis, no curve of its own
-        self._folder, self._defined = folder, {"t"}
+        self._folder, self._defined, self._shown = folder, {"t"}, False
 
     def log(self, row: Mapping[str, float], step: int) -> None:
         self._define(row)
@@ -89,6 +89,7 @@ class Wandb:
     def show(self, exhibit: Exhibit) -> None:
         import wandb
 
+        self._shown = True
         pictures = {name: wandb.Image(str(path)) for name, path in exhibit.pictures.items()}
         rows = [[wandb.Image(cell) if hasattr(cell, "shape") else cell for cell in row] for row in exhibit.rows]
         table = wandb.Table(columns=list(exhibit.columns), data=rows)
@@ -105,6 +106,8 @@ class Wandb:
 
     def finish(self, metrics: Metrics) -> None:
         self._run.config.update({"goals": goals(metrics)}, allow_val_change=True)
+        if not self._shown:
+            self._run.log({}, commit=True)  # the last row waits for more, and would come after the results
         self._run.summary.update(dict(metrics))
 
     def _define(self, names: Iterable[str]) -> None:
