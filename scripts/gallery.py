@@ -15,12 +15,8 @@ from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 
 from fmtt.report.figures import mosaic
+from fmtt.report.settings import values_of
 from fmtt.report.sweep import Entry, read_sweep
-
-
-def value_of(entry: Entry, settings: str) -> str:
-    """The values of the settings, joined; what was not overridden is left out."""
-    return " ".join(entry.settings[name] for name in settings.split("+") if name in entry.settings)
 
 
 def blocks(folders: list[Path], rows: str, columns: str) -> dict[tuple[str, str], tuple[Path, Entry]]:
@@ -29,7 +25,8 @@ def blocks(folders: list[Path], rows: str, columns: str) -> dict[tuple[str, str]
     for folder in folders:
         for entry in read_sweep(folder):
             if entry.status == "done":
-                found.setdefault((value_of(entry, rows), value_of(entry, columns)), (folder / entry.name, entry))
+                place = (values_of(entry.settings, rows.split("+")), values_of(entry.settings, columns.split("+")))
+                found.setdefault(place, (folder / entry.name, entry))
     return found
 
 

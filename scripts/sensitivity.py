@@ -28,6 +28,7 @@ from fmtt.diagnostics import log_mean_and_error, pooled_mean, weighted_mean
 from fmtt.look_ahead import LookAhead
 from fmtt.models.learned import TwoTimeModel, load_flow_map
 from fmtt.report.frontier import COLORS, MARKERS
+from fmtt.report.settings import values_of
 from fmtt.report.sweep import Kind, average, read_sweep
 from fmtt.training.evaluation import QUARTERS, ode_path, relative_error
 
@@ -87,8 +88,8 @@ def measured(folder: Path, kind: Kind) -> dict[str, Estimate]:
 def label(kind: Kind) -> tuple[str, str]:
     """Map and look-ahead, with the weights where they are not those that the look-ahead brings."""
     stage = Path(kind.settings.get("model.flow_map", "null")).stem
-    words = [kind.settings.get("lookahead", "default"), kind.settings.get("mode.weights", "")]
-    return "the last" if stage == "null" else stage, " ".join(filter(None, words))
+    look_ahead = values_of(kind.settings, ("lookahead", "mode.weights")) or "default"
+    return "the last" if stage == "null" else stage, look_ahead
 
 
 def draw(path: Path, rows: Sequence[Row]) -> None:

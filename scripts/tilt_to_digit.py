@@ -30,6 +30,7 @@ from fmtt.models.evaluators import DigitEvaluator
 from fmtt.report.arrange import by_weight
 from fmtt.report.frontier import COLORS, MARKERS
 from fmtt.report.record import mean_and_error
+from fmtt.report.settings import values_of
 from fmtt.report.sweep import Entry, read_sweep
 
 METRICS = {
@@ -49,8 +50,9 @@ class Row:
 
 def name_of(entry: Entry) -> str:
     """The look-ahead, with the weights where they are not those that it brings."""
-    words = [entry.settings.get("lookahead", "default"), entry.settings.get("mode.weights", "")]
-    return "base" if entry.settings.get("mode") == "base" else " ".join(filter(None, words))
+    if entry.settings.get("mode") == "base":
+        return "base"
+    return values_of(entry.settings, ("lookahead", "mode.weights")) or "default"
 
 
 def drawn(arrays: dict[str, Tensor]) -> Tensor:

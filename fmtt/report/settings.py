@@ -63,6 +63,11 @@ def method_name(typed: Mapping[str, str], apart: Sequence[str] = ()) -> str:
     return " ".join([kept.pop("mode", "default"), *(f"{key}={value}" for key, value in sorted(kept.items()))])
 
 
+def values_of(typed: Mapping[str, str], names: Sequence[str]) -> str:
+    """The values of some settings, joined; what was not typed is left out."""
+    return " ".join(typed[name] for name in names if name in typed)
+
+
 def candidates(runs: Sequence[Settings]) -> list[str]:
     """The names that a person thinks of first: the groups that describe a run, and whatever was typed in any run."""
     typed = (name for run in runs for name in run.typed)

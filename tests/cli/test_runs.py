@@ -2,11 +2,6 @@
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,12 +11,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from fmtt.experiment import CONFIGS
-from fmtt.methods.noise_opt import NoiseAscent
-from fmtt.methods.noise_smc import NoiseAnnealing
-from fmtt.methods.rounds import Rounds
-from fmtt.methods.typical_ascent import TypicalAscent
 from fmtt.sampler import Sampler
-from fmtt.tracking.wandb_logger import run_id
 
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = {
@@ -147,39 +137,6 @@ def test_a_sweep_leaves_a_summary_with_a_row_for_each_run(fmtt) -> None:
     assert (outcome.folder / "compare.html").is_file()
 
 
-@pytest.mark.parametrize(
-    ("words", "loop"),
-    [
-        (("mode.ess_threshold=0.9",), Sampler), (("mode=das",), Sampler), (("mode=fk_steering",), Sampler),
-        (("mode=noise_smc",), NoiseAnnealing), (("mode=noise_opt",), NoiseAscent), (("mode=multi_best_of_n",), Rounds),
-        (("mode=auto",), TypicalAscent),
-    ],
-)  # fmt: skip
-def test_resuming_in_the_middle_gives_the_same_result(fmtt, monkeypatch: pytest.MonkeyPatch, words, loop) -> None:
-    whole = fmtt(*words, "reward.scale=3", folder="whole")
-    step, calls = loop.step, []
-
-    def interrupted(self: object, state: object) -> object:
-        calls.append(state)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return step(self, state)
-
-    monkeypatch.setattr(loop, "step", interrupted)
-    broken = fmtt(*words, "reward.scale=3", folder="broken")
-    assert broken.status == 1
-    assert "resume=true" in broken.complaint
-    monkeypatch.setattr(loop, "step", step)
-    resumed = fmtt(*words, "reward.scale=3", "resume=true", folder="broken")
-    assert resumed.status == 0
-    expected, found = (load_file(outcome.folder / "samples.safetensors") for outcome in (whole, resumed))
-    for name in expected:
-        assert torch.equal(expected[name], found[name]), name
-    assert (whole.folder / "history.csv").read_text() == (resumed.folder / "history.csv").read_text()
-    assert whole.metrics["log_z"] == resumed.metrics["log_z"]
-    assert not list(resumed.folder.glob("checkpoint-*"))
-
-
 def test_tempering_that_binds_only_on_the_way_is_in_every_row(fmtt) -> None:
     """The share of the tilt is 1 in some rows and below in others."""
     outcome = fmtt("mode=das", "reward.scale=8", "sampler.steps=8", "population.particles=32")
@@ -206,53 +163,6 @@ def test_a_fault_in_one_run_of_a_sweep_is_named_and_the_others_go_on(fmtt, monke
     ]  # fmt: skip
 
 
-def test_a_sweep_that_is_resumed_skips_what_is_done(fmtt) -> None:
-    words = ("-m", "seed=0,1", "baseline=false", "report=false", "resume=true")
-    first = fmtt(*words)
-    assert not (first.folder / "0" / "report.html").exists()
-    made = (first.folder / "1" / "metrics.json").stat().st_mtime_ns
-    (first.folder / "0" / "metrics.json").unlink()
-    again = fmtt(*words)
-    assert again.out.count("already done") == 1
-    assert (again.folder / "0" / "metrics.json").is_file()
-    assert (again.folder / "1" / "metrics.json").stat().st_mtime_ns == made
-    assert "already done" not in fmtt(*words, "reward.scale=2").out
-
-
-def test_another_configuration_in_the_same_folder_leaves_no_old_result(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that is killed before its end must not be taken for done because of what lay there."""
-    fmtt("baseline=false", "report=false")
-    step = Sampler.step
-
-    def killed(self: Sampler, state: object) -> object:
-        raise RuntimeError("killed")
-
-    words = ("baseline=false", "report=false", "reward.scale=2", "resume=true")
-    monkeypatch.setattr(Sampler, "step", killed)
-    with pytest.raises(RuntimeError, match="killed"):
-        fmtt(*words)
-    monkeypatch.setattr(Sampler, "step", step)
-    again = fmtt(*words)
-    assert again.status == 0 and "already done" not in again.out
-    assert again.metrics["log_z"] == fmtt(*words[:3], folder="new").metrics["log_z"]
-    assert "already done" in fmtt(*words).out
-
-
-def test_a_run_that_failed_after_its_result_was_written_is_done_again(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(folder: Path) -> None:
-        raise RuntimeError("no ink")
-
-    words = ("-m", "seed=0", "baseline=false", "resume=true")
-    with monkeypatch.context() as patch:
-        patch.setattr("fmtt.runner.write_artefacts", broken)
-        first = fmtt(*words)
-    row = read_table(first.folder / "summary.csv")[0]
-    assert first.status == 1 and row["status"] == "failed: RuntimeError: no ink"
-    assert fmtt(*words).status == 0
-    assert (first.folder / "0" / "report.html").is_file()
-    assert read_table(first.folder / "summary.csv")[0]["status"] == "done"
-
-
 def test_a_crash_of_a_single_run_leaves_its_reason(fmtt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: Sampler, state: object) -> None:
         raise RuntimeError("no ink")
@@ -261,53 +171,6 @@ def test_a_crash_of_a_single_run_leaves_its_reason(fmtt, tmp_path: Path, monkeyp
     with pytest.raises(RuntimeError, match="no ink"):
         fmtt("baseline=false")
     assert (tmp_path / "run" / "error.txt").read_text() == "1 RuntimeError: no ink\n"
-
-
-def test_a_run_in_a_new_folder_goes_on_from_the_old_one(fmtt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As single runs do, whose folders are named by the time: with its W&B run, and without a checkpoint left over."""
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    words = ("logger=wandb", "baseline=false", "report=false")
-    step, calls = Sampler.step, []
-
-    def interrupted(self: Sampler, state: object) -> object:
-        calls.append(state)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
-        return step(self, state)
-
-    monkeypatch.setattr(Sampler, "step", interrupted)
-    fmtt(*words, folder="runs/old")
-    monkeypatch.setattr(Sampler, "step", step)
-    assert len(list(tmp_path.rglob("checkpoint-*"))) == 1
-    assert fmtt(*words, "resume=true", folder="runs/new").status == 0
-    assert not list(tmp_path.rglob("checkpoint-*"))
-    assert run_id(tmp_path / "runs" / "old") == run_id(tmp_path / "runs" / "new") is not None
-
-
-def test_sigterm_leaves_a_checkpoint(tmp_path: Path) -> None:
-    words = [
-        "model=gmm",
-        "reward=linear",
-        "logger=none",
-        "sampler.steps=100000",
-        "lookahead=none",
-        f"hydra.run.dir={tmp_path}",
-    ]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "run.py"), *words],
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    deadline = time.time() + 120
-    while not (tmp_path / "environment.json").exists() and time.time() < deadline:
-        time.sleep(0.2)
-    time.sleep(3)
-    process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1, err
-    assert len(list(tmp_path.glob("checkpoint-*.pt"))) == 1
-    assert "resume=true" in err
 
 
 def test_nan_rewards_name_group_particle_and_step(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
