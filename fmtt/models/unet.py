@@ -9,13 +9,17 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 
 from fmtt.models.two_time import TimePair, gaussian_frame
 from fmtt.path import expand
 
 
 class Convolution(nn.Module):
-    """A convolution whose weight is stored as the matrix it is, ``(out, in * k * k)``, as Muon wants it."""
+    """A convolution whose weight is stored as the matrix it is, ``(out, in * k * k)``, as Muon wants it.
+
+    It has forward derivatives along its input, or along its weight, not along both at once.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, zero: bool = False):
         super().__init__()
@@ -27,8 +31,13 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        weight = self.weight.view(self.shape)
-        return F.conv2d(x, weight, self.bias, stride=self.stride, padding=self.shape[-1] // 2)
+        weight, padding = self.weight.view(self.shape), self.shape[-1] // 2
+        # along a direction of x: torch's own forward derivative has a second convolution, of x with a weight of zeros
+        value, tangent = forward_ad.unpack_dual(x)
+        y = F.conv2d(value, weight, self.bias, self.stride, padding)
+        if tangent is None:
+            return y
+        return forward_ad.make_dual(y, F.conv2d(tangent, weight, None, self.stride, padding))
 
 
 class ResidualBlock(nn.Module):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from fmtt import noise
 from fmtt.models.analytic import Gaussian
@@ -119,3 +120,14 @@ def test_forward_and_reverse_derivatives_agree_in_float32() -> None:
     _, slope = torch.func.jvp(lambda x: net(x, s, t), (x,), (direction,))
     (gradient,) = torch.autograd.grad((net(x.requires_grad_(), s, t) * weight).sum(), x)
     torch.testing.assert_close((slope * weight).sum(), (gradient * direction).sum(), rtol=1e-3, atol=1e-3)
+
+
+def test_a_forward_derivative_costs_one_more_forward() -> None:
+    net = network(trained=True, dtype=torch.float32)
+    x, s, t = draw(torch.float32)
+    flops = []
+    for call in (lambda: net(x, s, t), lambda: torch.func.jvp(lambda x, s: net(x, s, t), (x, s), (x, s))):
+        with FlopCounterMode(display=False) as counter:
+            call()
+        flops.append(counter.get_flop_counts()["Global"][torch.ops.aten.convolution])
+    assert flops[1] == 2 * flops[0]  # torch's own derivative of a convolution takes two
