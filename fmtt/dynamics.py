@@ -105,10 +105,17 @@ class Dynamics:
         """Whether the step from t to t_next needs the tilt at its start."""
         return self.weights.rates or (self.guidance.uses_gradient and self.guided(t, t_next))
 
+    @property
+    def needs_rates(self) -> bool:
+        """Whether the weights need the rate of the tilt along the ODE: they have no tilt where a transport begins."""
+        return self.weights.material and self.transport.uses_velocity
+
     def look(self, x: Tensor, t: float, t_next: float | None) -> TiltValue:
-        """The tilt at ``x (G, N, *D)``; with its gradient if the step from t to t_next will use it."""
-        gradient = t_next is not None and self.guidance.uses_gradient and self.guided(t, t_next)
-        return self.tilt.evaluate(x, t, gradient)
+        """The tilt at ``x (G, N, *D)``; with its gradient and its rate if the step from t to t_next will use them."""
+        if t_next is None:
+            return self.tilt.evaluate(x, t, gradient=False)
+        guides = self.guidance.uses_gradient and self.guided(t, t_next)
+        return self.tilt.evaluate(x, t, guides or self.needs_rates, self.needs_rates)
 
     def guided(self, t: float, t_next: float) -> bool:
         """Whether guidance enters the step from t to t_next."""

@@ -27,7 +27,7 @@ class Landing(NamedTuple):
 
 
 class LookAhead(Protocol):
-    """A look-ahead; differentiable in x, and in t by forward-mode AD. ``generates``: from noise, it makes samples."""
+    """A look-ahead; differentiable in x and t, also by forward-mode AD. ``generates``: from noise, it makes samples."""
 
     transported: bool
     generates: bool

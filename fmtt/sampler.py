@@ -65,7 +65,7 @@ class Sampler(Loop):
         """The start where an opening has ended in ``state``."""
         population, times = state.population, self.times
         tilt = population.tilt.scaled(state.temper)
-        if tilt.gradient is None and self.asks(0):
+        if self.asks(0) and (tilt.gradient is None or self.dynamics.needs_rates):
             tilt = self.dynamics.look(population.x, times[0], times[1])
         log_weights = self.dynamics.weights.start(population.log_weights)
         temper = math.nan if self.tempering is None else 1.0

@@ -27,6 +27,7 @@ class TiltValue(NamedTuple):
         velocity: ``b_t(x)``, ``(G, N, *D)``, where the look-ahead computed it on its way, else None.
         sample: ``L_t(x)``, ``(G, N, *D)``, if the look-ahead was asked at this very place.
         peak: the largest tilt on the way so far, ``(G, N)``, for potentials that need it.
+        rate: ``beta(t) scale d_t r(L_t(x))``, ``(G, N)`` in float64, for weights that need it.
     """
 
     reward: Tensor
@@ -35,6 +36,7 @@ class TiltValue(NamedTuple):
     velocity: Tensor | None = None
     sample: Tensor | None = None
     peak: Tensor | None = None
+    rate: Tensor | None = None
 
     @staticmethod
     def unasked(x: Tensor) -> TiltValue:
@@ -44,14 +46,16 @@ class TiltValue(NamedTuple):
 
     def moved_on(self) -> TiltValue:
         """What is left after a step in which nobody asked: the last answers, without what holds at one place only."""
-        return self._replace(gradient=None, velocity=None, sample=None)
+        return self._replace(gradient=None, velocity=None, sample=None, rate=None)
 
     def scaled(self, share: Tensor) -> TiltValue:
         """The tilt times ``share (G,)``."""
-        gradient = self.gradient
+        gradient, rate = self.gradient, self.rate
         if gradient is not None:
             gradient = gradient * columns(share, gradient)
-        return self._replace(value=share[:, None] * self.value, gradient=gradient)
+        if rate is not None:
+            rate = share[:, None] * rate
+        return self._replace(value=share[:, None] * self.value, gradient=gradient, rate=rate)
 
     def take(self, index: Tensor) -> TiltValue:
         """The values of the particles ``index (G, M)`` of each group."""
@@ -98,60 +102,49 @@ class Tilt:
         """``beta(t) scale``."""
         return self.ramp(t) * self.scale
 
-    def evaluate(self, x: Tensor, t: float, gradient: bool) -> TiltValue:
-        """The tilt at ``x (G, N, *D)`` and time t, with the gradient if wanted.
+    def evaluate(self, x: Tensor, t: float, gradient: bool, rate: bool = False) -> TiltValue:
+        """The tilt at ``x (G, N, *D)`` and time t, with the gradient if wanted, and with it the rate.
 
         Raises:
             ValueError: if the gradient is wanted and the reward is not differentiable.
         """
         strength = self.strength(t)
         wanted = gradient and strength != 0
-        parts = [self._evaluate(part, t, wanted) for part in x.flatten(0, 1).split(self.chunk)]
-        rewards, slopes, velocities, samples = zip(*parts, strict=True)
+        parts = [self._evaluate(part, t, wanted, wanted and rate) for part in x.flatten(0, 1).split(self.chunk)]
+        rewards, slopes, rates, velocities, samples = zip(*parts, strict=True)
         reward = torch.cat(rewards).double().reshape(x.shape[:2])
         velocity = None if velocities[0] is None else torch.cat(velocities).reshape(x.shape)
-        slope = None
+        slope = growth = None
         if gradient:
             slope = torch.cat(slopes).mul_(strength).reshape(x.shape) if wanted else torch.zeros_like(x)
-        return TiltValue(reward, strength * reward, slope, velocity, torch.cat(samples).reshape(x.shape))
+        if gradient and rate:
+            growth = strength * torch.cat(rates).double().reshape(x.shape[:2]) if wanted else torch.zeros_like(reward)
+        sample = torch.cat(samples).reshape(x.shape)
+        return TiltValue(reward, strength * reward, slope, velocity, sample, rate=growth)
 
     @torch.no_grad()
     def land(self, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
         """Where ``x (G, N, *D)`` lands from time t, of the same shape, and the reward there, ``(G, N)`` in float64."""
-        samples = [self._land(part, t)[0] for part in x.flatten(0, 1).split(self.chunk)]
+        parts = x.flatten(0, 1).split(self.chunk)
+        samples = [part if t == 1 else self.look_ahead(part, part.new_full(part.shape[:1], t)).sample for part in parts]
         reward = torch.cat([self.reward(sample) for sample in samples])
         return torch.cat(samples).reshape(x.shape), reward.double().reshape(x.shape[:2])
 
-    def _evaluate(self, x: Tensor, t: float, gradient: bool) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:
+    def _evaluate(
+        self, x: Tensor, t: float, gradient: bool, rate: bool
+    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor]:
         with torch.set_grad_enabled(gradient):
-            x = x.detach().requires_grad_(gradient)
-            sample, velocity = self._land(x, t)
+            x, time = x.detach().requires_grad_(gradient), x.new_full(x.shape[:1], t).requires_grad_(rate)
+            sample, velocity = (x, None) if t == 1 else self.look_ahead(x, time)
             reward = self.reward(sample)
-            slope = None
+            slope = growth = None
             if gradient:
                 if not reward.requires_grad:
                     raise ValueError("the reward is not differentiable, and this mode needs its gradient")
-                (slope,) = torch.autograd.grad(reward.sum(), x)
-        return reward.detach(), slope, None if velocity is None else velocity.detach(), sample.detach()
-
-    def _land(self, x: Tensor, t: float) -> tuple[Tensor, Tensor | None]:
-        return (x, None) if t == 1 else self.look_ahead(x, x.new_full(x.shape[:1], t))
-
-    def transport_gap(self, x: Tensor, t: float, velocity: Tensor) -> Tensor:
-        """``scale grad r(L) . (d_t L + (grad L) b)``, ``(G, N)``: zero for an exact flow map.
-
-        One forward-mode derivative of ``r(L_t(x))`` along ``(b, 1)``; the material derivative of the tilt is
-        ``beta' scale r(L) + beta`` times this. Needs float32 and a reward that forward-mode AD knows.
-        """
-
-        def value(point: Tensor, time: Tensor) -> Tensor:
-            return self.reward(self.look_ahead(point, time).sample)
-
-        gaps = []
-        for part, b in zip(x.flatten(0, 1).split(self.chunk), velocity.flatten(0, 1).split(self.chunk), strict=True):
-            time = part.new_full(part.shape[:1], t)
-            gaps.append(torch.func.jvp(value, (part, time), (b, torch.ones_like(time)))[1])
-        return self.scale * torch.cat(gaps).double().reshape(x.shape[:2])
+                sources = (x, time) if rate else (x,)
+                slope, *growths = torch.autograd.grad(reward.sum(), sources, materialize_grads=True)
+                growth = growths[0] if rate else None
+        return reward.detach(), slope, growth, None if velocity is None else velocity.detach(), sample.detach()
 
     def laplacian(self, x: Tensor, t: float, probes: Tensor | None) -> Tensor:
         """``lap r_t(x)``, ``(G, N)``, by forward-over-reverse differentiation through the look-ahead.

@@ -106,9 +106,10 @@ class Euler:
         return rise * (step.before.reward + step.after.reward) / 2
 
     def gap(self, step: Step, tilt: Tilt) -> Tensor:
-        """By one forward-mode derivative at the start of the step."""
-        assert step.velocity is not None
-        return tilt.ramp(step.t) * (step.t_next - step.t) * tilt.transport_gap(step.x, step.t, step.velocity)
+        """By its rate at the start of the step."""
+        gradient, rate = step.before.gradient, step.before.rate
+        assert step.velocity is not None and gradient is not None and rate is not None
+        return (step.t_next - step.t) * (rate + (gradient * step.velocity).flatten(2).sum(-1).double())
 
 
 class FlowMapTransport:

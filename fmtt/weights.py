@@ -37,11 +37,13 @@ class Weights(Protocol):
     """Log-weight increments of a step.
 
     ``curved`` says that a drift ``chi g`` needs the Laplacian of the tilt; ``rates`` that increments are rates along
-    the way, so that the tilt must be known after every step, and not only where somebody asks.
+    the way, so that the tilt must be known after every step, and not only where somebody asks; ``material`` that they
+    need the rate of the tilt, too.
     """
 
     curved: bool
     rates: bool
+    material: bool
 
     def start(self, log_weights: Tensor) -> Tensor:
         """What becomes of the log-weights ``(G, N)`` that the noise has under the tilt that is in force at t = 0."""
@@ -57,7 +59,7 @@ class Weights(Protocol):
 class NoWeights:
     """Increment zero: for search and for plain guidance, which are biased by design, and for the base model."""
 
-    curved = rates = False
+    curved = rates = material = False
 
     def start(self, log_weights: Tensor) -> Tensor:
         return torch.zeros_like(log_weights)
@@ -86,6 +88,7 @@ class Jarzynski:
     """
 
     curved = rates = True
+    material = False
 
     def start(self, log_weights: Tensor) -> Tensor:
         return log_weights
@@ -130,9 +133,11 @@ def dissipation(step: Step, tilt: Tilt) -> Tensor:
 class Material(Jarzynski):
     """Jarzynski weights for any look-ahead: adds ``beta scale grad r(L) . (d_t L + (grad L) b) dt``.
 
-    Costs one forward-mode derivative, or one more look; right also for a learned flow map that is not quite
-    transported.
+    Costs nothing where the gradient guides, since the backward pass that finds it has ``d_t``, too; with the transport
+    ``flowmap`` one more look. Right also for a learned flow map that is not quite transported.
     """
+
+    material = True
 
     def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
         require_invariance("material", guidance, epsilon, chi)
@@ -152,7 +157,7 @@ class Kernel:
     chain, for any number of steps, any look-ahead and any guidance, clipped, normalised or none at all.
     """
 
-    curved = rates = False
+    curved = rates = material = False
 
     def start(self, log_weights: Tensor) -> Tensor:
         return log_weights

@@ -94,13 +94,41 @@ def test_jarzynski_increment_is_the_trapezoidal_rule() -> None:
     torch.testing.assert_close(move.increment.log_weights, expected)
 
 
-def test_material_increment_adds_the_gap() -> None:
-    d = dynamics(weights=Material())
-    move, before = stepped(d), d.look(X, T, NEXT)
-    gap = d.tilt.transport_gap(X, T, flat_velocity())
-    expected = 1.3 * (NEXT**2 - T**2) * (before.reward + move.tilt.reward) / 2 + T**2 * DT * gap
+@pytest.mark.parametrize("look_ahead", [NoLookAhead, Denoiser])
+@pytest.mark.parametrize("epsilon", [PowerEpsilon(2.0), ZeroEpsilon()])
+def test_material_increment_adds_the_derivative_along_the_ode(look_ahead, epsilon) -> None:
+    """``beta scale (d_t + b . grad) r(L_t(x)) dt``, here by a forward-mode derivative."""
+    d = dynamics(look_ahead, weights=Material(), epsilon=epsilon)
+    move, before = stepped(d, None if epsilon.vanishes else XI), d.look(X, T, NEXT)
+    gap = material_derivative(d)
+    expected = 1.3 * (NEXT**2 - T**2) * (before.reward + move.tilt.reward) / 2 + 1.3 * T**2 * DT * gap
     torch.testing.assert_close(move.increment.log_weights, expected)
+    torch.testing.assert_close(move.increment.transport_gap, 1.3 * T**2 * DT * gap)
     assert gap.abs().max() > 0.1
+
+
+def material_derivative(d: Dynamics) -> Tensor:
+    """``(d_t + b . grad) r(L_t(x))`` at X, ``(G, N)``."""
+
+    def reward(x: Tensor, t: Tensor) -> Tensor:
+        return d.tilt.reward(d.tilt.look_ahead(x, t).sample)
+
+    time = torch.full((15,), T, dtype=torch.float64)
+    along = (flat_velocity().flatten(0, 1), torch.ones_like(time))
+    return torch.func.jvp(reward, (X.flatten(0, 1), time), along)[1].reshape(SHAPE[:2])
+
+
+def test_rates_are_found_only_for_weights_that_need_them() -> None:
+    assert dynamics(weights=Material()).look(X, T, NEXT).rate is not None
+    assert dynamics(weights=Material()).look(X, T, None).rate is None
+    assert dynamics(weights=Kernel()).look(X, T, NEXT).rate is None
+
+
+def test_shares_and_moves_take_the_rate_along() -> None:
+    tilt = dynamics(weights=Material()).look(X, T, NEXT)
+    share = torch.tensor([0.5, 1.0, 0.0]).double()
+    torch.testing.assert_close(tilt.scaled(share).rate, share[:, None] * tilt.rate)
+    assert tilt.moved_on().rate is None
 
 
 @pytest.mark.parametrize("look_ahead", [NoLookAhead, Denoiser])

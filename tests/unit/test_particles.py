@@ -15,9 +15,9 @@ def population(groups: int = 3, particles: int = 5) -> Population:
     """A population in which every number of every particle is its own."""
     shape = (groups, particles)
     x, gradient, velocity, sample = noise.normal((4, *shape, 2), 0, "vectors")
-    reward, value, log_weights, peak = noise.normal((4, *shape), 0, "scalars").double()
+    reward, value, log_weights, peak, rate = noise.normal((5, *shape), 0, "scalars").double()
     ancestors = torch.arange(groups * particles).reshape(shape) * 10
-    tilt = TiltValue(reward, value, gradient, velocity, sample, peak)
+    tilt = TiltValue(reward, value, gradient, velocity, sample, peak, rate)
     return Population(x, tilt, log_weights, torch.arange(groups).double(), ancestors)
 
 

@@ -60,14 +60,11 @@ def test_clean_points_are_not_looked_ahead_of(x: Tensor) -> None:
 @pytest.mark.parametrize("name", ["none", "denoiser", "diffusion2", "flowmap1"])
 @pytest.mark.parametrize("chunk", [1, 5])
 def test_chunks_do_not_matter(name: str, chunk: int, x: Tensor) -> None:
-    whole, parts = (tilt(name, chunk=size).evaluate(x, 0.4, gradient=True) for size in (1000, chunk))
+    whole, parts = (tilt(name, chunk=size).evaluate(x, 0.4, gradient=True, rate=True) for size in (1000, chunk))
     for one, other in zip(whole, parts, strict=True):
         assert (one is None) == (other is None)
         if one is not None:
             torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
-    velocity = torch.ones_like(x)
-    gaps = [tilt(name, chunk=size).transport_gap(x, 0.4, velocity) for size in (1000, chunk)]
-    torch.testing.assert_close(*gaps, rtol=1e-12, atol=1e-12)
 
 
 def test_largest_batch_is_the_chunk(x: Tensor) -> None:
@@ -81,20 +78,35 @@ def test_largest_batch_is_the_chunk(x: Tensor) -> None:
     assert sizes == [5, 5, 2]
 
 
+def along_the_ode(here: Tilt, model, x: Tensor, t: float) -> Tensor:
+    """``rate + gradient . b``, ``(G, N)``."""
+    velocity = model.velocity(x.flatten(0, 1), torch.full((12,), t, dtype=torch.float64)).reshape(x.shape)
+    value = here.evaluate(x, t, gradient=True, rate=True)
+    return value.rate + (value.gradient * velocity).sum(-1)
+
+
 @pytest.mark.parametrize("name", ["none", "denoiser", "diffusion2", "flowmap1"])
-def test_gap_is_the_derivative_along_the_ode(name: str, x: Tensor) -> None:
-    """``scale r(L_{t+h}(x + h b)) - scale r(L_{t-h}(x - h b))`` over ``2 h``."""
+def test_rate_is_the_derivative_in_time(name: str, x: Tensor) -> None:
+    """``beta(t) scale [r(L_{t+h}(x)) - r(L_{t-h}(x))] / 2h``."""
     here, t, h = tilt(name), 0.4, 1e-6
-    velocity = MIXTURE.velocity(x.flatten(0, 1), torch.full((12,), t, dtype=torch.float64)).reshape(x.shape)
-    along = [here.scale * here.evaluate(x + s * velocity, t + s, False).reward for s in (h, -h)]
-    gap = here.transport_gap(x, t, velocity)
-    torch.testing.assert_close(gap, (along[0] - along[1]) / (2 * h), rtol=1e-6, atol=1e-6)
-    assert (gap.abs().max() > 0.1) == (name != "flowmap1")
+    later, earlier = (here.evaluate(x, t + s, False).reward for s in (h, -h))
+    rate = here.evaluate(x, t, gradient=True, rate=True).rate
+    torch.testing.assert_close(rate, here.strength(t) * (later - earlier) / (2 * h), rtol=1e-6, atol=1e-6)
+    assert (rate.abs().max() > 0.01) == (name != "none")
 
 
-def test_gap_of_an_exact_flow_map_is_zero(x: Tensor) -> None:
-    velocity = GAUSSIAN.velocity(x.flatten(0, 1), torch.full((12,), 0.4, dtype=torch.float64)).reshape(x.shape)
-    gap = Tilt(FlowMapJumps(GAUSSIAN, 1), QUADRATIC, 1.0, EarlyRamp(), 1000).transport_gap(x, 0.4, velocity)
+def test_rate_is_zero_where_the_ramp_is(x: Tensor) -> None:
+    assert torch.equal(tilt().evaluate(x, 0.0, gradient=True, rate=True).rate, torch.zeros(3, 4).double())
+    assert tilt().evaluate(x, 0.4, gradient=True).rate is None
+
+
+@pytest.mark.parametrize("name", ["none", "denoiser", "diffusion2"])
+def test_estimates_of_a_landing_change_along_the_ode(name: str, x: Tensor) -> None:
+    assert along_the_ode(tilt(name), MIXTURE, x, 0.4).abs().max() > 0.01
+
+
+def test_exact_flow_maps_do_not_change_along_the_ode(x: Tensor) -> None:
+    gap = along_the_ode(Tilt(FlowMapJumps(GAUSSIAN, 1), QUADRATIC, 1.0, EarlyRamp(), 1000), GAUSSIAN, x, 0.4)
     torch.testing.assert_close(gap, torch.zeros_like(gap), rtol=0, atol=1e-12)
 
 
