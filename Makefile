@@ -132,7 +132,7 @@ CLOCKS := $(SWEEP) experiment=clocks report=false baseline=false hydra.sweep.dir
 WANTED := budget.nfe=$(CLOCK_BUDGET) reward.time=$(TIMES)
 clocks: setup ## clocks of twelve times of day by every method at one budget: who shows the time, outputs/clocks.png
 	$(CLOCKS) mode=base reward.time=4:45 budget.nfe=null population.particles=$(MODEL_CLOCKS)
-	$(CLOCKS) $(WANTED) mode=best_of_n,noise_opt
+	$(CLOCKS) $(WANTED) mode=best_of_n,noise_opt population.groups=2
 	$(CLOCKS) $(WANTED) mode=wide_search lookahead=denoiser,flowmap1
 	$(BIN)/python scripts/clocks.py $(FIGURES)/clocks --out $(FIGURES)/clocks
 
