@@ -103,13 +103,12 @@ figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experimen
 
 figures-quick: ## small versions of the same, in outputs/quick (a quarter of an hour)
 	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" MODEL_DIGITS=128 MODEL_CLOCKS=32 \
-		FEW="population.particles=8 sampler.steps=12" TASKS='""' TIMES=4:45 CLOCK_BUDGET=1000 STAGES=clocks_1800,null ENDS=null
+		FEW="population.particles=8 sampler.steps=12" TASKS='""' TIMES=4:45 CLOCK_BUDGET=1000 STAGES=clocks_1800,null ENDS=null BASELINES=
 
 ZEROS := $(SWEEP) experiment=mnist_zeros report=false baseline=false hydra.sweep.dir=$(FIGURES)/mnist_zeros
 mnist-zeros: setup ## digits tilted to zeros with every look-ahead, against real zeros: a table, outputs/mnist_zeros.png
 	$(ZEROS) $(FEW)
 	$(ZEROS) $(FEW) lookahead=exact lookahead.steps=4
-	$(ZEROS) $(FEW) lookahead=flowmap1 mode.weights=kernel
 	$(ZEROS) $(FEW) lookahead=denoiser,flowmap1 mode.weights=material
 	$(ZEROS) mode=base lookahead=none population.particles=$(MODEL_DIGITS)
 	$(BIN)/python scripts/tilt_to_digit.py $(FIGURES)/mnist_zeros --out $(FIGURES)/mnist_zeros
@@ -129,11 +128,13 @@ geometry: setup ## symmetries and masks by every method at one budget: tables, o
 TIMES := 12:35,1:50,2:20,3:05,4:45,5:15,6:40,7:00,8:30,9:25,10:55,11:10
 CLOCK_BUDGET := 8000
 CLOCKS := $(SWEEP) experiment=clocks report=false baseline=false hydra.sweep.dir=$(FIGURES)/clocks
+BASELINES := population.groups=2
 WANTED := budget.nfe=$(CLOCK_BUDGET) reward.time=$(TIMES)
 clocks: setup ## clocks of twelve times of day by every method at one budget: who shows the time, outputs/clocks.png
 	$(CLOCKS) mode=base reward.time=4:45 budget.nfe=null population.particles=$(MODEL_CLOCKS)
-	$(CLOCKS) $(WANTED) mode=best_of_n,noise_opt population.groups=2
-	$(CLOCKS) $(WANTED) mode=wide_search lookahead=denoiser,flowmap1
+	$(CLOCKS) $(WANTED) mode=best_of_n,noise_opt $(BASELINES)
+	$(CLOCKS) $(WANTED) mode=wide_search lookahead=denoiser $(BASELINES)
+	$(CLOCKS) $(WANTED) mode=wide_search lookahead=flowmap1
 	$(BIN)/python scripts/clocks.py $(FIGURES)/clocks --out $(FIGURES)/clocks
 
 LAW := $(SWEEP) experiment=clock_law hydra.sweep.dir=$(FIGURES)/clock_law
@@ -149,7 +150,8 @@ STAGES := clocks_1800,clocks_2200,clocks_3200,null
 ENDS := clocks_1800,null
 sensitivity: setup ## gain against error of flow maps of several stages of a training: a table, outputs/sensitivity.png
 	$(SENSITIVITY) model.flow_map=$(STAGES)
-	$(SENSITIVITY) model.flow_map=$(ENDS) lookahead=flowmap1 mode.weights=kernel
+	$(SENSITIVITY) model.flow_map=$(ENDS) lookahead=flowmap4
+	$(SENSITIVITY) model.flow_map=$(ENDS) mode.weights=kernel
 	$(SENSITIVITY) model.flow_map=null lookahead=denoiser,diffusion4
 	$(BIN)/python scripts/sensitivity.py $(FIGURES)/sensitivity --out $(FIGURES)/sensitivity
 

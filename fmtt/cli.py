@@ -22,10 +22,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fmtt.experiment import CONFIGS, ConfigurationError, one_line
+from fmtt.configuration import CONFIGS, ConfigurationError, one_line
 from fmtt.progress import Progress, note, size
 from fmtt.resume import FAILURE
-from fmtt.runner import execute
 
 DONE, FAILED, WRONG_CONFIGURATION = 0, 1, 2
 PLUGINS = ("hydra/sweeper/optuna", "hydra/launcher/joblib")  # of Hydra, that our configurations name
@@ -77,6 +76,8 @@ def script(task: Callable[[], None]) -> int:
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")
 def _compose_and_run(config: DictConfig) -> float | None:
     """One run and its mean reward; a run that cannot be done says so in one line, and in a sweep the others go on."""
+    from fmtt.runner import execute  # Lightning is slow to import, and a sweep that others run needs none
+
     try:
         return execute(config)
     except ConfigurationError as error:

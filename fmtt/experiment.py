@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fmtt import modes
 from fmtt.budget import Budget, Size
+from fmtt.configuration import CONFIGS, ConfigurationError, one_line
 from fmtt.engine import Reward, Run, assemble, dry_model
 from fmtt.flow import Velocity
 from fmtt.look_ahead import NoLookAhead
@@ -23,13 +23,8 @@ from fmtt.rewards.combination import ScaledReward
 from fmtt.tracking import Logger
 from fmtt.validation import choice, whole_number
 
-CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
-
-
-class ConfigurationError(ValueError):
-    """What the user asked for is impossible; the message is one line that says what and what is allowed."""
 
 
 @dataclass(frozen=True)
@@ -146,12 +141,3 @@ def probe(reward: ScaledReward, model: Velocity, device: torch.device) -> bool:
     if value.shape != (2,):
         raise ValueError(f"the reward must return one number per sample, shape (2,), got {tuple(value.shape)}")
     return bool(value.requires_grad)
-
-
-def one_line(error: BaseException) -> str:
-    """The message of an error, or of the error inside it that the user caused, on one line."""
-    place = ""
-    while isinstance(error, InstantiationException) and error.__cause__ is not None:
-        place, error = str(error).partition("full_key: ")[2], error.__cause__
-    text = " ".join(str(error).split())
-    return f"{place}.{text.removeprefix('reward.')}" if place.startswith("reward.terms.") else text

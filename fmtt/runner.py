@@ -22,8 +22,9 @@ from safetensors.torch import save
 from tqdm import tqdm
 
 from fmtt import results, resume
+from fmtt.configuration import ConfigurationError
 from fmtt.engine import Result, Run, finish
-from fmtt.experiment import ConfigurationError, Experiment, build
+from fmtt.experiment import Experiment, build
 from fmtt.film import Film
 from fmtt.loop import Loop, State
 from fmtt.particles import Population

@@ -23,7 +23,7 @@ from fmtt.data.mnist import test_images
 from fmtt.fidelity import frechet_distance, spread
 from fmtt.models.evaluators import DigitEvaluator
 from fmtt.report.frontier import Cell, Estimate, budgets, defeats, draw, optimal, summary, table
-from fmtt.report.settings import INDIFFERENT
+from fmtt.report.settings import INDIFFERENT, read_budget
 from fmtt.report.sweep import Entry, read_sweep
 
 # settings that are no part of a method's name; those of the reward name the task
@@ -116,8 +116,11 @@ def main() -> None:
     reference = base_of(base, judge)
     cells: dict[tuple[str, str, float], list[tuple[Path, Entry]]] = {}
     for folder, entry in done:
-        key = (task_of(entry), method_of(entry), float(entry.settings["budget.nfe"]))
-        cells.setdefault(key, []).append((folder, entry))
+        try:
+            budget = read_budget(folder / entry.name, entry.settings)
+        except ValueError as error:
+            sys.exit(str(error))
+        cells.setdefault((task_of(entry), method_of(entry), budget), []).append((folder, entry))
     found = [judged(key, runs, judge, real, reference) for key, runs in cells.items()]
     names = list(found[0].quality)
     shown = [budget for budget in SHOWN if budget in budgets(found)] or budgets(found)

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 from fmtt.report.arrange import normalised
 from fmtt.report.frontier import Cell, Estimate, draw, optimal, table
 from fmtt.report.record import read_record
+from fmtt.report.settings import read_budget
 from fmtt.report.sweep import Entry, read_sweep
 
 # settings whose value is part of a method's name; all others belong to the task
@@ -93,9 +94,12 @@ def main() -> None:
         log_z, mean, origin = truth(folder, runs)
         notes.append(f"{folder.name}: log Z {log_z:.3f}, mean scaled reward {mean:.3f} ({origin})")
         kinds: dict[tuple[str, float], list[tuple[Path, Entry]]] = {}
-        for run in runs:
-            if not is_base(run):
-                kinds.setdefault((method_of(run), float(run.settings["budget.nfe"])), []).append((folder, run))
+        for run in (run for run in runs if not is_base(run)):
+            try:
+                budget = read_budget(folder / run.name, run.settings)
+            except ValueError as error:
+                sys.exit(str(error))
+            kinds.setdefault((method_of(run), budget), []).append((folder, run))
         cells += [cell(folder.name, *key, members, log_z, mean) for key, members in kinds.items()]
     names = list(cells[0].quality)
     text = "\n".join([*notes, "", *(table(cells, name) for name in names), *(optimal(cells, [name]) for name in names)])

@@ -39,6 +39,18 @@ def read_settings(folder: Path, typed: Mapping[str, str]) -> Settings:
     return Settings(typed, {**leaves, **hydra_choices(folder)})
 
 
+def read_budget(folder: Path, typed: Mapping[str, str]) -> float:
+    """``budget.nfe`` of a run folder, typed or not.
+
+    Raises:
+        ValueError: if it had none.
+    """
+    value = read_settings(folder, typed).value("budget.nfe")
+    if value in ("", "null"):
+        raise ValueError(f"{folder}: had no budget.nfe, and a frontier compares runs that have one")
+    return float(value)
+
+
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(value, Mapping):
         yield name, as_typed(value)

@@ -18,7 +18,7 @@ from fmtt.schedules import PowerEpsilon, RegularisedChi
 from fmtt.selection import Selection
 from fmtt.tilt import Tilt, TiltValue
 from fmtt.transport import FlowMapTransport, Step, Transport
-from fmtt.weights import Increment, Jarzynski, Kernel
+from fmtt.weights import Increment, Jarzynski, Kernel, Material
 from tests.analytic.support import Setup
 
 Mutation = Callable[[Sampler], Sampler]
@@ -67,6 +67,20 @@ class WithoutChi(Jarzynski):
 
     def increment(self, step: Step, tilt: Tilt) -> Increment:
         return super().increment(step._replace(chi=0.0), tilt)
+
+
+class WithoutTime(Material):
+    """``grad r_t . b`` without ``d_t``."""
+
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
+        return super().increment(step._replace(before=step.before._replace(rate=0 * step.before.reward)), tilt)
+
+
+class WithoutDrift(Material):
+    """``d_t`` without ``grad r_t . b``."""
+
+    def increment(self, step: Step, tilt: Tilt) -> Increment:
+        return super().increment(step._replace(velocity=0 * step.x), tilt)
 
 
 class WithoutLaplacian(Jarzynski):
@@ -240,6 +254,7 @@ RATIO = Setup(weights="kernel")
 ALWAYS = Setup(weights="jarzynski", ess_threshold=1.0)
 SHUFFLED = ALWAYS.but(resampler="multinomial", epsilon=PowerEpsilon(2.0), scale=2.0)  # offspring far from ancestors
 
+ALONG = Setup(look_ahead="denoiser", weights="material")
 MAPPED = SHORT.but(transport=FlowMapTransport, epsilon=PowerEpsilon(2.0))
 DRIVEN = SHORT.but(chi=RegularisedChi())
 
@@ -248,6 +263,8 @@ MUTANTS: dict[str, tuple[Setup, Mutation]] = {
     "increment at the wrong end of the ramp": (SHORT, weights(Early())),
     "short weights for the denoiser": (Setup(look_ahead="denoiser", weights="material"), weights(Unchecked())),
     "short weights for no look-ahead": (Setup(look_ahead="none", weights="material"), weights(Unchecked())),
+    "time left out of the derivative along the ODE": (ALONG, weights(WithoutTime())),
+    "drift left out of the derivative along the ODE": (ALONG, weights(WithoutDrift())),
     "kernel without the quadratic term": (RATIO, weights(WithoutQuadratic())),
     "kernel with half the variance": (RATIO, weights(WrongVariance(0.5))),
     "kernel with twice the variance": (RATIO, weights(WrongVariance(2.0))),
@@ -270,4 +287,5 @@ MUTANTS: dict[str, tuple[Setup, Mutation]] = {
     "gradient not permuted": (SHUFFLED, stale("gradient")),
     "value not permuted": (SHUFFLED.but(weights="kernel"), stale("value")),
     "velocity not permuted": (SHUFFLED.but(weights="kernel", look_ahead="denoiser"), stale("velocity")),
+    "rate not permuted": (SHUFFLED.but(weights="material", look_ahead="denoiser"), stale("rate")),
 }

@@ -7,7 +7,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from fmtt.budget import Budget, Size
-from fmtt.experiment import CONFIGS, ConfigurationError, Experiment, build
+from fmtt.configuration import CONFIGS, ConfigurationError
+from fmtt.experiment import Experiment, build
 from fmtt.flow import Meter
 from fmtt.methods.rounds import Rounds
 from fmtt.rewards.judge import Judge

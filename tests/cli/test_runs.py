@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from fmtt.experiment import CONFIGS
+from fmtt.configuration import CONFIGS
 from fmtt.sampler import Sampler
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from fmtt.experiment import CONFIGS
+from fmtt.configuration import CONFIGS
 from fmtt.models.analytic import ring_of_gaussians
 from fmtt.models.checkpoints import read_card
 from fmtt.models.learned import load_flow_map

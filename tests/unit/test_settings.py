@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fmtt.report.controls import order
-from fmtt.report.settings import Settings, along, as_typed, grouping, read_settings, telling
+from fmtt.report.settings import Settings, along, as_typed, grouping, read_budget, read_settings, telling
 from fmtt.report.sweep import parse, read_overrides
 from tests.run_folder import make_run
 
@@ -32,6 +32,15 @@ def test_a_run_that_was_refused_has_what_was_recorded_before(tmp_path: Path) -> 
     assert read(folder).value("sampler.steps") == "3" and read(folder).value("sampler.grid") == "deleted"
     (folder / ".hydra" / "config.yaml").unlink()
     assert read(folder).value("sampler.steps") == "3", "what was typed"
+
+
+def test_a_budget_is_read_whether_it_was_typed_or_not(tmp_path: Path) -> None:
+    without = make_run(tmp_path / "run")
+    with pytest.raises(ValueError, match=r"run: had no budget\.nfe, and a frontier compares runs that have one"):
+        read_budget(without, {})
+    config = without / "config.yaml"
+    config.write_text(config.read_text() + "budget: {nfe: 40}\n")
+    assert read_budget(without, {}) == 40
 
 
 @pytest.mark.parametrize(
