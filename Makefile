@@ -96,6 +96,7 @@ QUICK :=
 FEW :=
 MODEL_DIGITS := 350
 MODEL_CLOCKS := 256
+MODEL_SEEDS := seed=0,1,2,3
 SWEEP := OMP_NUM_THREADS=1 $(BIN)/python run.py -m launcher=joblib logger=none resume=true $(QUICK)
 figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experiments on the bundled models (hours), and one page of all their runs
 	$(BIN)/python scripts/compare.py $(FIGURES)/mnist_zeros $(FIGURES)/geometry $(FIGURES)/clocks $(FIGURES)/clock_law \
@@ -103,7 +104,7 @@ figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experimen
 
 figures-quick: ## small versions of the same, in outputs/quick (a quarter of an hour)
 	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" MODEL_DIGITS=128 MODEL_CLOCKS=32 \
-		FEW="population.particles=8 sampler.steps=12" TASKS='""' TIMES=4:45 CLOCK_BUDGET=1000 STAGES=clocks_1800,null ENDS=null BASELINES=
+		FEW="population.particles=8 sampler.steps=12" TASKS='""' TIMES=4:45 CLOCK_BUDGET=1000 STAGES=clocks_1800,null ENDS=null BASELINES= MODEL_SEEDS=
 
 ZEROS := $(SWEEP) experiment=mnist_zeros report=false baseline=false hydra.sweep.dir=$(FIGURES)/mnist_zeros
 mnist-zeros: setup ## digits tilted to zeros with every look-ahead, against real zeros: a table, outputs/mnist_zeros.png
@@ -141,8 +142,8 @@ LAW := $(SWEEP) experiment=clock_law hydra.sweep.dir=$(FIGURES)/clock_law
 clock-law: setup ## whether tilted clocks have the law of the time that they should: a table
 	$(LAW) $(FEW) mode=importance mode.weights=jarzynski,material,kernel
 	$(LAW) $(FEW) mode=noise_smc
-	$(LAW) mode=base population.particles=$(MODEL_CLOCKS)
-	$(LAW) mode=base population.particles=$(MODEL_CLOCKS) sampler/transport=flowmap sampler/epsilon=zero sampler.steps=1
+	$(LAW) mode=base $(MODEL_SEEDS) population.particles=$(MODEL_CLOCKS)
+	$(LAW) mode=base $(MODEL_SEEDS) population.particles=$(MODEL_CLOCKS) sampler/transport=flowmap sampler/epsilon=zero sampler.steps=1
 	$(BIN)/python scripts/clock_law.py $(FIGURES)/clock_law --out $(FIGURES)/clock_law
 
 SENSITIVITY := $(SWEEP) $(FEW) experiment=sensitivity hydra.sweep.dir=$(FIGURES)/sensitivity
