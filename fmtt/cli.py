@@ -60,7 +60,7 @@ def main() -> int:
 
 
 def script(task: Callable[[], None]) -> int:
-    """Run one of ``scripts/`` that Hydra configures; what the user got wrong is one line, and exit status 2."""
+    """Run one of ``scripts/``; what the user got wrong is one line, and exit status 2."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     try:
         task()

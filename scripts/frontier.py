@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from fmtt.cli import script
 from fmtt.data.mnist import test_images
 from fmtt.fidelity import frechet_distance, spread
 from fmtt.models.evaluators import DigitEvaluator
@@ -116,11 +117,8 @@ def main() -> None:
     reference = base_of(base, judge)
     cells: dict[tuple[str, str, float], list[tuple[Path, Entry]]] = {}
     for folder, entry in done:
-        try:
-            budget = read_budget(folder / entry.name, entry.settings)
-        except ValueError as error:
-            sys.exit(str(error))
-        cells.setdefault((task_of(entry), method_of(entry), budget), []).append((folder, entry))
+        key = (task_of(entry), method_of(entry), read_budget(folder / entry.name, entry.settings))
+        cells.setdefault(key, []).append((folder, entry))
     found = [judged(key, runs, judge, real, reference) for key, runs in cells.items()]
     names = list(found[0].quality)
     shown = [budget for budget in SHOWN if budget in budgets(found)] or budgets(found)
@@ -141,4 +139,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(script(main))

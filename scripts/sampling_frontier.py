@@ -18,6 +18,7 @@ import numpy as np
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
+from fmtt.cli import script
 from fmtt.report.arrange import normalised
 from fmtt.report.frontier import Cell, Estimate, draw, optimal, table
 from fmtt.report.record import read_record
@@ -95,11 +96,8 @@ def main() -> None:
         notes.append(f"{folder.name}: log Z {log_z:.3f}, mean scaled reward {mean:.3f} ({origin})")
         kinds: dict[tuple[str, float], list[tuple[Path, Entry]]] = {}
         for run in (run for run in runs if not is_base(run)):
-            try:
-                budget = read_budget(folder / run.name, run.settings)
-            except ValueError as error:
-                sys.exit(str(error))
-            kinds.setdefault((method_of(run), budget), []).append((folder, run))
+            key = (method_of(run), read_budget(folder / run.name, run.settings))
+            kinds.setdefault(key, []).append((folder, run))
         cells += [cell(folder.name, *key, members, log_z, mean) for key, members in kinds.items()]
     names = list(cells[0].quality)
     text = "\n".join([*notes, "", *(table(cells, name) for name in names), *(optimal(cells, [name]) for name in names)])
@@ -110,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(script(main))
