@@ -7,6 +7,7 @@ from typing import Any
 
 ENOUGH = 10  # independent particles leave a third of their own spread as the error of a mean
 UNCERTAIN = 0.5  # of log Z
+LEFT = 2  # effective particles of a group at the worst time: below, one particle has most of the weight
 TOO_LONG = 0.1  # mean overshoot of the kicks; log Z is then off by a few tenths (see fmtt.weights.overshoot)
 
 
@@ -22,6 +23,9 @@ def doubts(metrics: Mapping[str, Any]) -> list[str]:
         found.append(f"the weights leave {effective:.1f} effective particles of {groups * particles}")
     if ancestors < ENOUGH:
         found.append(f"all particles descend from {ancestors:.0f} of {groups * particles}")
+    lowest = particles * metrics["ess/min"]
+    if lowest < LEFT:
+        found.append(f"a group came down to {lowest:.1f} effective particles of {particles}: log Z may be too low")
     if error > UNCERTAIN:
         found.append(f"the genealogy gives log Z an error of {error:.2f}")
     overshoot = metrics.get("overshoot", 0.0)

@@ -8,6 +8,7 @@ GOOD = {
     "log_z": [0.0, 0.1],
     "population/particles": 100,
     "ess/final": 0.5,
+    "ess/min": 0.3,
     "ancestors/unique": 40.0,
     "log_z/genealogical_stderr": 0.1,
     "overshoot": 0.02,
@@ -24,6 +25,7 @@ def test_a_good_run_raises_none() -> None:
     [
         ({"ess/final": 0.049}, "the weights leave 9.8 effective particles of 200"),
         ({"ancestors/unique": 4.5}, "all particles descend from 9 of 200"),
+        ({"ess/min": 0.019}, "a group came down to 1.9 effective particles of 100"),
         ({"log_z/genealogical_stderr": 0.6}, "the genealogy gives log Z an error of 0.60"),
         ({"overshoot": 0.3}, "steps overshoot by 0.30 of the variance"),
     ],
