@@ -102,7 +102,7 @@ figures: mnist-zeros geometry clocks clock-law sensitivity edit ## the experimen
 	$(BIN)/python scripts/compare.py $(FIGURES)/mnist_zeros $(FIGURES)/geometry $(FIGURES)/clocks $(FIGURES)/clock_law \
 		$(FIGURES)/sensitivity $(FIGURES)/edit --out $(FIGURES)/figures.html
 
-figures-quick: ## small versions of the same, in outputs/quick (ten minutes)
+figures-quick: ## small versions of the same, in outputs/quick (nine minutes)
 	$(MAKE) figures FIGURES=outputs/quick QUICK="seed=0 population.groups=2" MODEL_DIGITS=64 MODEL_CLOCKS=32 \
 		FEW="population.particles=8 sampler.steps=8" TASKS='""' TIMES=4:45 CLOCK_BUDGET=1000 STAGES=clocks_1800,null ENDS=null BASELINES= MODEL_SEEDS=
 
