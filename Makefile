@@ -25,7 +25,7 @@ demo: setup ## tilt MNIST digits toward mirror symmetry; look at the picture and
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r requirements-optuna.txt
 	@touch $@
 
-test: setup lint .venv/optuna ## lint, then all tests (5 to 11 minutes on 2 cores, depending on the processor)
+test: setup lint .venv/optuna ## lint, then all tests (5 to 12 minutes on 2 cores, depending on the processor)
 	OMP_NUM_THREADS=1 PYTHONPATH=.venv/optuna $(BIN)/python -m pytest -n 2 tests
 
 lint: setup ## ruff, import-linter, types
