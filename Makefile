@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint validate toy-a toy-b geodesic frontier frontier-untuned frontier-sampling figures \
+.PHONY: help setup demo test lint validate digests toy-a toy-b geodesic frontier frontier-untuned frontier-sampling figures \
 	figures-quick mnist-zeros geometry clocks clock-law sensitivity edit bench train-mnist train-clocks clean
 
 help: ## list the targets
@@ -36,6 +36,10 @@ lint: setup ## ruff, import-linter, types
 
 validate: setup ## the statistical suite: 500 random problems, orders of convergence, mutants; outputs/validation/report.html
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.validation.suite
+
+digests: setup ## what 96 small runs give, to the last bit, in outputs/digests.json (2 minutes); compare it with another one
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.digests record outputs/digests.json
+	@echo "python -m tests.digests compare BEFORE.json outputs/digests.json"
 
 TOY_A := OMP_NUM_THREADS=2 $(BIN)/python run.py -m experiment=toy_halfplane logger=none
 toy-a: setup ## toy A of the paper beside exact values (5 minutes): a table, and outputs/toy_a.png
