@@ -2,7 +2,7 @@
 
 import sys
 
-from fmtt.cli import main
+from fmtt.run.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -24,13 +24,13 @@ from torch import Tensor
 
 from fmtt.data.clock_templates import TemplateReader
 from fmtt.data.clocks import HALF_DAY, TEN_PAST_TEN, Times
-from fmtt.diagnostics import log_mean_and_error, pooled_mean, weighted_mean
 from fmtt.models.clock_reader import hands, shortfall
 from fmtt.report.frontier import COLORS, MARKERS
 from fmtt.report.settings import method_name, read_settings
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.rewards import Clock
 from fmtt.rewards.clock import minutes
+from fmtt.smc.diagnostics import log_mean_and_error, pooled_mean, weighted_mean
 
 APART = ("reward.time", "reward.scale", "population.particles")
 FAR, NEAR = 30.0, 10.0  # minutes from ten past ten, and from the wanted time

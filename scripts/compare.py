@@ -13,9 +13,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmtt.cli import script
 from fmtt.report.compare import write_page
 from fmtt.report.gather import gather
+from fmtt.run.cli import script
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

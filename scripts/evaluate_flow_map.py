@@ -5,7 +5,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from fmtt.cli import script
+from fmtt.run.cli import script
 from fmtt.training.evaluation import evaluate_flow_map, table
 
 

@@ -8,7 +8,7 @@ import sys
 
 import torch
 
-from fmtt import noise
+from fmtt.flow import noise
 from fmtt.models.learned import load_flow_map
 from fmtt.models.ring import Ring
 

@@ -19,13 +19,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fmtt.cli import script
 from fmtt.data.mnist import test_images
-from fmtt.fidelity import frechet_distance, spread
-from fmtt.models.evaluators import DigitEvaluator
+from fmtt.evaluation.evaluators import DigitEvaluator
+from fmtt.evaluation.feature_distances import frechet_distance, spread
 from fmtt.report.frontier import Cell, Estimate, budgets, defeats, draw, optimal, summary, table
 from fmtt.report.settings import INDIFFERENT, read_budget
 from fmtt.report.sweep import Entry, read_sweep
+from fmtt.run.cli import script
 
 # settings that are no part of a method's name; those of the reward name the task
 APART = (

@@ -18,12 +18,12 @@ import numpy as np
 from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
-from fmtt.cli import script
 from fmtt.report.arrange import normalised
 from fmtt.report.frontier import Cell, Estimate, draw, optimal, table
 from fmtt.report.record import read_record
 from fmtt.report.settings import read_budget
 from fmtt.report.sweep import Entry, read_sweep
+from fmtt.run.cli import script
 
 # settings whose value is part of a method's name; all others belong to the task
 NAMING = ("mode", "lookahead", "mode.move", "mode.weights")

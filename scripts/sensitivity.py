@@ -23,13 +23,13 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.diagnostics import log_mean_and_error, pooled_mean, weighted_mean
-from fmtt.look_ahead import LookAhead
+from fmtt.flow import noise
 from fmtt.models.learned import TwoTimeModel, load_flow_map
 from fmtt.report.frontier import COLORS, MARKERS
 from fmtt.report.settings import values_of
 from fmtt.report.sweep import Kind, average, read_sweep
+from fmtt.smc.diagnostics import log_mean_and_error, pooled_mean, weighted_mean
+from fmtt.tilt.look_ahead import LookAhead
 from fmtt.training.evaluation import QUARTERS, ode_path, relative_error
 
 POINTS, ODE_STEPS = 64, 40

@@ -22,16 +22,16 @@ from matplotlib.figure import Figure
 from safetensors.torch import load_file
 from torch import Tensor
 
-from fmtt import noise
 from fmtt.data.mnist import load_mnist, to_unit_range
-from fmtt.diagnostics import log_mean_and_error
-from fmtt.fidelity import covered, frechet_distance
-from fmtt.models.evaluators import DigitEvaluator
+from fmtt.evaluation.evaluators import DigitEvaluator
+from fmtt.evaluation.feature_distances import covered, frechet_distance
+from fmtt.flow import noise
 from fmtt.report.arrange import by_weight
 from fmtt.report.frontier import COLORS, MARKERS
 from fmtt.report.record import mean_and_error
 from fmtt.report.settings import values_of
 from fmtt.report.sweep import Entry, read_sweep
+from fmtt.smc.diagnostics import log_mean_and_error
 
 METRICS = {
     "ESS": "ess/final", "discrepancy": "discrepancy", "length": "thermodynamic_length", "ancestors": "ancestors/unique",

@@ -6,7 +6,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from fmtt.cli import script
+from fmtt.run.cli import script
 from fmtt.training.clock_reader import train_clock_reader
 
 

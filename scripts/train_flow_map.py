@@ -5,7 +5,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from fmtt.cli import script
+from fmtt.run.cli import script
 from fmtt.training.fit import train_flow_map
 
 

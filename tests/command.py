@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from fmtt.cli import main
+from fmtt.run.cli import main
 
 SMALL = [
     "model=gmm", "reward=linear", "lookahead=flowmap1",

@@ -1,1 +1,1 @@
-"""Methods that are another loop than that of :mod:`fmtt.sampler`: in the space of the noise, and in rounds."""
+"""Whole methods: the trajectory with its presets and baselines, methods in the space of the noise, and rounds."""

@@ -8,11 +8,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from fmtt.guidance import lengths
-from fmtt.loop import State
-from fmtt.particles import Population
-from fmtt.tilt import TiltValue, columns
-from fmtt.validation import fraction, positive
+from fmtt.checks import fraction, positive
+from fmtt.methods.loop import State
+from fmtt.smc.population import Population
+from fmtt.step.guidance import lengths
+from fmtt.tilt.tilt import TiltValue, columns
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import torch
 
-from fmtt.look_ahead import LookAhead, require_generator
-from fmtt.loop import Loop
+from fmtt.flow.schedules import Epsilon
 from fmtt.methods.ascent import Nesterov
+from fmtt.methods.loop import Loop
 from fmtt.methods.maximiser import Maximiser
+from fmtt.methods.problem import Setting
 from fmtt.methods.rounds import MultiBestOfN
 from fmtt.methods.typical_ascent import TypicalOpt
-from fmtt.schedules import Epsilon
-from fmtt.setting import Setting
+from fmtt.tilt.look_ahead import LookAhead, require_generator
 
 
 def differentiable(setting: Setting) -> bool:
@@ -46,9 +46,9 @@ def auto(
     """Toward a large reward that is still a sample of the model, on the noise of a generator.
 
     Where the reward is differentiable, ascent in noise space; what surprises the model more than its own samples do
-    (:mod:`fmtt.typicality`) is not returned, and is not climbed on from. Else best-of-N in rounds. ``sampler.steps``
-    iterations or rounds; a larger budget buys more starts, or more candidates a round. All samples of the way are kept
-    in memory until the end.
+    (:mod:`fmtt.tilt.typicality`) is not returned, and is not climbed on from. Else best-of-N in rounds.
+    ``sampler.steps`` iterations or rounds; a larger budget buys more starts, or more candidates a round. All samples of
+    the way are kept in memory until the end.
 
     Args:
         look_ahead, epsilon: those of the run; one jump of the flow map is meant, and there is no epsilon.

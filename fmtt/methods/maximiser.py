@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from fmtt.modes import best
-from fmtt.noise import Noise
-from fmtt.particles import Population
+from fmtt.flow.noise import Noise
+from fmtt.methods.presets import best
+from fmtt.smc.population import Population
 
 
 class Maximiser:

@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from fmtt.tilt import TiltValue, columns
-from fmtt.validation import whole_number
+from fmtt.checks import whole_number
+from fmtt.tilt.tilt import TiltValue, columns
 
 
 class Point(NamedTuple):

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from fmtt.guidance import lengths
-from fmtt.look_ahead import LookAhead, require_generator
-from fmtt.loop import Loop, State
+from fmtt.checks import at_least
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import Epsilon
 from fmtt.methods.ascent import AscentState, Nesterov
+from fmtt.methods.loop import Loop, State
 from fmtt.methods.maximiser import Maximiser
-from fmtt.noise import Noise
-from fmtt.particles import Population, require_finite
-from fmtt.schedules import Epsilon
-from fmtt.setting import Setting
-from fmtt.tilt import Tilt
-from fmtt.validation import at_least
+from fmtt.methods.problem import Setting
+from fmtt.smc.population import Population, require_finite
+from fmtt.step.guidance import lengths
+from fmtt.tilt.look_ahead import LookAhead, require_generator
+from fmtt.tilt.tilt import Tilt
 
 
 @dataclass(frozen=True)

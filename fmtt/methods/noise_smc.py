@@ -12,20 +12,20 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fmtt.diagnostics import incremental_discrepancy
-from fmtt.look_ahead import LookAhead, require_generator
-from fmtt.loop import Loop, State
+from fmtt.checks import at_least, choice, fraction, positive, whole_number
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import Epsilon
+from fmtt.methods.loop import Loop, State
 from fmtt.methods.noise_moves import MOVES, Move, Point, accept
-from fmtt.modes import drawn
-from fmtt.noise import Noise
-from fmtt.particles import Population, effective_fraction, require_finite
-from fmtt.resampling import RESAMPLERS, Resampler
-from fmtt.schedules import Epsilon
-from fmtt.selection import resample
-from fmtt.setting import Setting
-from fmtt.tempering import largest
-from fmtt.tilt import Tilt, TiltValue
-from fmtt.validation import at_least, choice, fraction, positive, whole_number
+from fmtt.methods.presets import drawn
+from fmtt.methods.problem import Setting
+from fmtt.smc.diagnostics import incremental_discrepancy
+from fmtt.smc.population import Population, effective_fraction, require_finite
+from fmtt.smc.resampling import RESAMPLERS, Resampler
+from fmtt.smc.selection import resample
+from fmtt.smc.tempering import largest
+from fmtt.tilt.look_ahead import LookAhead, require_generator
+from fmtt.tilt.tilt import Tilt, TiltValue
 
 SHORTEST = 1e-3  # stride
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fmtt.look_ahead import LookAhead, require_generator
-from fmtt.loop import Loop, State
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import Epsilon, RampFrom
+from fmtt.methods.loop import Loop, State
 from fmtt.methods.maximiser import Maximiser
-from fmtt.modes import best
-from fmtt.noise import Noise
-from fmtt.particles import Population, require_finite
-from fmtt.schedules import Epsilon, RampFrom
-from fmtt.setting import Setting
-from fmtt.tilt import Tilt, TiltValue
+from fmtt.methods.presets import best
+from fmtt.methods.problem import Setting
+from fmtt.smc.population import Population, require_finite
+from fmtt.tilt.look_ahead import LookAhead, require_generator
+from fmtt.tilt.tilt import Tilt, TiltValue
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fmtt.flow import Velocity, in_chunks
-from fmtt.guidance import lengths
-from fmtt.loop import Loop, State
+from fmtt.checks import whole_number
+from fmtt.flow.model import Velocity, in_chunks
+from fmtt.flow.noise import Noise
 from fmtt.methods.ascent import AscentState, Nesterov
+from fmtt.methods.loop import Loop, State
 from fmtt.methods.maximiser import Maximiser
-from fmtt.noise import Noise
-from fmtt.particles import require_finite
-from fmtt.setting import Setting
-from fmtt.tilt import Tilt, columns, gather
-from fmtt.typicality import DRAWS, denoising_error, usual_error
-from fmtt.validation import whole_number
+from fmtt.methods.problem import Setting
+from fmtt.smc.population import require_finite
+from fmtt.step.guidance import lengths
+from fmtt.tilt.tilt import Tilt, columns, gather
+from fmtt.tilt.typicality import DRAWS, denoising_error, usual_error
 
 SHORT = 40  # iterations below which a run chooses among so few samples that luck matters less: it looks at one draw
 LENIENT = 1.25  # and allows so much more

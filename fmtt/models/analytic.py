@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.ode import runge_kutta
-from fmtt.path import expand
-from fmtt.validation import numbers, points, positive, whole_number
+from fmtt.checks import numbers, points, positive, whole_number
+from fmtt.flow import noise
+from fmtt.flow.interpolant import expand
+from fmtt.flow.ode import runge_kutta
 
 
 class MixtureLaw(NamedTuple):

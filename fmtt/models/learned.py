@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fmtt.flow.interpolant import expand
+from fmtt.flow.protocols import Evaluator
 from fmtt.models.analytic import GaussianMixture, MixtureLaw
 from fmtt.models.checkpoints import load_network
-from fmtt.models.evaluators import Evaluator
 from fmtt.models.mlp import TwoTimeMLP
 from fmtt.models.ring import Ring
 from fmtt.models.unet import TwoTimeUNet
-from fmtt.path import expand
 
 TWO_TIME: tuple[type[TwoTimeUNet] | type[TwoTimeMLP], ...] = (TwoTimeUNet, TwoTimeMLP)
 
@@ -26,7 +26,7 @@ class TwoTimeModel:
         shape: shape D of one sample.
         evaluator: grades samples; no reward uses it.
         law: the law that the network was trained on, where it is known.
-        usual_error: its :func:`fmtt.typicality.usual_error`, where it was measured.
+        usual_error: its :func:`fmtt.tilt.typicality.usual_error`, where it was measured.
         map_net: another network whose flow map takes the place of that of ``net``, to study what its quality does.
     """
 
@@ -66,7 +66,7 @@ def load_flow_map(
         checkpoint: path or bundled name.
         evaluator: grades samples.
         truth: the model whose law the network was trained on, with whose tilted law results are compared.
-        usual_error: its :func:`fmtt.typicality.usual_error`, which scripts/evaluate_flow_map.py measures.
+        usual_error: its :func:`fmtt.tilt.typicality.usual_error`, which scripts/evaluate_flow_map.py measures.
         flow_map: another checkpoint, such as an earlier stage, of which only the flow map is taken.
 
     Raises:

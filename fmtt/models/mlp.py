@@ -7,8 +7,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from fmtt.flow.interpolant import expand
 from fmtt.models.two_time import TimePair, gaussian_frame
-from fmtt.path import expand
 
 
 class TwoTimeMLP(nn.Module):

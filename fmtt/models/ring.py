@@ -12,10 +12,10 @@ import math
 import torch
 from torch import Tensor
 
+from fmtt.checks import positive, whole_number
+from fmtt.flow.interpolant import expand
+from fmtt.flow.ode import runge_kutta
 from fmtt.models.analytic import MixtureLaw
-from fmtt.ode import runge_kutta
-from fmtt.path import expand
-from fmtt.validation import positive, whole_number
 
 
 class Ring:

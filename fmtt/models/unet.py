@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from fmtt.flow.interpolant import expand
 from fmtt.models.two_time import TimePair, gaussian_frame
-from fmtt.path import expand
 
 
 class Convolution(nn.Module):

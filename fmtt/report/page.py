@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fmtt.doubts import doubts
+from fmtt.evaluation.reliability import doubts
 from fmtt.report import html
 from fmtt.report.ancestry import ancestry
 from fmtt.report.arrange import normalised

@@ -33,7 +33,7 @@ class Record:
         choices: what was chosen in each config group.
         arrays: ``samples (G, N, *D)``, ``log_weights (G, N)``, ``rewards (G, N)``, ``selected (G,)``, and perhaps
             ``base (G, N, *D)``, ``base_rewards (G, N)``, ``ancestors (G, N)``.
-        film: F frames of the population on its way, as :mod:`fmtt.film` says; nothing where none were kept.
+        film: F frames of the population on its way, as :mod:`fmtt.run.film` says; nothing where none were kept.
     """
 
     folder: Path

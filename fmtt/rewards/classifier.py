@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from fmtt.checks import finite, whole_number
 from fmtt.models.checkpoints import load_network
 from fmtt.models.classifier import DigitClassifier
-from fmtt.validation import finite, whole_number
 
 
 @dataclass(frozen=True)

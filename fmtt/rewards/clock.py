@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from fmtt.checks import at_least, finite
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
 from fmtt.models.checkpoints import load_network
 from fmtt.models.clock_reader import HOUR, ClockReader, hands, shortfall
-from fmtt.validation import at_least, finite
 
 TOLERANCE = 5.0  # minutes
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fmtt.validation import finite
+from fmtt.checks import finite
 
 
 class ScaledReward(Protocol):

@@ -13,8 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fmtt.checks import choice, finite
 from fmtt.data.images import read_image, read_sample, resized
-from fmtt.validation import choice, finite
 
 
 def images(reward: str, x: Tensor) -> Tensor:

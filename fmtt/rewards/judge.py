@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fmtt.validation import finite, whole_number
+from fmtt.checks import finite, whole_number
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from fmtt.validation import finite, numbers, positive, whole_number
+from fmtt.checks import finite, numbers, positive, whole_number
 
 
 def coefficients(name: str, values: Sequence[float], x: Tensor) -> Tensor:

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from fmtt import noise
+from fmtt.checks import whole_number
 from fmtt.data.mnist import load_mnist, to_unit_range
+from fmtt.flow import noise
 from fmtt.models.checkpoints import load_network, save_network
 from fmtt.models.classifier import DigitClassifier
 from fmtt.training.trainer import OneCycle, card, fit
-from fmtt.validation import whole_number
 
 
 def augment(images: Tensor, uniforms: Tensor, shift: float = 2.0, degrees: float = 10.0, scale: float = 0.1) -> Tensor:

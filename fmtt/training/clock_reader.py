@@ -8,12 +8,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from fmtt import noise
+from fmtt.checks import fraction, whole_number
 from fmtt.data.clocks import DRAWS, HALF_DAY, Looks, mix, render
+from fmtt.flow import noise
 from fmtt.models.checkpoints import load_network, save_network
 from fmtt.models.clock_reader import HOUR, ClockReader, disagreement, hands, read
 from fmtt.training.trainer import OneCycle, card, fit
-from fmtt.validation import fraction, whole_number
 
 
 def clocks(count: int, looks: Looks, size: int, *key: int | str) -> tuple[Tensor, Tensor]:

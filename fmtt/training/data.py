@@ -6,9 +6,9 @@ from typing import Protocol
 
 from torch import Tensor
 
-from fmtt import noise
 from fmtt.data.clocks import DRAWS, Looks, Times, render
 from fmtt.data.mnist import load_mnist, to_unit_range
+from fmtt.flow import noise
 from fmtt.models.analytic import GaussianMixture
 from fmtt.models.ring import Ring
 

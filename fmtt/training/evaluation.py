@@ -20,16 +20,16 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.fidelity import frechet_distance
+from fmtt.evaluation.feature_distances import frechet_distance
+from fmtt.flow import noise
+from fmtt.flow.interpolant import denoiser_from_velocity, expand, interpolate
+from fmtt.flow.protocols import Evaluator
 from fmtt.models.checkpoints import load_network
-from fmtt.models.evaluators import Evaluator
 from fmtt.models.learned import TwoTimeModel
 from fmtt.models.unet import TwoTimeUNet
-from fmtt.path import denoiser_from_velocity, expand, interpolate
+from fmtt.tilt.typicality import DRAWS, usual_error
 from fmtt.training.objectives import AverageVelocity
 from fmtt.training.trajectories import heun_trajectory
-from fmtt.typicality import DRAWS, usual_error
 
 QUARTERS = (0.0, 0.25, 0.5, 0.75)
 JUMPS = (1, 2, 4, 8)

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from fmtt import noise
+from fmtt.checks import whole_number
+from fmtt.flow import noise
 from fmtt.training import objectives
 from fmtt.training.data import Data
 from fmtt.training.muon import Muon
 from fmtt.training.objectives import AverageVelocity
 from fmtt.training.off_diagonal import OffDiagonal
-from fmtt.validation import whole_number
 
 
 def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], int], None]:

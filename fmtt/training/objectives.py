@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from fmtt.path import expand, interpolate
+from fmtt.flow.interpolant import expand, interpolate
 
 AverageVelocity = Callable[[Tensor, Tensor, Tensor], Tensor]  # (x_s, s, t) -> v_{s,t}(x_s)
 

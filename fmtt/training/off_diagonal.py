@@ -11,8 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from fmtt import noise
-from fmtt.path import interpolate
+from fmtt.flow import noise
+from fmtt.flow.interpolant import interpolate
 from fmtt.training import objectives
 from fmtt.training.objectives import AverageVelocity
 from fmtt.training.trajectories import TrajectoryPool

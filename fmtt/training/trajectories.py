@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fmtt import noise
-from fmtt.path import expand
+from fmtt.flow import noise
+from fmtt.flow.interpolant import expand
 from fmtt.training.objectives import AverageVelocity
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import torch
 
-from fmtt.transport import FlowMapTransport
+from fmtt.step.transport import FlowMapTransport
 from tests.analytic.support import GAUSSIAN, REWARDS, Setup, Truth
 
 

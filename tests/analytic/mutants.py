@@ -9,16 +9,16 @@ from dataclasses import dataclass, fields, replace
 import torch
 from torch import Tensor
 
-from fmtt.dynamics import Draws, Dynamics, Move
-from fmtt.flow import Velocity
-from fmtt.noise import Noise
-from fmtt.particles import Population
-from fmtt.sampler import Sampler
-from fmtt.schedules import PowerEpsilon, RegularisedChi
-from fmtt.selection import Selection
-from fmtt.tilt import Tilt, TiltValue
-from fmtt.transport import FlowMapTransport, Step, Transport
-from fmtt.weights import Increment, Jarzynski, Kernel, Material
+from fmtt.flow.model import Velocity
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import PowerEpsilon, RegularisedChi
+from fmtt.methods.trajectory import Sampler
+from fmtt.smc.population import Population
+from fmtt.smc.selection import Selection
+from fmtt.step.dynamics import Draws, Dynamics, Move
+from fmtt.step.transport import FlowMapTransport, Step, Transport
+from fmtt.step.weights import Increment, Jarzynski, Kernel, Material
+from fmtt.tilt.tilt import Tilt, TiltValue
 from tests.analytic.support import Setup
 
 Mutation = Callable[[Sampler], Sampler]

@@ -12,14 +12,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from fmtt.flow.noise import Noise
 from fmtt.methods import noise_smc as module
 from fmtt.methods.noise_moves import Move, Point
 from fmtt.methods.noise_smc import AnnealedState, NoiseAnnealing
-from fmtt.noise import Noise
-from fmtt.particles import Population
-from fmtt.resampling import Resampler
-from fmtt.selection import Selection
-from fmtt.tilt import TiltValue
+from fmtt.smc.population import Population
+from fmtt.smc.resampling import Resampler
+from fmtt.smc.selection import Selection
+from fmtt.tilt.tilt import TiltValue
 from tests.analytic import mutants
 from tests.analytic.noise_space import FIXED, Annealed
 

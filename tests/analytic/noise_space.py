@@ -15,13 +15,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import engine, noise
-from fmtt.look_ahead import FlowMapJumps
+from fmtt import api as engine
+from fmtt.flow import noise
+from fmtt.flow.schedules import RampFrom
 from fmtt.methods.noise_moves import MOVES, Move, Point, accept
 from fmtt.methods.noise_smc import AnnealedState, NoiseAnnealing, noise_smc
 from fmtt.models.analytic import MixtureLaw
-from fmtt.schedules import RampFrom
-from fmtt.tilt import Tilt, TiltValue
+from fmtt.tilt.look_ahead import FlowMapJumps
+from fmtt.tilt.tilt import Tilt, TiltValue
 from tests.analytic.support import GAUSSIAN, LOOK_AHEADS, MODELS, REWARDS, Setup, standardised, worst
 
 EACH_MOVE = pytest.mark.parametrize("move", MOVES)

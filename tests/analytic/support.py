@@ -9,20 +9,20 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from fmtt import modes
-from fmtt.diagnostics import mean_and_error, weighted_mean
-from fmtt.dynamics import Dynamics
-from fmtt.flow import Velocity
-from fmtt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, LookAhead, NoLookAhead
-from fmtt.loop import State
+from fmtt.flow.model import Velocity
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
+from fmtt.methods import presets as modes
+from fmtt.methods.loop import State
+from fmtt.methods.trajectory import Sampler
 from fmtt.models.analytic import Gaussian, GaussianMixture
-from fmtt.noise import Noise
-from fmtt.particles import Population
 from fmtt.rewards.plane import Linear, Quadratic
-from fmtt.sampler import Sampler
-from fmtt.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
-from fmtt.tilt import Tilt
-from fmtt.transport import Euler, Transport
+from fmtt.smc.diagnostics import mean_and_error, weighted_mean
+from fmtt.smc.population import Population
+from fmtt.step.dynamics import Dynamics
+from fmtt.step.transport import Euler, Transport
+from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, LookAhead, NoLookAhead
+from fmtt.tilt.tilt import Tilt
 
 # Nothing is symmetric and no two coordinates are alike, so that no sign, swap or factor can hide.
 GAUSSIAN = Gaussian((0.5, -0.3), (0.7, 1.2))

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
+from fmtt.flow import noise
+from fmtt.flow.interpolant import denoiser_from_velocity, noise_from_velocity, score_from_velocity
 from fmtt.models.analytic import Gaussian, GaussianMixture, MixtureLaw, ring_of_gaussians
-from fmtt.path import denoiser_from_velocity, noise_from_velocity, score_from_velocity
 from tests.analytic.support import GAUSSIAN, MIXTURE
 
 TIMES = (0.0, 0.07, 0.4, 0.85, 0.98)

@@ -3,15 +3,15 @@
 import pytest
 import torch
 
-from fmtt import modes
-from fmtt.dynamics import Dynamics
-from fmtt.look_ahead import NoLookAhead
-from fmtt.noise import Noise
-from fmtt.particles import Population
-from fmtt.sampler import Sampler
-from fmtt.schedules import ConstantEpsilon, PowerEpsilon, PowerGrid, PowerRamp, RegularisedEpsilon, ZeroEpsilon
-from fmtt.tilt import Tilt
-from fmtt.transport import Euler
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import ConstantEpsilon, PowerEpsilon, PowerGrid, PowerRamp, RegularisedEpsilon, ZeroEpsilon
+from fmtt.methods import presets as modes
+from fmtt.methods.trajectory import Sampler
+from fmtt.smc.population import Population
+from fmtt.step.dynamics import Dynamics
+from fmtt.step.transport import Euler
+from fmtt.tilt.look_ahead import NoLookAhead
+from fmtt.tilt.tilt import Tilt
 from tests.analytic.support import MIXTURE, REWARDS, Truth, last, worst
 
 EPSILONS = (ZeroEpsilon(), ConstantEpsilon(1.0), PowerEpsilon(2.0), RegularisedEpsilon())

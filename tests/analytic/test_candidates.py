@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 import fmtt
-from fmtt import baselines, modes
-from fmtt.engine import Run, finish
-from fmtt.look_ahead import Denoiser
-from fmtt.modes import Mode
-from fmtt.noise import Noise
-from fmtt.particles import Population
-from fmtt.sampler import Sampler
-from fmtt.schedules import PowerEpsilon, RampFrom, ZeroEpsilon
-from fmtt.selection import ChooseAmongDuplicates
-from fmtt.transport import Euler, FlowMapTransport
+from fmtt.api import Run, finish
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import PowerEpsilon, RampFrom, ZeroEpsilon
+from fmtt.methods import baselines
+from fmtt.methods import presets as modes
+from fmtt.methods.presets import Mode
+from fmtt.methods.trajectory import Sampler
+from fmtt.smc.population import Population
+from fmtt.smc.selection import ChooseAmongDuplicates
+from fmtt.step.transport import Euler, FlowMapTransport
+from fmtt.tilt.look_ahead import Denoiser
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.support import (
     GAUSSIAN,

@@ -5,14 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fmtt import noise
-from fmtt.dynamics import Draws, Dynamics
-from fmtt.guidance import ClippedGradient, TiltGradient
-from fmtt.look_ahead import Denoiser, FlowMapJumps
-from fmtt.schedules import ConstantEpsilon, PowerEpsilon, PowerRamp, RegularisedChi, ZeroChi, ZeroEpsilon
-from fmtt.tilt import Tilt
-from fmtt.transport import Euler
-from fmtt.weights import Jarzynski, Kernel, Material
+from fmtt.flow import noise
+from fmtt.flow.schedules import ConstantEpsilon, PowerEpsilon, PowerRamp, RegularisedChi, ZeroChi, ZeroEpsilon
+from fmtt.step.dynamics import Draws, Dynamics
+from fmtt.step.guidance import ClippedGradient, TiltGradient
+from fmtt.step.transport import Euler
+from fmtt.step.weights import Jarzynski, Kernel, Material
+from fmtt.tilt.look_ahead import Denoiser, FlowMapJumps
+from fmtt.tilt.tilt import Tilt
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.support import GAUSSIAN, MIXTURE, REWARDS, Setup, deviations, last, standardised, worst
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import baselines
-from fmtt.engine import Run
-from fmtt.loop import State
-from fmtt.noise import Noise
-from fmtt.particles import Population
-from fmtt.sampler import Sampler
-from fmtt.selection import Selection
-from fmtt.tilt import Tilt
+from fmtt.api import Run
+from fmtt.flow.noise import Noise
+from fmtt.methods import baselines
+from fmtt.methods.loop import State
+from fmtt.methods.trajectory import Sampler
+from fmtt.smc.population import Population
+from fmtt.smc.selection import Selection
+from fmtt.tilt.tilt import Tilt
 from tests.analytic.weighted_baselines import BINDING, at_the_end, found, gaussian_run, preset, same
 
 

@@ -9,19 +9,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fmtt import modes
-from fmtt.diagnostics import log_mean_and_error, mean_and_error, weighted_mean
-from fmtt.editing import NoisedImage
-from fmtt.engine import Run, assemble
-from fmtt.flow import Flow
+from fmtt.api import Run, assemble
+from fmtt.flow.model import Flow
+from fmtt.flow.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, PowerGrid, RampFrom, ZeroEpsilon
+from fmtt.methods import presets as modes
 from fmtt.methods.auto import auto
+from fmtt.methods.editing import NoisedImage
 from fmtt.methods.noise_opt import noise_opt
 from fmtt.methods.noise_smc import AnnealedStart, noise_smc
+from fmtt.methods.problem import Setting
 from fmtt.methods.rounds import multi_best_of_n
-from fmtt.particles import Population
-from fmtt.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, PowerGrid, RampFrom, ZeroEpsilon
-from fmtt.setting import Setting
-from fmtt.transport import Euler, FlowMapTransport
+from fmtt.smc.diagnostics import log_mean_and_error, mean_and_error, weighted_mean
+from fmtt.smc.population import Population
+from fmtt.step.transport import Euler, FlowMapTransport
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.support import GAUSSIAN, LOOK_AHEADS, REWARDS, Setup, worst
 

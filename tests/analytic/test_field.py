@@ -7,15 +7,16 @@ import torch
 from torch import Tensor
 
 import fmtt
-from fmtt import modes, noise
-from fmtt.diagnostics import mean_and_error
-from fmtt.field import LocalTilt
-from fmtt.look_ahead import FlowMapJumps
+from fmtt.flow import noise
+from fmtt.flow.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
+from fmtt.methods import presets as modes
 from fmtt.models.analytic import GaussianMixture
-from fmtt.posterior import Posterior
-from fmtt.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
-from fmtt.tilt import Tilt
-from fmtt.transport import FlowMapTransport
+from fmtt.smc.diagnostics import mean_and_error
+from fmtt.step.field import LocalTilt
+from fmtt.step.transport import FlowMapTransport
+from fmtt.tilt.look_ahead import FlowMapJumps
+from fmtt.tilt.posterior import Posterior
+from fmtt.tilt.tilt import Tilt
 from tests.analytic.support import MIXTURE, REWARDS, Setup
 
 LINEAR = REWARDS["linear"]

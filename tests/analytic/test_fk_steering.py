@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import baselines, modes
-from fmtt.loop import State
-from fmtt.sampler import Sampler
-from fmtt.schedules import PowerRamp
+from fmtt.flow.schedules import PowerRamp
+from fmtt.methods import baselines
+from fmtt.methods import presets as modes
+from fmtt.methods.loop import State
+from fmtt.methods.trajectory import Sampler
 from tests.analytic.mutants import stale
 from tests.analytic.weighted_baselines import FK, WHOLE, at_the_end, found, gaussian_run, same
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, LookAhead, NoLookAhead
+from fmtt.flow import noise
+from fmtt.flow.ode import runge_kutta
 from fmtt.models.analytic import GaussianMixture
-from fmtt.ode import runge_kutta
+from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, LookAhead, NoLookAhead
 from tests.analytic.support import GAUSSIAN, MIXTURE_ARGUMENTS, standardised
 
 FINE = GaussianMixture(*MIXTURE_ARGUMENTS, steps=40)

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 import fmtt
-from fmtt import baselines, modes
-from fmtt.engine import Run
-from fmtt.guidance import Guidance, LikeVelocity, NormalisedGradient, Vantage
+from fmtt.api import Run
+from fmtt.flow.schedules import ConstantChi, RampFrom, ZeroEpsilon
+from fmtt.methods import baselines
+from fmtt.methods import presets as modes
 from fmtt.rewards.plane import HalfPlane
-from fmtt.schedules import ConstantChi, RampFrom, ZeroEpsilon
-from fmtt.transport import FlowMapTransport
+from fmtt.step.guidance import Guidance, LikeVelocity, NormalisedGradient, Vantage
+from fmtt.step.transport import FlowMapTransport
 from tests.analytic.support import GAUSSIAN, MIXTURE, REWARDS, standardised
 
 QUADRATIC = REWARDS["quadratic"]  # largest, and zero, at its centre

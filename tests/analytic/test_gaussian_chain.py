@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt.schedules import (
+from fmtt.flow.schedules import (
     ConstantEpsilon,
     EarlyRamp,
     PowerEpsilon,
@@ -18,7 +18,7 @@ from fmtt.schedules import (
     RegularisedEpsilon,
     ZeroEpsilon,
 )
-from fmtt.transport import Euler, FlowMapTransport
+from fmtt.step.transport import Euler, FlowMapTransport
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.support import Setup
 

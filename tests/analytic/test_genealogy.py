@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fmtt import noise
-from fmtt.diagnostics import evidence_variance, family_sums, mean_variance, weighted_mean
+from fmtt.flow import noise
+from fmtt.smc.diagnostics import evidence_variance, family_sums, mean_variance, weighted_mean
 from tests.analytic.support import Setup, last
 
 

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 import fmtt
-from fmtt import modes, noise
-from fmtt.baselines import fk_steering, svdd
-from fmtt.diagnostics import mean_and_error
-from fmtt.flow import Meter, MeteredModel
-from fmtt.look_ahead import Denoiser, NoLookAhead
-from fmtt.schedules import ZeroEpsilon
-from fmtt.transport import Glass
+from fmtt.flow import noise
+from fmtt.flow.meter import Meter, MeteredModel
+from fmtt.flow.schedules import ZeroEpsilon
+from fmtt.methods import presets as modes
+from fmtt.methods.baselines import fk_steering, svdd
+from fmtt.smc.diagnostics import mean_and_error
+from fmtt.step.transport import Glass
+from fmtt.tilt.look_ahead import Denoiser, NoLookAhead
 from tests.analytic.support import GAUSSIAN, MIXTURE, REWARDS, Truth, z_scores
 
 GROUPS, PARTICLES = 64, 400

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from fmtt.particles import Population
+from fmtt.smc.population import Population
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.mutants import ALWAYS, MUTANTS, RATIO, SHORT, score_times, selection, without_final_weights
 from tests.analytic.support import Setup, last, worst

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 import fmtt
-from fmtt.engine import Run, finish
-from fmtt.loop import State
+from fmtt.api import Run, finish
 from fmtt.methods.ascent import AscentState
+from fmtt.methods.loop import State
 from fmtt.methods.noise_opt import NoiseAscent, noise_opt
 from fmtt.models.analytic import Gaussian
 from fmtt.rewards.plane import Linear

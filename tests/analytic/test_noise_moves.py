@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
+from fmtt.flow import noise
 from fmtt.methods.noise_moves import MOVES, Move, Point, SplitHamiltonian, accept
 from tests.analytic.noise_space import EACH_MOVE, FINE, SHIFT, SLANTED, chained, double, evaluator, mixture_chained
 from tests.analytic.support import REWARDS

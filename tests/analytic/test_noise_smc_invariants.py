@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt.noise import Noise
+from fmtt.flow.noise import Noise
 from fmtt.rewards.plane import Linear
 from tests.analytic.noise_space import ADAPTIVE, EACH_MOVE, FIXED, SMALL, Annealed, end
 from tests.analytic.support import REWARDS

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from fmtt import engine
+from fmtt import api as engine
 from fmtt.methods.noise_moves import MOVES
 from fmtt.methods.noise_smc import noise_smc
 from fmtt.models.analytic import MixtureLaw

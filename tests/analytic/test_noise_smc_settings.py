@@ -10,11 +10,11 @@ from functools import partial
 import pytest
 import torch
 
-from fmtt import engine
-from fmtt.look_ahead import Denoiser, NoLookAhead
+from fmtt import api as engine
+from fmtt.flow.schedules import PowerEpsilon
 from fmtt.methods.noise_moves import MOVES
 from fmtt.methods.noise_smc import noise_smc
-from fmtt.schedules import PowerEpsilon
+from fmtt.tilt.look_ahead import Denoiser, NoLookAhead
 from tests.analytic.noise_space import ADAPTIVE, EACH_MOVE, FIXED, end
 from tests.analytic.support import GAUSSIAN, REWARDS
 from tests.unit.test_sampler import differing

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from fmtt import noise
-from fmtt.dynamics import Draws
-from fmtt.schedules import ConstantEpsilon
-from fmtt.transport import FlowMapTransport
+from fmtt.flow import noise
+from fmtt.flow.schedules import ConstantEpsilon
+from fmtt.step.dynamics import Draws
+from fmtt.step.transport import FlowMapTransport
 from tests.analytic.support import GAUSSIAN, Setup, last
 
 SETUP = Setup(reward="quadratic", weights="jarzynski", transport=FlowMapTransport, epsilon=ConstantEpsilon(0.8))

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from fmtt.evaluation.quadrature import tilted_by_quadrature
 from fmtt.models.analytic import MixtureLaw, ring_of_gaussians
-from fmtt.models.quadrature import tilted_by_quadrature
 from fmtt.rewards import HalfPlane
 from tests.analytic.support import MIXTURE, REWARDS
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fmtt import noise
+from fmtt.flow import noise
 from fmtt.models.analytic import ring_of_gaussians
 from fmtt.models.learned import load_flow_map
 from fmtt.models.ring import Ring

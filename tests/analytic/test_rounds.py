@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 import fmtt
-from fmtt import baselines
-from fmtt.engine import Run
-from fmtt.look_ahead import FlowMapJumps
-from fmtt.loop import State
+from fmtt.api import Run
+from fmtt.flow.schedules import ZeroEpsilon
+from fmtt.methods import baselines
+from fmtt.methods.loop import State
 from fmtt.methods.rounds import multi_best_of_n
-from fmtt.schedules import ZeroEpsilon
-from fmtt.transport import FlowMapTransport
+from fmtt.step.transport import FlowMapTransport
+from fmtt.tilt.look_ahead import FlowMapJumps
 from tests.analytic.support import GAUSSIAN, REWARDS, standardised
 
 QUADRATIC = REWARDS["quadratic"]  # largest, and zero, at its centre

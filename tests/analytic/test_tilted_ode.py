@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import fmtt
-from fmtt import modes
-from fmtt.engine import Run, finish
-from fmtt.guidance import TiltGradient
-from fmtt.schedules import ConstantChi, ZeroEpsilon
+from fmtt.api import Run, finish
+from fmtt.flow.schedules import ConstantChi, ZeroEpsilon
+from fmtt.methods import presets as modes
+from fmtt.step.guidance import TiltGradient
 from tests.analytic.support import GAUSSIAN, REWARDS, standardised
 
 QUADRATIC = REWARDS["quadratic"]  # largest, and zero, at its centre

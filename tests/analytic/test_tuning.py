@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import fmtt
-from fmtt import modes
+from fmtt.flow.schedules import EarlyRamp
+from fmtt.methods import presets as modes
+from fmtt.methods.pilots import GeodesicGrid, GeodesicRamp, TabulatedRamp, interpolate, pilot_lengths
 from fmtt.rewards import Quadratic
-from fmtt.schedules import EarlyRamp
-from fmtt.tuning import GeodesicGrid, GeodesicRamp, TabulatedRamp, interpolate, pilot_lengths
 from tests.analytic.support import GAUSSIAN, Setup, last, worst
 
 # A sharp reward, and a ramp that is over at t = 0.3: the uniform grid wastes two thirds of its steps.

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 import fmtt
-from fmtt.engine import Run
-from fmtt.flow import Flow
+from fmtt.api import Run
+from fmtt.flow.model import Flow
 from fmtt.methods.auto import auto
 from fmtt.methods.typical_ascent import LENIENT, TypicalAscent, TypicalState, best_within
 from fmtt.models.analytic import Gaussian
 from fmtt.rewards.plane import Linear, Quadratic
-from fmtt.typicality import DRAWS, LOOKED_AT, denoising_error, usual_error
+from fmtt.tilt.typicality import DRAWS, LOOKED_AT, denoising_error, usual_error
 from tests.analytic.support import standardised
 
 D = 64

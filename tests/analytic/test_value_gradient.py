@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 import fmtt
-from fmtt import baselines, modes, noise
-from fmtt.flow import FlowMap
-from fmtt.look_ahead import FlowMapJumps
+from fmtt.flow import noise
+from fmtt.flow.model import FlowMap
+from fmtt.flow.schedules import PowerRamp, RegularisedChi, ZeroEpsilon
+from fmtt.methods import baselines
+from fmtt.methods import presets as modes
+from fmtt.methods.presets import Mode
 from fmtt.models.analytic import MixtureLaw
-from fmtt.modes import Mode
-from fmtt.posterior import Posterior, Renoised, Velocities, value_gradient
-from fmtt.schedules import PowerRamp, RegularisedChi, ZeroEpsilon
-from fmtt.tilt import Tilt
-from fmtt.transport import FlowMapTransport
+from fmtt.step.transport import FlowMapTransport
+from fmtt.tilt.look_ahead import FlowMapJumps
+from fmtt.tilt.posterior import Posterior, Renoised, Velocities, value_gradient
+from fmtt.tilt.tilt import Tilt
 from tests.analytic.support import GAUSSIAN, MIXTURE, REWARDS, Setup, Truth, standardised
 
 POINTS = 4

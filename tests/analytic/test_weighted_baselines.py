@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 import fmtt
-from fmtt import baselines, modes
-from fmtt.engine import Run
-from fmtt.look_ahead import Denoiser
+from fmtt.api import Run
+from fmtt.flow.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
+from fmtt.methods import baselines
+from fmtt.methods import presets as modes
+from fmtt.methods.presets import Mode
 from fmtt.models.analytic import GaussianMixture
-from fmtt.modes import Mode
-from fmtt.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
-from fmtt.transport import FlowMapTransport
-from fmtt.weights import Jarzynski, Kernel
+from fmtt.step.transport import FlowMapTransport
+from fmtt.step.weights import Jarzynski, Kernel
+from fmtt.tilt.look_ahead import Denoiser
 from tests.analytic.support import MIXTURE_ARGUMENTS, REWARDS, Setup, last, worst
 from tests.analytic.weighted_baselines import FK, GAUSSIAN_RUNS, WHOLE, chain, gaussian_run
 

@@ -7,7 +7,7 @@ has steps so short that it can be compared with the tilted law itself.
 
 import pytest
 
-from fmtt.schedules import (
+from fmtt.flow.schedules import (
     ConstantEpsilon,
     EarlyRamp,
     PowerEpsilon,
@@ -18,7 +18,7 @@ from fmtt.schedules import (
     ShiftedGrid,
     ZeroEpsilon,
 )
-from fmtt.transport import Euler, FlowMapTransport
+from fmtt.step.transport import Euler, FlowMapTransport
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.support import LOOK_AHEADS, TRANSPORTED, Setup, last, worst
 

@@ -7,8 +7,8 @@ is one on the statistics.
 
 import pytest
 
+from fmtt.flow.schedules import EarlyRamp, PowerRamp, RegularisedEpsilon, ZeroEpsilon
 from fmtt.models.analytic import GaussianMixture
-from fmtt.schedules import EarlyRamp, PowerRamp, RegularisedEpsilon, ZeroEpsilon
 from tests.analytic import support
 from tests.analytic.support import Setup, last, worst
 

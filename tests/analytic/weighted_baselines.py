@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 import fmtt
-from fmtt import baselines
-from fmtt.engine import Run
-from fmtt.look_ahead import Denoiser
-from fmtt.loop import State
-from fmtt.modes import Mode
-from fmtt.particles import Population
-from fmtt.sampler import Sampler
-from fmtt.schedules import PowerRamp, RampFrom
+from fmtt.api import Run
+from fmtt.flow.schedules import PowerRamp, RampFrom
+from fmtt.methods import baselines
+from fmtt.methods.loop import State
+from fmtt.methods.presets import Mode
+from fmtt.methods.trajectory import Sampler
+from fmtt.smc.population import Population
+from fmtt.tilt.look_ahead import Denoiser
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.mutants import Mutation
 from tests.analytic.support import GAUSSIAN, REWARDS, Setup, Truth, worst

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fmtt.cli import script
+from fmtt.run.cli import script
 
 CASES = {
     "lookahead=flowmap": ["flowmap1", "flowmap4", "denoiser"],

@@ -6,12 +6,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from fmtt.budget import Budget, Size
-from fmtt.configuration import CONFIGS, ConfigurationError
-from fmtt.experiment import Experiment, build
-from fmtt.flow import Meter
+from fmtt.flow.meter import Meter
 from fmtt.methods.rounds import Rounds
 from fmtt.rewards.judge import Judge
+from fmtt.run.budget import Budget, Size
+from fmtt.run.build import Experiment, build
+from fmtt.run.configurations import CONFIGS, ConfigurationError
 
 MODES = sorted(file.stem for file in Path(CONFIGS, "mode").glob("*.yaml"))
 SMALL = ("model=gaussian", "reward=linear", "baseline=false", "logger=none", "population.groups=3")

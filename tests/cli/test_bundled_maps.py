@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from fmtt import noise
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
+from fmtt.flow import noise
+from fmtt.flow.ode import runge_kutta
 from fmtt.models.checkpoints import BUNDLED, read_card
 from fmtt.models.learned import load_flow_map
-from fmtt.ode import runge_kutta
 
 CARDS = Path(__file__).resolve().parents[2] / "docs" / "model_cards"
 MAPS = pytest.mark.parametrize("name", ["mnist", "clocks"])

@@ -12,8 +12,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fmtt import noise
 from fmtt.data.clocks import DRAWS, HALF_DAY, TEN_PAST_TEN, Looks, Times, render
+from fmtt.flow import noise
 from fmtt.models.clock_reader import hands, shortfall
 from fmtt.training.data import ClockImages
 from tests.run_folder import make_run

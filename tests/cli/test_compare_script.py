@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from fmtt.cli import script
+from fmtt.run.cli import script
 from scripts.compare import main
 from tests.run_folder import make_run
 

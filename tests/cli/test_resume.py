@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from fmtt.methods.noise_opt import NoiseAscent
 from fmtt.methods.noise_smc import NoiseAnnealing
 from fmtt.methods.rounds import Rounds
+from fmtt.methods.trajectory import Sampler
 from fmtt.methods.typical_ascent import TypicalAscent
-from fmtt.sampler import Sampler
 from fmtt.tracking.wandb_logger import run_id
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +101,7 @@ def test_a_run_that_failed_after_its_result_was_written_is_done_again(fmtt, monk
 
     words = ("-m", "seed=0", "baseline=false", "resume=true")
     with monkeypatch.context() as patch:
-        patch.setattr("fmtt.runner.write_artefacts", broken)
+        patch.setattr("fmtt.run.execute.write_artefacts", broken)
         first = fmtt(*words)
     assert first.status == 1 and statuses(first.folder) == ["failed: RuntimeError: no ink"]
     assert fmtt(*words).status == 0

@@ -10,8 +10,8 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from fmtt.configuration import CONFIGS
-from fmtt.sampler import Sampler
+from fmtt.methods.trajectory import Sampler
+from fmtt.run.configurations import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = {

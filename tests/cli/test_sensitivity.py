@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fmtt import noise
+from fmtt.flow import noise
 from fmtt.models.checkpoints import save_network
 from fmtt.models.unet import TwoTimeUNet
 

@@ -16,9 +16,9 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
-from fmtt import progress
-from fmtt.progress import ENDED, Progress, Tally, line, note
-from fmtt.sampler import Sampler
+from fmtt.methods.trajectory import Sampler
+from fmtt.run import sweep_progress as progress
+from fmtt.run.sweep_progress import ENDED, Progress, Tally, line, note
 
 QUICK = ("-m", "baseline=false", "report=false")
 

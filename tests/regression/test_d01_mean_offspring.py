@@ -7,8 +7,8 @@ particle is ``m w``, in standard errors over independent groups.
 import pytest
 import torch
 
-from fmtt import noise
-from fmtt.resampling import RESAMPLERS
+from fmtt.flow import noise
+from fmtt.smc.resampling import RESAMPLERS
 
 GROUPS = 20_000
 WEIGHTS = {

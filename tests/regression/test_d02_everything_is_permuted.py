@@ -7,11 +7,11 @@ the particle it was chosen from, and the caches are what the tilt says at its po
 import pytest
 import torch
 
-from fmtt.loop import State
-from fmtt.noise import Noise
-from fmtt.particles import Population, normalised_weights
-from fmtt.resampling import RESAMPLERS
-from fmtt.selection import ResampleOnEss
+from fmtt.flow.noise import Noise
+from fmtt.methods.loop import State
+from fmtt.smc.population import Population, normalised_weights
+from fmtt.smc.resampling import RESAMPLERS
+from fmtt.smc.selection import ResampleOnEss
 from tests.analytic.support import Setup
 
 SETUPS = {

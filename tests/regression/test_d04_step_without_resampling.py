@@ -5,10 +5,10 @@ A step without resampling is the identity on particles and keeps the log-weights
 
 import torch
 
-from fmtt.noise import Noise
-from fmtt.particles import Population
-from fmtt.resampling import RESAMPLERS
-from fmtt.selection import KeepAll, ResampleAtSteps, ResampleOnEss
+from fmtt.flow.noise import Noise
+from fmtt.smc.population import Population
+from fmtt.smc.resampling import RESAMPLERS
+from fmtt.smc.selection import KeepAll, ResampleAtSteps, ResampleOnEss
 from tests.analytic.support import Setup
 
 NOISE = Noise(0, (0, 1, 2))

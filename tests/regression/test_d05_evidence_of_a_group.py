@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fmtt.noise import Noise
-from fmtt.schedules import ConstantEpsilon
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import ConstantEpsilon
 from tests.analytic.support import Setup, last
 
 ALL = [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "denoiser"), ("kernel", "none")]

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fmtt.schedules import EarlyRamp, PowerRamp
+from fmtt.flow.schedules import EarlyRamp, PowerRamp
 from tests.analytic.support import Setup, last
 
 ALL = [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "denoiser"), ("kernel", "none")]

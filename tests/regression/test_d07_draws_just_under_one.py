@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt.noise import uniform
-from fmtt.resampling import RESAMPLERS, inverse_cdf
+from fmtt.flow.noise import uniform
+from fmtt.smc.resampling import RESAMPLERS, inverse_cdf
 
 BELOW_ONE = math.nextafter(1.0, 0.0)
 

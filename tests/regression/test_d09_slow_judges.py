@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 import fmtt
-from fmtt import modes, noise
-from fmtt.baselines import best_of_n
+from fmtt.flow import noise
+from fmtt.methods import presets as modes
+from fmtt.methods.baselines import best_of_n
 from fmtt.rewards.judge import Judge
 from tests.analytic.support import GAUSSIAN
 

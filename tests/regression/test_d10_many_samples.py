@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.look_ahead import FlowMapJumps
+from fmtt.flow import noise
+from fmtt.flow.schedules import PowerRamp
 from fmtt.models.analytic import MixtureLaw
-from fmtt.posterior import Posterior, tilted_mean, value_gradient
 from fmtt.rewards.plane import Quadratic, WavyRing
-from fmtt.schedules import PowerRamp
-from fmtt.tilt import Tilt
+from fmtt.tilt.look_ahead import FlowMapJumps
+from fmtt.tilt.posterior import Posterior, tilted_mean, value_gradient
+from fmtt.tilt.tilt import Tilt
 from tests.analytic.support import GAUSSIAN
 
 GROUPS, SAMPLES, PARTICLES = 3, 16, 5

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fmtt.dynamics import Draws
-from fmtt.guidance import NoGuidance
-from fmtt.weights import NoWeights
+from fmtt.step.dynamics import Draws
+from fmtt.step.guidance import NoGuidance
+from fmtt.step.weights import NoWeights
 from tests.analytic.support import LOOK_AHEADS, Setup
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt.guidance import (
+from fmtt.flow.schedules import ZeroEpsilon
+from fmtt.step.guidance import (
     ClippedGradient,
     NoGuidance,
     NormalisedGradient,
@@ -18,8 +19,7 @@ from fmtt.guidance import (
     Vantage,
     Window,
 )  # fmt: skip
-from fmtt.schedules import ZeroEpsilon
-from fmtt.weights import Jarzynski, Material
+from fmtt.step.weights import Jarzynski, Material
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.support import Setup, last, worst
 

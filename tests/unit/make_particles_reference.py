@@ -23,7 +23,7 @@ KINDS = ("systematic", "stratified", "residual", "multinomial")
 
 
 def uniforms(kind: str, weights: np.ndarray, m: int) -> list[float]:
-    """What ``particles`` draws, in the places where ``fmtt.resampling`` looks for it; zeros where neither looks."""
+    """What ``particles`` draws, in the places where ``fmtt.smc.resampling`` looks for it; zeros where neither looks."""
     if kind == "systematic":
         return [float(np.random.rand(1)[0])] + [0.0] * (m - 1)
     if kind == "stratified":

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fmtt import noise
 from fmtt.data import mnist
+from fmtt.flow import noise
 from fmtt.models.checkpoints import BUNDLED, load_network, read_card, save_network
 from fmtt.models.classifier import DigitClassifier
 from fmtt.training.classifier import ClassifierTraining, augment, grade

@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
 from fmtt.data.clocks import DRAWS, HALF_DAY, TEN_PAST_TEN, Looks, Times, centres, render
+from fmtt.evaluation.evaluators import ClockEvaluator
+from fmtt.flow import noise
 from fmtt.models.checkpoints import BUNDLED, load_network, read_card
 from fmtt.models.clock_reader import ClockReader, disagreement, hands, read, shortfall
-from fmtt.models.evaluators import ClockEvaluator
 from fmtt.rewards.clock import Clock, minutes
 from fmtt.training.clock_reader import exposed_twice, grade
 from fmtt.training.data import ClockImages

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from fmtt import noise
-from fmtt.diagnostics import (
+from fmtt.flow import noise
+from fmtt.smc.diagnostics import (
     incremental_discrepancy,
     log_mean_and_error,
     mean_and_error,

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from fmtt import noise
-from fmtt.distances import mmd, quantiles, sliced_w2
+from fmtt.evaluation.distances import mmd, quantiles, sliced_w2
+from fmtt.evaluation.quadrature import tilted_by_quadrature
+from fmtt.evaluation.rejection import tilted_by_rejection
+from fmtt.flow import noise
 from fmtt.models.analytic import ring_of_gaussians
-from fmtt.models.quadrature import tilted_by_quadrature
-from fmtt.models.rejection import tilted_by_rejection
 from fmtt.rewards import HalfPlane, WavyRing
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fmtt.doubts import doubts
+from fmtt.evaluation.reliability import doubts
 
 GOOD = {
     "log_z": [0.0, 0.1],

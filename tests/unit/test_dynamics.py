@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.dynamics import Draws, Dynamics, Move
-from fmtt.guidance import NoGuidance, TiltGradient
-from fmtt.look_ahead import Denoiser, FlowMapJumps, NoLookAhead
-from fmtt.path import score_from_velocity
-from fmtt.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
-from fmtt.tilt import Tilt
-from fmtt.transport import Euler
-from fmtt.weights import Jarzynski, Kernel, Material, NoWeights
+from fmtt.flow import noise
+from fmtt.flow.interpolant import score_from_velocity
+from fmtt.flow.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
+from fmtt.step.dynamics import Draws, Dynamics, Move
+from fmtt.step.guidance import NoGuidance, TiltGradient
+from fmtt.step.transport import Euler
+from fmtt.step.weights import Jarzynski, Kernel, Material, NoWeights
+from fmtt.tilt.look_ahead import Denoiser, FlowMapJumps, NoLookAhead
+from fmtt.tilt.tilt import Tilt
 from tests.analytic.support import MIXTURE, REWARDS
 
 T, NEXT, AFTER = 0.3, 0.37, 0.5

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.models.evaluators import DigitEvaluator, Verdict
-from fmtt.path import expand
+from fmtt.evaluation.evaluators import DigitEvaluator
+from fmtt.flow import noise
+from fmtt.flow.interpolant import expand
+from fmtt.flow.protocols import Verdict
 from fmtt.training import evaluation
 
 RATE = 0.7

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from fmtt import noise
-from fmtt.fidelity import covered, frechet_distance, spread
+from fmtt.evaluation.feature_distances import covered, frechet_distance, spread
+from fmtt.flow import noise
 
 CLOUD = noise.normal((400, 3), 0, "cloud").double()
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 import torch
 from safetensors.torch import load_file
 
-from fmtt.film import FRAMES, NUMBERS, SHOWN, Film, frame
-from fmtt.loop import State
-from fmtt.particles import Population
-from fmtt.tilt import TiltValue
+from fmtt.methods.loop import State
+from fmtt.run.film import FRAMES, NUMBERS, SHOWN, Film, frame
+from fmtt.smc.population import Population
+from fmtt.tilt.tilt import TiltValue
 
 
 def state(groups: int = 2, particles: int = 3, step: int = 0, landing: bool = True, size: int = 2) -> State:

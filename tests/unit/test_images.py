@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from fmtt import noise
 from fmtt.data.images import read_image, read_sample
+from fmtt.flow import noise
 
 SIZE = 64
 

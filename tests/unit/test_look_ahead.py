@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.flow import Flow, Meter, MeteredModel
-from fmtt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, NoLookAhead
+from fmtt.flow import noise
+from fmtt.flow.meter import Meter, MeteredModel
+from fmtt.flow.model import Flow
+from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, NoLookAhead
 from tests.analytic.support import GAUSSIAN, LOOK_AHEADS, MIXTURE, TRANSPORTED
 
 

@@ -5,15 +5,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fmtt import noise
-from fmtt.dynamics import Dynamics
-from fmtt.flow import Meter, MeteredModel, MeteredReward
-from fmtt.guidance import NoGuidance
-from fmtt.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, ZeroEpsilon
-from fmtt.selection import KeepAll
-from fmtt.tilt import Tilt
-from fmtt.transport import Euler
-from fmtt.weights import NoWeights
+from fmtt.flow import noise
+from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
+from fmtt.flow.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, ZeroEpsilon
+from fmtt.smc.selection import KeepAll
+from fmtt.step.dynamics import Dynamics
+from fmtt.step.guidance import NoGuidance
+from fmtt.step.transport import Euler
+from fmtt.step.weights import NoWeights
+from fmtt.tilt.tilt import Tilt
 from tests.analytic.support import LOOK_AHEADS, MIXTURE, Setup, last
 
 K, N, G = 7, 5, 3

@@ -2,7 +2,7 @@
 
 import torch
 
-from fmtt import noise
+from fmtt.flow import noise
 from fmtt.models.analytic import Gaussian
 from fmtt.models.learned import TwoTimeModel
 from fmtt.models.mlp import TwoTimeMLP

@@ -3,19 +3,19 @@
 import pytest
 import torch
 
-from fmtt import modes
-from fmtt.dynamics import Dynamics
-from fmtt.guidance import NoGuidance, TiltGradient
-from fmtt.look_ahead import FlowMapJumps
-from fmtt.loop import State
-from fmtt.noise import Noise
-from fmtt.particles import Population
-from fmtt.sampler import Sampler
-from fmtt.schedules import PowerEpsilon, PowerGrid, PowerRamp
-from fmtt.selection import KeepAll, ResampleOnEss, TopAndClone
-from fmtt.tilt import Tilt, TiltValue
-from fmtt.transport import Euler
-from fmtt.weights import NoWeights
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import PowerEpsilon, PowerGrid, PowerRamp
+from fmtt.methods import presets as modes
+from fmtt.methods.loop import State
+from fmtt.methods.trajectory import Sampler
+from fmtt.smc.population import Population
+from fmtt.smc.selection import KeepAll, ResampleOnEss, TopAndClone
+from fmtt.step.dynamics import Dynamics
+from fmtt.step.guidance import NoGuidance, TiltGradient
+from fmtt.step.transport import Euler
+from fmtt.step.weights import NoWeights
+from fmtt.tilt.look_ahead import FlowMapJumps
+from fmtt.tilt.tilt import Tilt, TiltValue
 from tests.analytic.support import GAUSSIAN, REWARDS, last
 
 LOOK, EPSILON = FlowMapJumps(GAUSSIAN, 1), PowerEpsilon()

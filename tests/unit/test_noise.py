@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from fmtt import noise
-from fmtt.noise import Noise
+from fmtt.flow import noise
+from fmtt.flow.noise import Noise
 
 
 @pytest.mark.parametrize("kind", ["normal", "uniform"])

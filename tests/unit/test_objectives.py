@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.path import expand
+from fmtt.flow import noise
+from fmtt.flow.interpolant import expand
 from fmtt.training import objectives, off_diagonal
 from fmtt.training.objectives import AverageVelocity
 from tests.analytic.support import GAUSSIAN, standardised

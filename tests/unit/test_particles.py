@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.particles import Population, effective_fraction, gather, log_mean_weight, normalised_weights
-from fmtt.tilt import TiltValue
+from fmtt.flow import noise
+from fmtt.smc.population import Population, effective_fraction, gather, log_mean_weight, normalised_weights
+from fmtt.tilt.tilt import TiltValue
 
 
 def population(groups: int = 3, particles: int = 5) -> Population:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.path import (
+from fmtt.flow import noise
+from fmtt.flow.interpolant import (
     denoiser_from_velocity,
     expand,
     interpolate,

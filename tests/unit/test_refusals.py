@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fmtt import modes
-from fmtt.flow import Flow, Meter, MeteredModel, MeteredReward
-from fmtt.look_ahead import Denoiser, FlowMapJumps, NoLookAhead
-from fmtt.noise import Noise
-from fmtt.schedules import PowerEpsilon, ZeroEpsilon
+from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
+from fmtt.flow.model import Flow
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import PowerEpsilon, ZeroEpsilon
+from fmtt.methods import presets as modes
+from fmtt.tilt.look_ahead import Denoiser, FlowMapJumps, NoLookAhead
 from tests.analytic.support import GAUSSIAN, Setup, last
 
 X, T = torch.zeros(3, 2), torch.full((3,), 0.5)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.resampling import RESAMPLERS, inverse_cdf, offspring_to_index
+from fmtt.flow import noise
+from fmtt.smc.resampling import RESAMPLERS, inverse_cdf, offspring_to_index
 
 ALL = pytest.mark.parametrize("kind", RESAMPLERS)
 

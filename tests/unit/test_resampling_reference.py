@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fmtt.resampling import RESAMPLERS
+from fmtt.smc.resampling import RESAMPLERS
 
 CASES = json.loads(Path(__file__).with_name("particles_reference.json").read_text())["cases"]
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fmtt import noise
+from fmtt.flow import noise
 from fmtt.rewards import (
     Antisymmetry,
     Clock,

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt.diagnostics import incremental_discrepancy
-from fmtt.loop import State
-from fmtt.noise import Noise
-from fmtt.schedules import ConstantEpsilon
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import ConstantEpsilon
+from fmtt.methods.loop import State
+from fmtt.smc.diagnostics import incremental_discrepancy
 from tests.analytic.support import Setup, last
 
 SETUPS = {

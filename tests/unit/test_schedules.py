@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fmtt.schedules import (
+from fmtt.flow.schedules import (
     ConstantEpsilon,
     EarlyRamp,
     PowerEpsilon,

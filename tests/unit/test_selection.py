@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from fmtt import noise
-from fmtt.noise import Noise
-from fmtt.particles import Population, normalised_weights
-from fmtt.resampling import RESAMPLERS
-from fmtt.selection import ResampleAtSteps, ResampleOnEss, TopAndClone
-from fmtt.tilt import TiltValue
+from fmtt.flow import noise
+from fmtt.flow.noise import Noise
+from fmtt.smc.population import Population, normalised_weights
+from fmtt.smc.resampling import RESAMPLERS
+from fmtt.smc.selection import ResampleAtSteps, ResampleOnEss, TopAndClone
+from fmtt.tilt.tilt import TiltValue
 
 GROUPS, PARTICLES, STEPS = 3, 8, 20
 NOISE = Noise(0, (0, 1, 2))

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.look_ahead import Denoiser, FlowMapJumps, NoLookAhead
-from fmtt.schedules import EarlyRamp, PowerRamp
-from fmtt.tilt import Tilt
+from fmtt.flow import noise
+from fmtt.flow.schedules import EarlyRamp, PowerRamp
+from fmtt.tilt.look_ahead import Denoiser, FlowMapJumps, NoLookAhead
+from fmtt.tilt.tilt import Tilt
 from tests.analytic.support import GAUSSIAN, LOOK_AHEADS, MIXTURE, REWARDS
 
 QUADRATIC = REWARDS["quadratic"]

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fmtt import noise
-from fmtt.path import expand
+from fmtt.flow import noise
+from fmtt.flow.interpolant import expand
 from fmtt.training import trajectories
 from fmtt.training.off_diagonal import TrajectoryDistillation
 from fmtt.training.trajectories import TrajectoryPool, heun_trajectory

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from fmtt import noise
+from fmtt.flow import noise
 from fmtt.models.analytic import Gaussian
 from fmtt.models.learned import TwoTimeModel
 from fmtt.models.unet import TwoTimeUNet

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from fmtt.sampler import Sampler
-from fmtt.schedules import PowerEpsilon, PowerRamp
+from fmtt.flow.schedules import PowerEpsilon, PowerRamp
+from fmtt.methods.trajectory import Sampler
 from tests.analytic.mutants import Unchecked, weights
 from tests.analytic.support import TRANSPORTED
 from tests.validation.problems import GROUPS, LOOK_AHEADS, PARTICLES, TRANSPORTS, Score, problem, score

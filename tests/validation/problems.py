@@ -15,16 +15,10 @@ import torch
 from torch import Tensor
 
 import fmtt
-from fmtt import modes, noise
-from fmtt.diagnostics import weighted_mean
-from fmtt.engine import Run
-from fmtt.flow import Velocity
-from fmtt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, LookAhead, NoLookAhead
-from fmtt.models.analytic import GaussianMixture
-from fmtt.resampling import RESAMPLERS
-from fmtt.rewards import Linear, Quadratic
-from fmtt.sampler import Sampler
-from fmtt.schedules import (
+from fmtt.api import Run
+from fmtt.flow import noise
+from fmtt.flow.model import Velocity
+from fmtt.flow.schedules import (
     ConstantEpsilon,
     EarlyRamp,
     Epsilon,
@@ -34,7 +28,14 @@ from fmtt.schedules import (
     RegularisedEpsilon,
     ZeroEpsilon,
 )
-from fmtt.transport import Euler, FlowMapTransport, Transport
+from fmtt.methods import presets as modes
+from fmtt.methods.trajectory import Sampler
+from fmtt.models.analytic import GaussianMixture
+from fmtt.rewards import Linear, Quadratic
+from fmtt.smc.diagnostics import weighted_mean
+from fmtt.smc.resampling import RESAMPLERS
+from fmtt.step.transport import Euler, FlowMapTransport, Transport
+from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, LookAhead, NoLookAhead
 
 GROUPS, PARTICLES = 64, 16
 # Euler steps of the base ODE shrink the second moment: at 100 steps by a third of a standard error of one problem,

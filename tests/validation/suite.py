@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 import torch
 
-from fmtt.schedules import ZeroEpsilon
-from fmtt.transport import FlowMapTransport
+from fmtt.flow.schedules import ZeroEpsilon
+from fmtt.step.transport import FlowMapTransport
 from tests.analytic.gaussian_chain import reference
 from tests.analytic.mutants import MUTANTS
 from tests.analytic.support import Setup, deviations, last, worst

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fmtt import noise
+from fmtt.flow import noise
 from tests.validation.page import write_page
 from tests.validation.problems import LOOK_AHEADS, Score, normal_distance, problem, score
 from tests.validation.suite import Group, Mutant, Order, failures, groups_of, slope

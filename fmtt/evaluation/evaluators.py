@@ -1,0 +1,63 @@
+"""Who grades samples: networks and readers that no reward uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fmtt.data.clock_templates import LEGIBLE, TemplateReader
+from fmtt.flow.protocols import Verdict
+from fmtt.models.checkpoints import load_network
+from fmtt.models.classifier import DigitClassifier
+from fmtt.models.clock_reader import HOUR, ClockReader
+
+SURE = 0.9  # probability from which a digit is called recognised
+
+
+@dataclass(frozen=True)
+class DigitEvaluator:
+    """A digit classifier, a file or a bundled one; recognised is what has a class of probability above .9."""
+
+    classes: ClassVar[int] = 10
+    checkpoint: str = "digit_evaluator"
+    network: DigitClassifier = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "network", load_network(self.checkpoint, DigitClassifier))
+
+    def __call__(self, x: Tensor) -> Verdict:
+        probability, label = self.network.on(x.device)(x).double().softmax(1).max(1)
+        return Verdict(label, probability > SURE)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.network.on(x.device).features(x)
+
+
+@dataclass(frozen=True)
+class ClockEvaluator:
+    """Clocks by the hour that they show; recognised is what the exact reader can read.
+
+    Attributes:
+        size: of the images.
+        checkpoint: a clock reader for the features, a file or a bundled one.
+    """
+
+    classes: ClassVar[int] = 12
+    size: int = 32
+    checkpoint: str = "clock_evaluator"
+    reader: TemplateReader = field(init=False, repr=False, compare=False)
+    network: ClockReader = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reader", TemplateReader(self.size))
+        object.__setattr__(self, "network", load_network(self.checkpoint, ClockReader))
+
+    def __call__(self, x: Tensor) -> Verdict:
+        reading = self.reader(x)
+        return Verdict(torch.floor(reading.times / HOUR).long(), reading.fit >= LEGIBLE)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.network.on(x.device).features(x)

@@ -1,0 +1,49 @@
+"""How close samples are to real ones, and how different from each other; functions of their features ``(B, F)``."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torchmetrics.image.fid import FrechetInceptionDistance
+
+NEIGHBOURS = 5
+
+
+def frechet_distance(first: Tensor, second: Tensor) -> float:
+    """Squared Frechet distance of the Gaussians fitted to two sets of features ``(N, F)``, ``(M, F)``, in float64."""
+    features = nn.Identity()
+    features.num_features = first.shape[1]  # type: ignore[assignment]
+    metric = FrechetInceptionDistance(features)
+    metric.update(first.double(), real=True)
+    metric.update(second.double(), real=False)
+    return metric.compute().item()
+
+
+def spread(features: Tensor) -> tuple[float, float]:
+    """Mean distance of two of the samples ``(B, F)``, and its standard error by the jackknife."""
+    count = len(features)
+    apart = distances(features, features)
+    total = apart.sum()
+    without = (total - 2 * apart.sum(1)) / ((count - 1) * (count - 2))
+    error = (without.var(correction=0) * (count - 1)).sqrt()
+    return (total / (count * (count - 1))).item(), error.item()
+
+
+def covered(points: Tensor, by: Tensor, neighbours: int = NEIGHBOURS) -> float:
+    """Share of ``points (N, F)`` that lie within the reach of a sample of ``by (M, F)``: to its k-th neighbour there.
+
+    Samples covered by real ones are *precision*, real ones covered by samples *recall* (Kynkaanniemi et al. 2019).
+    Copies among the samples have no reach of their own, so that a population that has collapsed covers little; not a
+    number where there is no k-th neighbour.
+    """
+    if len(by) <= neighbours:
+        return math.nan
+    reach = distances(by, by).kthvalue(neighbours + 1, dim=1).values
+    return (distances(points, by) <= reach).any(1).double().mean().item()
+
+
+def distances(first: Tensor, second: Tensor) -> Tensor:
+    """Euclidean distances, ``(N, F)`` and ``(M, F)`` to ``(N, M)`` in float64."""
+    return torch.cdist(first.double(), second.double(), compute_mode="donot_use_mm_for_euclid_dist")

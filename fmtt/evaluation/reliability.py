@@ -1,0 +1,36 @@
+"""What speaks against trusting the weighted answers of a run, said in words from its metrics alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ENOUGH = 10  # independent particles leave a third of their own spread as the error of a mean
+UNCERTAIN = 0.5  # of log Z
+LEFT = 2  # effective particles of a group at the worst time: below, one particle has most of the weight
+TOO_LONG = 0.1  # mean overshoot of the kicks; log Z is then off by a few tenths (see fmtt.step.weights.overshoot)
+
+
+def doubts(metrics: Mapping[str, Any]) -> list[str]:
+    """Reasons for doubt in the metrics of a run with weights, counted over all groups; empty if there are none."""
+    error = metrics.get("log_z/genealogical_stderr")
+    if error is None:
+        return []
+    groups, particles = len(metrics["log_z"]), metrics["population/particles"]
+    effective, ancestors = (groups * share for share in (particles * metrics["ess/final"], metrics["ancestors/unique"]))
+    found = []
+    if effective < ENOUGH:
+        found.append(f"the weights leave {effective:.1f} effective particles of {groups * particles}")
+    if ancestors < ENOUGH:
+        found.append(f"all particles descend from {ancestors:.0f} of {groups * particles}")
+    lowest = particles * metrics["ess/min"]
+    if lowest < LEFT:
+        found.append(f"a group came down to {lowest:.1f} effective particles of {particles}: log Z may be too low")
+    if error > UNCERTAIN:
+        found.append(f"the genealogy gives log Z an error of {error:.2f}")
+    overshoot = metrics.get("overshoot", 0.0)
+    if overshoot > TOO_LONG:
+        found.append(
+            f"steps overshoot by {overshoot:.2f} of the variance: more steps, a smaller epsilon, or mode.weights=kernel"
+        )
+    return found

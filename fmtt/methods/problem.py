@@ -1,0 +1,59 @@
+"""What a run is made of before a mode puts it together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from fmtt.flow.model import Velocity
+from fmtt.flow.noise import Noise
+from fmtt.flow.schedules import Chi, Epsilon, RampFrom
+from fmtt.methods.loop import Loop
+from fmtt.step.transport import Transport
+from fmtt.tilt.look_ahead import FromImage
+from fmtt.tilt.tilt import Tilt
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The parts.
+
+    Attributes:
+        model: the model, whose calls are counted.
+        tilt: look-ahead, reward, scale and ramp.
+        epsilon, chi: the schedules of noise and extra drift.
+        transport: makes the transport along the base ODE.
+        probes: random directions for the Laplacian that chi may need.
+        times: the grid ``t_0 < ... < t_K = 1``; methods that do not move through time take K steps.
+        particles: N in each group.
+        noise: the keyed noise, which also says which groups there are.
+        opening: a loop that prepares the noise, or None.
+        image: what the noise is mixed with where t_0 is not 0, ``(*D)``, or None.
+    """
+
+    model: Velocity
+    tilt: Tilt
+    epsilon: Epsilon
+    chi: Chi
+    transport: Callable[[Velocity], Transport]
+    probes: int
+    times: tuple[float, ...]
+    particles: int
+    noise: Noise
+    opening: Loop | None = None
+    image: Tensor | None = None
+
+    @property
+    def generator(self) -> Tilt:
+        """The whole tilt as a function of the noise that a run starts from, to be asked at t = 0."""
+        look_ahead = self.tilt.look_ahead
+        if self.image is not None:
+            look_ahead = FromImage(look_ahead, self.image, self.times[0])
+        return replace(self.tilt, look_ahead=look_ahead, ramp=RampFrom(1.0))
+
+
+def normal_start(setting: Setting) -> Setting:
+    """Nothing to prepare: the noise is N(0, I)."""
+    return setting

@@ -1,0 +1,88 @@
+"""Checkpoints inside a trajectory: the state of the loop in one file that is named after the configuration."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields, replace
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor
+
+from fmtt.api import Run
+from fmtt.methods.loop import State
+from fmtt.smc.population import Population
+from fmtt.tilt.tilt import TiltValue
+
+RESULT, FAILURE = "metrics.json", "error.txt"  # which of them is there says how the last attempt in a folder ended
+IRRELEVANT = ("resume", "checkpoint", "logger", "launcher", "report")  # do not change the result
+
+
+def digest(config: DictConfig) -> str:
+    """A short name of everything in the configuration that the result depends on."""
+    settings = OmegaConf.to_container(config, resolve=True)
+    relevant = sorted((key, value) for key, value in settings.items() if key not in IRRELEVANT)
+    return hashlib.sha256(repr(relevant).encode()).hexdigest()[:16]
+
+
+def finished(folder: Path, config: DictConfig) -> bool:
+    """Whether ``folder`` holds the result of the same configuration, and nothing failed after it was written."""
+    made = folder / "config.yaml"
+    if not (made.is_file() and (folder / RESULT).is_file()) or (folder / FAILURE).is_file():
+        return False
+    return digest(OmegaConf.load(made)) == digest(config)
+
+
+def forget(folder: Path) -> None:
+    """Take away how an earlier attempt in ``folder`` ended, before its configuration is written over."""
+    for name in (RESULT, FAILURE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def checkpoint_path(folder: Path, config: DictConfig) -> Path:
+    """Where the run in ``folder`` keeps its checkpoint."""
+    return folder / f"checkpoint-{digest(config)}.pt"
+
+
+def find_checkpoint(roots: list[Path], config: DictConfig) -> Path | None:
+    """The newest checkpoint that the same configuration left anywhere below ``roots``."""
+    name = f"checkpoint-{digest(config)}.pt"
+    found = {path for root in roots if root.is_dir() for path in root.rglob(name)}
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def save(path: Path, state: State, run: Run, history: list[dict[str, float]]) -> None:
+    """Write everything needed to go on; complete or not at all."""
+    population = state.population
+    payload = {
+        "state": _plain(replace(state, population=None)),
+        "population": _plain(replace(population, tilt=None)),
+        "tilt": population.tilt._asdict(),
+        "meter": [run.meter.forward, run.meter.backward, run.meter.reward],
+        "history": history,
+    }
+    partial = path.with_suffix(".partial")
+    torch.save(payload, partial)
+    partial.replace(path)
+
+
+def load(path: Path, run: Run) -> tuple[State, list[dict[str, float]]]:
+    """The state and the history in ``path``; the counts are entered in the run's meter.
+
+    Raises:
+        ValueError: if the file is damaged.
+    """
+    try:
+        payload = torch.load(path, weights_only=True, map_location=run.meter.device)
+        population = Population(tilt=TiltValue(**payload["tilt"]), **payload["population"])
+        state = run.loop.state(population=population, **payload["state"])
+    except Exception as error:
+        raise ValueError(f"checkpoint '{path}' is damaged; delete it, or run without resume=true") from error
+    run.meter.forward, run.meter.backward, run.meter.reward = payload["meter"]
+    return state, payload["history"]
+
+
+def _plain(record: State | Population) -> dict[str, Tensor | float | int]:
+    values = {field.name: getattr(record, field.name) for field in fields(record)}
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,185 @@
+"""The command line: Hydra composes, errors become one line, and the exit status says whose fault it was."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from fmtt.run.checkpoint import FAILURE
+from fmtt.run.configurations import CONFIGS, ConfigurationError, one_line
+from fmtt.run.sweep_progress import Progress, note, size
+
+DONE, FAILED, WRONG_CONFIGURATION = 0, 1, 2
+PLUGINS = ("hydra/sweeper/optuna", "hydra/launcher/joblib")  # of Hydra, that our configurations name
+_statuses: list[int] = []  # of the runs of this command
+_watching: list[Progress] = []  # the sweep of this command, on a terminal
+_sweeps: list[Path] = []  # the folder of the sweep of this command, until it is summarised
+KILLED = "a process of the sweep was killed, perhaps for lack of memory; resume=true goes on with what is left of it"
+
+
+def main() -> int:
+    """Run ``run.py``; the exit status is 0 done, 2 the configuration is wrong, 1 anything else."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors through to here, unformatted
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM leaves a checkpoint as Ctrl-C does
+    _statuses.clear()
+    _sweeps.clear()
+    try:
+        try:
+            _compose_and_run()
+        finally:
+            _stop_watching()  # before anything is said
+    except (HydraException, OmegaConfBaseException) as error:
+        print(f"fmtt: {explain(error, sys.argv[1:])}", file=sys.stderr)
+        return WRONG_CONFIGURATION
+    except KeyboardInterrupt as interrupt:
+        _summarise_what_there_is()
+        print(f"fmtt: interrupted{': ' + str(interrupt) if str(interrupt) else ''}", file=sys.stderr)
+        return FAILED
+    except BrokenProcessPool:
+        _summarise_what_there_is()
+        print(f"fmtt: {KILLED}", file=sys.stderr)
+        return FAILED
+    return max(_statuses, default=DONE)
+
+
+def script(task: Callable[[], None]) -> int:
+    """Run one of ``scripts/``; what the user got wrong is one line, and exit status 2."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    try:
+        task()
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        print(f"fmtt: {plain(error)}", file=sys.stderr)
+        return WRONG_CONFIGURATION
+    except KeyboardInterrupt:
+        print("fmtt: interrupted", file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+@hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")
+def _compose_and_run(config: DictConfig) -> float | None:
+    """One run and its mean reward; a run that cannot be done says so in one line, and in a sweep the others go on."""
+    from fmtt.run.execute import execute  # Lightning is slow to import, and a sweep that others run needs none
+
+    try:
+        return execute(config)
+    except ConfigurationError as error:
+        return _give_up(str(error), WRONG_CONFIGURATION)
+    except FloatingPointError as error:
+        return _give_up(str(error), FAILED)
+    except Exception as error:  # a fault of ours; in a sweep the others go on
+        reason = f"{type(error).__name__}: {one_line(error)}"
+        if HydraConfig.get().mode != RunMode.MULTIRUN:
+            _leave(reason, FAILED)
+            raise
+        traceback.print_exc()
+        return _give_up(reason, FAILED)
+
+
+def _give_up(reason: str, status: int) -> None:
+    print(f"fmtt: {reason}", file=sys.stderr)
+    _leave(reason, status)
+    _statuses.append(status)  # and no value, which a sweeper that tunes takes for a failure
+
+
+def _leave(reason: str, status: int) -> None:
+    """In the run's folder, for whoever compares it with others."""
+    (Path(HydraConfig.get().runtime.output_dir) / FAILURE).write_text(f"{status} {reason}\n")
+
+
+class SweepSummary(Callback):
+    """Around a multirun: its progress on a terminal; then ``summary.csv``, ``compare.html`` and what failed.
+
+    It is sent to the processes of the runs, so it holds nothing.
+    """
+
+    def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(config, folder / "multirun.yaml")  # by which W&B's group is named; not every sweeper writes it
+        _sweeps.append(folder)
+        if sys.stderr.isatty():
+            _watching.append(Progress(folder, size(config), sys.stderr))
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn) -> None:
+        if config.hydra.mode == RunMode.MULTIRUN:
+            done = job_return.status == JobStatus.COMPLETED
+            note(Path(config.hydra.sweep.dir), job_return.return_value if done else None)
+
+    def on_multirun_end(self, config: DictConfig, config_name: str | None = None) -> None:
+        _stop_watching()
+        _summarise_what_there_is()
+
+
+def _summarise_what_there_is() -> None:
+    """The tables and pages of the sweep of this command, if it is one, which may have been interrupted."""
+    from fmtt.report import summarise  # plotting libraries are slow to import
+
+    while _sweeps:
+        folder = _sweeps.pop()
+        _statuses.extend(int(file.read_text().split()[0]) for file in folder.rglob(FAILURE))
+        try:
+            failures = summarise(folder)
+        except OSError as error:
+            _statuses.append(FAILED)
+            print(f"fmtt: the sweep cannot be summarised: {error}", file=sys.stderr)
+            continue
+        if failures:
+            print(f"fmtt: runs of this sweep that failed: {len(failures)}", *failures, sep="\nfmtt: ", file=sys.stderr)
+        print(folder / "compare.html")
+
+
+def _stop_watching() -> None:
+    while _watching:
+        _watching.pop().close()
+
+
+def explain(error: Exception, overrides: list[str]) -> str:
+    """One line for what Hydra could not compose: what was wrong and what is allowed."""
+    text = plain(error)
+    absent = next((plugin for plugin in PLUGINS if f"Could not find '{plugin}'" in text), None)
+    if absent:
+        kind, name = absent.split("/")[1:]
+        return f"{absent} is a plugin of Hydra that is not installed: pip install hydra-{name}-{kind}"
+    unknown = re.match(r"Could not override '([^']+)'", text)
+    if unknown is None:
+        return text
+    parent, _, key = unknown[1].rpartition(".")
+    allowed = _keys(parent, [o for o in overrides if not o.lstrip("+~").startswith(unknown[1]) and "=" in o])
+    where = f" of '{parent}'" if parent else ""
+    return f"there is no setting '{key}'{where}; allowed are {', '.join(allowed)}" if allowed else text
+
+
+def plain(error: Exception) -> str:
+    """The message on one line, without Hydra's remarks."""
+    text = one_line(error).split(" Config search path:")[0].removeprefix("In 'config': ").split(" See https://")[0]
+    return text.split(" full_key:")[0]
+
+
+def _keys(parent: str, overrides: list[str]) -> list[str]:
+    """The settings below ``parent`` in the configuration of the other overrides."""
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            config = compose("config", overrides=[o for o in overrides if not o.startswith(("-", "hydra"))])
+    except (HydraException, OmegaConfBaseException):
+        return []
+    node = OmegaConf.select(config, parent) if parent else config
+    return [str(key) for key in node if not str(key).startswith("_")] if isinstance(node, DictConfig) else []

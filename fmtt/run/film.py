@@ -1,0 +1,63 @@
+"""What a population looked like on its way, kept for the page of its run."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from fmtt.methods.loop import State
+
+FRAMES = 24  # at most, beside the first
+SHOWN, NUMBERS = 16, 512  # particles of a frame, of all groups together, so that the page stays small; of points more
+
+
+class Film:
+    """Frames of a run at equal distances in steps, the first and the last among them.
+
+    A run that goes on from a checkpoint has those after it. On an accelerator each frame waits for the device.
+
+    Args:
+        steps: of the run.
+    """
+
+    def __init__(self, steps: int):
+        count = min(steps, FRAMES)
+        self.due = {round(number * steps / count) for number in range(count + 1)}
+        self.frames: list[dict[str, Tensor]] = []
+
+    def see(self, state: State) -> None:
+        """Keep ``state`` if it is time for a frame."""
+        if state.step in self.due:
+            self.frames.append(frame(state))
+
+    def write(self, path: Path) -> None:
+        """All frames in one file, F of them; :func:`frame` says what is in it. Nothing if there are none."""
+        if self.frames:
+            content = {name: torch.stack([shot[name] for shot in self.frames]) for name in self.frames[0]}
+            path.write_bytes(save(content))
+
+
+def frame(state: State) -> dict[str, Tensor]:
+    """What is kept of a state with G groups of N particles, of which g groups and n particles of each are shown.
+
+    ``t ()``; ``x (g, n, *D)``, the positions, and ``landing (g, n, *D)``, where the look-ahead sees them land, NaN
+    where nobody asked, both in half precision; ``ancestors (G, N)`` at t = 0 and ``log_weights (G, N)``.
+    """
+    population = state.population
+    groups, particles = population.ancestors.shape
+    limit = max(SHOWN, NUMBERS // math.prod(population.x.shape[2:]))
+    g = min(groups, limit)
+    n = min(particles, max(1, limit // g))
+    x, landing = population.x[:g, :n], population.tilt.sample
+    seen = torch.full_like(x, torch.nan) if landing is None else landing[:g, :n]
+    return {
+        "t": torch.tensor(state.t, dtype=torch.float64),
+        "x": x.half().cpu().contiguous(),
+        "landing": seen.half().cpu().contiguous(),
+        "ancestors": population.ancestors.to(torch.int32).cpu().contiguous(),
+        "log_weights": population.log_weights.cpu().contiguous(),
+    }

@@ -1,0 +1,97 @@
+"""The population: everything that belongs to particles in one record, permuted as one.
+
+Weights that are not used up by a resampling are carried. ``log Z`` is defined once, in :attr:`Population.log_evidence`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from fmtt.tilt.tilt import TiltValue, gather
+
+
+@dataclass(frozen=True)
+class Population:
+    """G independent groups of N particles.
+
+    Attributes:
+        x: positions, ``(G, N, *D)``.
+        tilt: the tilt at these positions.
+        log_weights: log-weights gathered since the last resampling, ``(G, N)`` in float64, not normalised.
+        log_z: log of the evidence used up by resamplings so far, ``(G,)`` in float64.
+        ancestors: index of the particle at t = 0 from which each descends, ``(G, N)``.
+    """
+
+    x: Tensor
+    tilt: TiltValue
+    log_weights: Tensor
+    log_z: Tensor
+    ancestors: Tensor
+
+    @staticmethod
+    def start(x: Tensor, tilt: TiltValue) -> Population:
+        """Equal weights, log Z = 0, every particle its own ancestor."""
+        groups, particles = x.shape[:2]
+        zeros = torch.zeros(groups, particles, dtype=torch.float64, device=x.device)
+        ancestors = torch.arange(particles, device=x.device).expand(groups, particles)
+        return Population(x, tilt, zeros, zeros[:, 0].clone(), ancestors)
+
+    @property
+    def log_evidence(self) -> Tensor:
+        """The estimate of log Z of each group, ``(G,)``: what resamplings used up plus the log-mean weight since."""
+        return self.log_z + log_mean_weight(self.log_weights)
+
+    @property
+    def ess(self) -> Tensor:
+        """Effective sample size as a fraction of N, ``(G,)``."""
+        return effective_fraction(self.log_weights)
+
+    def take(self, index: Tensor) -> Population:
+        """The particles ``index (G, M)`` of each group: positions, caches, weights and ancestors alike."""
+        tilt = self.tilt.take(index)
+        return Population(
+            gather(self.x, index), tilt, gather(self.log_weights, index), self.log_z, gather(self.ancestors, index)
+        )
+
+    def resampled(self, index: Tensor, where: Tensor) -> Population:
+        """In the groups ``where (G,)`` the offspring ``index (G, N)``, their weights used up; elsewhere as it was."""
+        stay = torch.arange(index.shape[1], device=index.device).expand_as(index)
+        chosen = self.take(torch.where(where[:, None], index, stay))
+        return replace(
+            chosen,
+            log_weights=torch.where(where[:, None], 0.0, self.log_weights),
+            log_z=torch.where(where, self.log_evidence, self.log_z),
+        )
+
+
+def log_mean_weight(log_weights: Tensor) -> Tensor:
+    """Log of the mean weight over particles; ``(G, N)`` to ``(G,)``."""
+    return torch.logsumexp(log_weights, dim=1) - math.log(log_weights.shape[1])
+
+
+def normalised_weights(log_weights: Tensor) -> Tensor:
+    """Weights that sum to one over particles; ``(G, N)``."""
+    return torch.softmax(log_weights, dim=1)
+
+
+def effective_fraction(log_weights: Tensor) -> Tensor:
+    """``ESS / N = (sum w)^2 / (N sum w^2)``; ``(G, N)`` to ``(G,)``, in (0, 1]."""
+    log_ess = 2 * torch.logsumexp(log_weights, dim=1) - torch.logsumexp(2 * log_weights, dim=1)
+    return (log_ess.exp() / log_weights.shape[1]).clamp_max(1.0)
+
+
+def require_finite(name: str, values: Tensor, step: int, groups: Sequence[int]) -> None:
+    """Check rewards or log-weights ``(G, N)`` of the groups with these numbers; the one synchronisation of a step.
+
+    Raises:
+        FloatingPointError: naming the first group and particle with a NaN or an infinity, and the step.
+    """
+    if not torch.isfinite(values).all():
+        row, particle = torch.nonzero(~torch.isfinite(values))[0].tolist()
+        value = values[row, particle].item()
+        raise FloatingPointError(f"{name} is {value} for particle {particle} of group {groups[row]} at step {step}")

@@ -1,0 +1,144 @@
+"""What happens to a population between two steps: nothing, resampling, or keeping and cloning the best.
+
+A selection is called after every step but the last with the population, the number of the step just done, the
+number of steps and the noise of the run; it returns the population and which groups were selected, ``(G,)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from fmtt.checks import fraction, whole_number
+from fmtt.flow.noise import Noise
+from fmtt.smc.population import Population, normalised_weights
+from fmtt.smc.resampling import Resampler, inverse_cdf
+
+
+class Selection(Protocol):
+    """A rule between steps."""
+
+    def due(self, step: int, steps: int) -> bool:
+        """Whether it may act after ``step`` of ``steps`` steps, so that it wants to know the tilt there."""
+        ...
+
+    def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]: ...
+
+
+@dataclass(frozen=True)
+class KeepAll:
+    """No selection."""
+
+    def due(self, step: int, steps: int) -> bool:
+        return False
+
+    def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]:
+        return population, torch.zeros(len(population.x), dtype=torch.bool, device=population.x.device)
+
+
+@dataclass(frozen=True)
+class ResampleOnEss:
+    """Resample the groups whose ESS has fallen to ``threshold`` N or below; 0 is never, 1 is always.
+
+    It looks after every ``interval`` steps only.
+    """
+
+    threshold: float
+    resampler: Resampler
+    interval: int = 1
+
+    def __post_init__(self) -> None:
+        fraction("mode.ess_threshold", self.threshold)
+        whole_number("mode.interval", self.interval, 1)
+
+    def due(self, step: int, steps: int) -> bool:
+        return self.threshold > 0 and step % self.interval == 0
+
+    def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]:
+        where = population.ess <= (self.threshold if self.due(step, steps) else 0.0)
+        return resample(population, self.resampler, where, step, noise), where
+
+
+@dataclass(frozen=True)
+class ResampleAtSteps:
+    """Resample after each of the steps ``at``, counted from 1."""
+
+    at: tuple[int, ...]
+    resampler: Resampler
+
+    def due(self, step: int, steps: int) -> bool:
+        return step in self.at
+
+    def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]:
+        where = torch.full((len(population.x),), step in self.at, device=population.x.device)
+        return (resample(population, self.resampler, where, step, noise) if step in self.at else population), where
+
+
+def resample(population: Population, resampler: Resampler, where: Tensor, step: int, noise: Noise) -> Population:
+    """Replace the groups ``where (G,)`` by their offspring; their weights become log Z."""
+    particles = population.log_weights.shape[1]
+    u = noise.uniform((2 * particles,), step, "resampling")
+    return population.resampled(resampler(normalised_weights(population.log_weights), u, particles), where)
+
+
+@dataclass(frozen=True)
+class TopAndClone:
+    """Search: at ``rounds`` evenly spread steps keep the ``keep`` best by tilt and clone them to fill the group.
+
+    Weights play no part: this looks for maxima and is biased by design (arXiv 2511.22688, search mode). The steps
+    are ``k = round((i + 1) K / (rounds + 1))``.
+    """
+
+    keep: int
+    rounds: int
+
+    def __post_init__(self) -> None:
+        whole_number("mode.keep", self.keep, 1)
+        whole_number("mode.rounds", self.rounds, 1)
+
+    def due(self, step: int, steps: int) -> bool:
+        return step in {round((i + 1) * steps / (self.rounds + 1)) for i in range(self.rounds)}
+
+    def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]:
+        groups, particles = population.log_weights.shape
+        now = self.due(step, steps)
+        where = torch.full((groups,), now, device=population.x.device)
+        if not now:
+            return population, where
+        best = population.tilt.value.topk(min(self.keep, particles), dim=1).indices
+        slots = torch.arange(particles, device=best.device) % best.shape[1]
+        return population.take(best[:, slots]), where
+
+
+@dataclass(frozen=True)
+class ChooseAmongDuplicates:
+    """SVDD: every ``duplicates`` consecutive particles are proposals from one parent; one of them is cloned to all.
+
+    The survivor of a family is drawn by ``exp(r_t)``, or is the best where it is ``greedy`` (arXiv 2408.08252).
+    Families do not compete.
+    """
+
+    duplicates: int
+    greedy: bool
+
+    def __post_init__(self) -> None:
+        whole_number("mode.duplicates", self.duplicates, 2)
+
+    def due(self, step: int, steps: int) -> bool:
+        return True
+
+    def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]:
+        groups, particles = population.log_weights.shape
+        value = population.tilt.value.reshape(-1, self.duplicates)
+        if self.greedy:
+            survivor = value.argmax(1)
+        else:
+            families = particles // self.duplicates
+            u = noise.uniform((families,), step, "survivor").reshape(-1, 1)
+            survivor = inverse_cdf(torch.softmax(value, dim=1), u)[:, 0]
+        first = torch.arange(0, particles, self.duplicates, device=value.device)
+        index = (first + survivor.reshape(groups, -1)).repeat_interleave(self.duplicates, dim=1)
+        return population.take(index), torch.ones(groups, dtype=torch.bool, device=value.device)

@@ -1,0 +1,129 @@
+"""Samples of ``x_1`` given ``x_t = x``, made without training by noise and look-ahead, with weights that are right.
+
+A point is renoised to an earlier time t', ``x' = q x + sqrt((1-t')^2 - q^2 (1-t)^2) e`` with ``q = t'/t``, and lands at
+``z = L_{t'}(x')``. Under the weights (Weighted Diamond Maps, arXiv 2602.05993; derived anew)
+
+    log w = r(z) + log N(x; t z, (1-t)^2) + log rho_{t'}(x') / rho_{t'}(q x) + |e|^2 / 2,
+
+the log ratio of densities being the line integral of the score by the trapezoidal rule, z follows the posterior tilted
+by ``exp(r)``. Right for a transported look-ahead as samples grow and as far as the score is linear along the way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fmtt.checks import whole_number
+from fmtt.tilt.tilt import Tilt, columns
+
+Velocities = Callable[[Tensor, float], Tensor]  # populations (G, N, *D) at one time to b_t, chunked
+
+
+class Renoised(NamedTuple):
+    """M renoised copies of each particle.
+
+    Attributes:
+        points: x', ``(G, M, N, *D)``.
+        time: t'.
+        ratio: q.
+        score: ``s_{t'}(x')``, ``(G, M, N, *D)``.
+        log_density: ``log rho_{t'}(x') / rho_{t'}(q x) + |e|^2 / 2``, ``(G, M, N)`` in float64.
+    """
+
+    points: Tensor
+    time: float
+    ratio: float
+    score: Tensor
+    log_density: Tensor
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """The settings.
+
+    Attributes:
+        samples: M, look-aheads of each particle in each step.
+        drop: factor by which the signal-to-noise ratio ``(t / (1-t))^2`` falls from t to t'.
+    """
+
+    samples: int = 32
+    drop: float = 9.0
+
+    def __post_init__(self) -> None:
+        whole_number("mode.samples", self.samples, 2)
+        if not self.drop > 1:
+            raise ValueError(f"mode.drop={self.drop}: must be more than 1")
+
+    def renoise(self, x: Tensor, t: float, base: Velocities, draws: Tensor) -> Renoised:
+        """Copies of ``x (G, N, *D)`` at time t by the normal ``draws (G, M, N, *D)``."""
+        ratio = 1 / (t + (1 - t) * math.sqrt(self.drop))  # q = t' / t, also for t = 0
+        earlier = ratio * t
+        spread = math.sqrt((1 - earlier) ** 2 - (ratio * (1 - t)) ** 2)
+        start, way = (ratio * x)[:, None], spread * draws
+        score = score_of(base, start + way, earlier)
+        mean_score = (score_of(base, start, earlier) + score) / 2
+        log_density = (mean_score * way + draws.square() / 2).flatten(3).sum(-1).double()
+        return Renoised(start + way, earlier, ratio, score, log_density)
+
+
+def score_of(base: Velocities, points: Tensor, t: float) -> Tensor:
+    """``s_t`` of copies ``(G, M, N, *D)`` at a time before 1."""
+    at = points.flatten(1, 2)
+    return ((t * base(at, t) - at) / (1 - t)).reshape(points.shape)
+
+
+def normalised(log_weights: Tensor, like: Tensor) -> Tensor:
+    """Weights ``(G, M, N)`` that sum to one over the M samples, shaped to multiply ``like (G, M, N, *D)``."""
+    return columns(torch.softmax(log_weights, dim=1), like)
+
+
+def tilted_mean(posterior: Posterior, x: Tensor, t: float, base: Velocities, tilt: Tilt, draws: Tensor) -> Tensor:
+    """``E[x_1 e^r | x_t = x] / E[e^r | x_t = x]`` of ``x (G, N, *D)``, of the same shape."""
+    copies = posterior.renoise(x, t, base, draws)
+    z, reward = tilt.land(copies.points.flatten(1, 2), copies.time)
+    z = z.reshape(draws.shape)
+    miss = ((x[:, None] - t * z) / (1 - t)).flatten(3).square().sum(-1).double()
+    log_w = tilt.scale * reward.reshape(miss.shape) - miss / 2 + copies.log_density
+    return (normalised(log_w, z) * z).sum(1)
+
+
+def value_gradient(posterior: Posterior, x: Tensor, t: float, base: Velocities, tilt: Tilt, draws: Tensor) -> Tensor:
+    """``grad V_t`` with ``V_t(x) = log E[e^r(x_1) | x_t = x]``, for ``x (G, N, *D)``, of the same shape.
+
+    ``sum_i W_i (grad_x [r(z_i) + log N(x; t z_i, (1-t)^2)] + q s_{t'}(x'_i)) - s_t(x)`` with the draws held fixed.
+
+    Raises:
+        ValueError: if the reward is not differentiable.
+    """
+    copies = posterior.renoise(x, t, base, draws)
+    at, anchors = copies.points.flatten(1, 2), x[:, None].expand(draws.shape).flatten(1, 2)
+    parts = [
+        _pulled_back(tilt, point, anchor, copies.time, t)
+        for point, anchor in zip(
+            at.flatten(0, 1).split(tilt.chunk), anchors.flatten(0, 1).split(tilt.chunk), strict=True
+        )
+    ]
+    values, slopes, misses = (torch.cat(part) for part in zip(*parts, strict=True))
+    log_w = values.double().reshape(copies.log_density.shape) + copies.log_density
+    slope = copies.ratio * (slopes.reshape(draws.shape) + copies.score) - misses.reshape(draws.shape)
+    return (normalised(log_w, slope) * slope).sum(1) - score_of(base, x[:, None], t)[:, 0]
+
+
+def _pulled_back(tilt: Tilt, x: Tensor, anchor: Tensor, earlier: float, t: float) -> tuple[Tensor, Tensor, Tensor]:
+    """``r(z) + log N(a; t z, (1-t)^2)`` of z = L(x), its gradients in x and, with the sign turned, in the anchor a."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_(True)
+        z = tilt.look_ahead(x, x.new_full(x.shape[:1], earlier)).sample
+        miss = (anchor - t * z) / (1 - t)
+        reward = tilt.reward(z)
+        if not reward.requires_grad:
+            raise ValueError("the reward is not differentiable, and this mode needs its gradient")
+        value = tilt.scale * reward - miss.flatten(1).square().sum(1) / 2
+        (slope,) = torch.autograd.grad(value.sum(), x)
+    return value.detach(), slope, miss.detach() / (1 - t)
