@@ -9,10 +9,10 @@ from fmtt._torchvision import declare_missing_operators
 
 declare_missing_operators()  # before anything imports torchvision
 
+from fmtt import modes  # noqa: E402
 from fmtt.api import Result, Run, assemble, finish, sample  # noqa: E402
 from fmtt.flow.meter import Meter  # noqa: E402
-from fmtt.flow.model import Flow, FlowMap, Velocity  # noqa: E402
-from fmtt.methods import presets as modes  # noqa: E402
+from fmtt.flow.protocols import Flow, FlowMap, Velocity  # noqa: E402
 from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, NoLookAhead  # noqa: E402
 
 __version__ = "0.1.0"

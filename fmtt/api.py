@@ -5,32 +5,35 @@ This is the whole of the library's surface: :func:`sample` for one call, :func:`
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from fmtt.checks import whole_number
+from fmtt.flow.batches import Batches, joined
+from fmtt.flow.conditions import count, encoded, entries, moved
 from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
-from fmtt.flow.model import Flow, Velocity
 from fmtt.flow.noise import Noise
+from fmtt.flow.precision import precision_of
+from fmtt.flow.protocols import Velocity, as_flow, as_reward
 from fmtt.flow.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
 from fmtt.methods import presets as modes
 from fmtt.methods.loop import Loop, State
+from fmtt.methods.method import Method
 from fmtt.methods.pilots import Tuned
-from fmtt.methods.presets import Method
-from fmtt.methods.problem import Setting, normal_start
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.problem import Problem, normal_start
+from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.diagnostics import log_mean_and_error, weighted_mean
-from fmtt.step.dynamics import EXACT_LAPLACIAN
 from fmtt.step.transport import Euler, Transport
-from fmtt.tilt.look_ahead import FlowMapJumps, LookAhead
+from fmtt.tilt.look_ahead import FlowMapJumps, LookAhead, NoLookAhead
 from fmtt.tilt.tilt import Tilt
 
-Reward = Callable[[Tensor], Tensor]
+MakeLookAhead = Callable[[Velocity], LookAhead]
 
 
 @dataclass(frozen=True)
@@ -38,24 +41,49 @@ class Run:
     """A run that is ready to start.
 
     Attributes:
-        loop: the method.
-        mode: how its result is chosen.
-        meter: the ledger it writes to.
+        problem: what the method is given.
+        method: the method.
+        loop: the method on the problem.
+        prompt: the number of the prompt of each group, ``(G,)``; 0 where there are no conditions.
+        prompts: how many prompts there are, or None where there are no conditions.
         pending: schedules that a pilot has yet to find.
     """
 
+    problem: Problem
+    method: Method
     loop: Loop
-    mode: Method
-    meter: Meter
+    prompt: Tensor
+    prompts: int | None
     pending: tuple[Tuned, ...] = ()
+
+    @property
+    def meter(self) -> Meter:
+        return self.problem.model.meter
 
     def tuned(self) -> Run:
         """The run with all schedules in place; the pilots are run here, and their calls counted."""
         loop = self.loop
         for schedule in self.pending:
-            assert isinstance(loop, Sampler)
+            assert isinstance(loop, Trajectory)
             loop = schedule.tune(loop)
         return replace(self, loop=loop, pending=())
+
+    def baseline(self) -> Run:
+        """The run of the base model from the same noise, with a meter of its own.
+
+        It has the settings of this run: times, noise, transport, and the picture where one is edited. Noise that was
+        prepared for the tilt is not used.
+        """
+        meter = Meter(self.meter.device)
+        model = replace(self.problem.model, meter=meter)
+        reward: Any = self.problem.tilt.reward
+        tilt = replace(self.problem.tilt, model=model, look_ahead=NoLookAhead, reward=replace(reward, meter=meter))
+        problem = replace(self.problem, model=model, tilt=tilt, opening=None)
+        method = modes.base()
+        loop = method.loop(problem)
+        if isinstance(self.loop, Trajectory):  # a pilot may have placed its times
+            loop = replace(loop, times=self.loop.times)
+        return Run(problem, method, loop, self.prompt, self.prompts)
 
 
 @dataclass(frozen=True)
@@ -64,20 +92,29 @@ class Result:
 
     Attributes:
         samples: ``(G, N, *D)``.
-        log_weights: ``(G, N)`` in float64; all zero if the last step resampled or the mode has no weights.
+        decoded: what rewards and people see of them, such as pictures ``(G, N, C, H, W)``; ``samples`` itself for a
+            model without a decoder.
+        log_weights: ``(G, N)`` in float64; all zero if the last step resampled or the method has no weights.
         rewards: ``r(samples)`` without the scale, ``(G, N)`` in float64.
         selected: the index of the particle that stands for each group, ``(G,)``.
         log_z: the estimate of ``log E[exp(scale r)]`` of each group, ``(G,)``.
         ess: final effective sample size as a fraction of N, ``(G,)``.
+        ancestors: index of the particle at t = 0 from which each descends, ``(G, N)``.
+        prompt: the number of the prompt of each group, ``(G,)``; 0 where there are no conditions.
+        prompts: how many prompts there are, or None where there are no conditions.
         meter: the calls that it took.
     """
 
     samples: Tensor
+    decoded: Tensor
     log_weights: Tensor
     rewards: Tensor
     selected: Tensor
     log_z: Tensor
     ess: Tensor
+    ancestors: Tensor
+    prompt: Tensor
+    prompts: int | None
     meter: Meter
 
     def mean(self, values: Tensor) -> Tensor:
@@ -85,17 +122,32 @@ class Result:
         return weighted_mean(values, self.log_weights)
 
     @property
-    def log_z_and_error(self) -> tuple[float, float]:
-        """Log Z over all groups and its standard error."""
-        return log_mean_and_error(self.log_z)
+    def log_z_and_error(self) -> tuple[float, float] | list[tuple[float, float]]:
+        """Log Z over all groups and its standard error; with conditions a list of such pairs, one for each prompt."""
+        if self.prompts is None:
+            return log_mean_and_error(self.log_z)
+        return [log_mean_and_error(self.log_z[self.prompt == number]) for number in range(self.prompts)]
+
+    def groups(self, which: Tensor) -> Result:
+        """The result of the groups ``which (G,)`` alone."""
+        kept: dict[str, Any] = {name: value[which] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **kept)
+
+    @staticmethod
+    def joined(parts: Sequence[Result]) -> Result:
+        """The result of several parts of the groups, in their order, and the sum of their calls."""
+        names = [name for name, value in vars(parts[0]).items() if isinstance(value, Tensor)]
+        both: dict[str, Any] = {name: joined([getattr(part, name) for part in parts]) for name in names}
+        return replace(parts[0], **both, meter=Meter.joined([part.meter for part in parts]))
 
 
 def assemble(
     model: Velocity,
-    reward: Reward,
+    reward: Callable[..., Tensor],
     *,
-    look_ahead: Callable[[Velocity], LookAhead] = partial(FlowMapJumps, steps=1),
-    mode: Callable[[LookAhead, Epsilon], Method] = modes.importance,
+    conditions: Tensor | Sequence[Any] | None = None,
+    look_ahead: MakeLookAhead = partial(FlowMapJumps, steps=1),
+    mode: Method | Callable[[], Method] = modes.importance,
     scale: float = 1.0,
     steps: int = 40,
     grid: Grid = PowerGrid(),
@@ -103,31 +155,39 @@ def assemble(
     beta: Ramp = PowerRamp(),
     transport: Callable[[Velocity], Transport] = Euler,
     chi: Chi = ZeroChi(),
-    start: Callable[[Setting], Setting] = normal_start,
+    start: Callable[[Problem], Problem] = normal_start,
     probes: int = 8,
     groups: int = 4,
     particles: int = 64,
-    chunk: int = 256,
+    chunk: int | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    precision: str = "32-true",
+    group_numbers: Sequence[int] | None = None,
 ) -> Run:
     """A run of ``mode`` on ``model`` tilted by ``exp(scale * reward)``.
 
     Args:
         model: a velocity, and a flow map if the look-ahead needs one; on ``device``.
-        reward: clean samples ``(B, *D)`` to ``(B,)``; differentiable if the mode needs gradients.
+        reward: clean samples ``(B, *D)``, decoded if the model decodes, to ``(B,)``; differentiable if the method needs
+            gradients. With conditions it gets the keyword ``condition`` if it has that parameter.
+        conditions: one entry for each of P prompts, a tensor ``(P, ...)`` or a sequence; the model gets the keyword
+            ``condition``, the rows that belong to its batch. Texts are encoded once, by ``model.encode_prompts``.
         look_ahead: makes the look-ahead of the model, such as ``partial(FlowMapJumps, steps=4)`` or ``Denoiser``.
-        mode: makes the mode, such as ``modes.search`` or ``partial(modes.importance, weights="kernel")``.
+        mode: the method, or what makes it, such as ``modes.search`` or ``modes.importance(weights="kernel")``.
         scale: multiplies the reward.
         steps: steps K of the time grid.
         grid, epsilon, beta, chi: the schedules; those that a pilot finds wait for :meth:`Run.tuned`.
         transport: makes the transport along the base ODE of the model.
         start: prepares where particles start, such as ``methods.noise_smc.AnnealedStart(8)``; by default N(0, I).
         probes: random directions for the Laplacian that chi needs where the dimension is above 16.
-        groups, particles: G independent populations of N particles.
-        chunk: the largest batch that the model sees.
+        groups: R independent populations of each prompt; group g has prompt ``g // R``.
+        particles: N in each group.
+        chunk: the largest batch that the model sees; None for what suits the model.
         seed: every draw is a function of it, the group, the step and the purpose.
         device: where the particles live.
+        precision: ``32-true``, ``64-true``, ``bf16-true``, ``16-true``, or ``bf16-mixed`` and ``16-mixed``.
+        group_numbers: the groups that this process holds; None for all P R of them.
 
     Raises:
         ValueError: if a value is impossible, the model has no flow map where one is needed, or the weights are wrong
@@ -135,36 +195,36 @@ def assemble(
     """
     whole_number("population.groups", groups, 1)
     whole_number("population.particles", particles, 1)
-    whole_number("population.chunk", chunk, 1)
     whole_number("seed", seed, 0)
     times = grid.times(steps)
     if any(then <= now for now, then in pairwise(times)):
         raise ValueError(f"sampler.grid: {type(grid).__name__} with {steps} steps has two steps at the same time")
+    flow, record, kind = as_flow(model), as_reward(reward), precision_of(precision)
+    given = None if conditions is None else moved(entries(conditions), device)
+    if given is not None and not flow.conditional:
+        raise ValueError("conditions: the model takes none; its velocity needs a parameter `condition`")
+    if given is None and flow.needs_condition:
+        raise ValueError("conditions: the model needs one entry for each prompt")
+    prompts = None if given is None else count(given)
+    numbers = tuple(range((prompts or 1) * groups)) if group_numbers is None else tuple(group_numbers)
+    prompt = torch.tensor([number // groups for number in numbers], device=device)
     meter = Meter(torch.device(device))
-    metered = MeteredModel(model, meter)
-    look = look_ahead(metered)
-    composed = mode(look, epsilon)
-    tilt = Tilt(look, MeteredReward(reward, meter), scale, beta, chunk)
-    noise = Noise(seed, tuple(range(groups)), device)
-    setting = start(Setting(metered, tilt, epsilon, chi, transport, probes, times, particles, noise))
-    loop = composed.loop(setting)
-    if setting.opening is not None and not isinstance(loop, Sampler):
+    told = None if given is None else moved(encoded(given, flow.encode_prompts), device)
+    metered = MeteredModel(flow, meter, kind.network, told)
+    asked = None if given is None or not record.conditional else moved(encoded(given, record.encode_prompts), device)
+    judged = MeteredReward(record, meter, flow.decode, asked)
+    batches = Batches(flow.chunk if chunk is None else chunk, None if given is None else prompt, prompts or 1)
+    tilt = Tilt(metered, look_ahead, judged, scale, beta, batches)
+    noise = Noise(seed, numbers, device, kind.samples)
+    problem = start(Problem(metered, tilt, epsilon, chi, transport, probes, times, particles, noise))
+    method = mode() if callable(mode) else mode
+    loop = method.loop(problem)
+    if problem.opening is not None and not isinstance(loop, Trajectory):
         raise ValueError(f"sampler.start: {type(loop).__name__} has a start of its own; use sampler/start=normal")
     pending = tuple(schedule for schedule in (grid, beta) if isinstance(schedule, Tuned))
-    if pending and not isinstance(loop, Sampler):
+    if pending and not isinstance(loop, Trajectory):
         raise ValueError(f"sampler.grid, sampler.beta: {type(loop).__name__} has no steps that a pilot could place")
-    return Run(loop, composed, meter, pending)
-
-
-def dry_model(model: Velocity) -> Flow:
-    """A toy that costs nothing and is called as often as ``model`` would be.
-
-    Its dimension is small, but on the same side of that above which Laplacians are estimated.
-    """
-    shape = tuple(min(size, EXACT_LAPLACIAN + 1) for size in model.shape)
-    mapped = getattr(model, "flow_map", None) is not None
-    flow_map = (lambda x, s, t: 1 * x) if mapped else None
-    return Flow(shape, lambda x, t: 0 * x, flow_map, getattr(model, "usual_error", None))
+    return Run(problem, method, loop, prompt, prompts, pending)
 
 
 def finish(run: Run, state: State) -> Result:
@@ -172,32 +232,45 @@ def finish(run: Run, state: State) -> Result:
     population = state.population
     return Result(
         samples=population.x,
+        decoded=run.problem.model.decoded(population.x, run.problem.tilt.batches),
         log_weights=population.log_weights,
         rewards=population.tilt.reward,
-        selected=run.mode.choose(population, run.loop.noise),
+        selected=run.method.choose(population, run.loop.noise),
         log_z=population.log_evidence,
         ess=population.ess,
+        ancestors=population.ancestors,
+        prompt=run.prompt,
+        prompts=run.prompts,
         meter=run.meter,
     )
 
 
 def sample(
     model: Velocity,
-    reward: Reward,
-    *,
-    look_ahead: Callable[[Velocity], LookAhead] = partial(FlowMapJumps, steps=1),
-    mode: Callable[[LookAhead, Epsilon], Method] = modes.importance,
+    reward: Callable[..., Tensor],
+    conditions: Tensor | Sequence[Any] | None = None,
+    look_ahead: MakeLookAhead = partial(FlowMapJumps, steps=1),
+    mode: Method | Callable[[], Method] = modes.importance,
     scale: float = 1.0,
-    steps: int = 40,
     groups: int = 4,
     particles: int = 64,
+    steps: int = 40,
+    chunk: int | None = None,
     seed: int = 0,
     device: torch.device | str = "cpu",
+    precision: str = "32-true",
 ) -> Result:
     """Tilt ``model`` by ``exp(scale * reward)``: samples, weights and log Z; arguments as in :func:`assemble`."""
     run = assemble(
-        model, reward, look_ahead=look_ahead, mode=mode, scale=scale, steps=steps, groups=groups, particles=particles,
-        seed=seed, device=device,
+        model, reward, conditions=conditions, look_ahead=look_ahead, mode=mode, scale=scale, steps=steps, groups=groups,
+        particles=particles, chunk=chunk, seed=seed, device=device, precision=precision,
     )  # fmt: skip
-    run = run.tuned()
-    return finish(run, run.loop.last())
+    with torch.no_grad(), mixed(precision, device):
+        run = run.tuned()
+        return finish(run, run.loop.last())
+
+
+def mixed(precision: str, device: torch.device | str) -> torch.autocast:
+    """The context in which a ``mixed`` precision runs; nothing for others."""
+    kind = precision_of(precision).autocast
+    return torch.autocast(torch.device(device).type, kind, enabled=kind is not None)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from fmtt.flow.model import Velocity
+from fmtt.flow.batches import Batches, joined
+from fmtt.flow.conditions import Encoded, rows
+from fmtt.flow.protocols import Flow, Reward
 
 Mark = float | torch.cuda.Event
+COUNTS = ("forward", "backward", "decode", "decode_backward", "reward", "reward_backward")
 
 
 class Stopwatch:
@@ -61,7 +65,7 @@ def time_backward(x: Tensor, out: Tensor, watch: Stopwatch) -> None:
 
 @dataclass
 class Meter:
-    """The ledger of a run: evaluations of the network, forward and backward, and of the reward, one per particle.
+    """The ledger of a run: evaluations of network, decoder and reward, forward and backward, one per row of a batch.
 
     ``nfe`` in every table is ``forward``; nothing is estimated. Seconds are those inside the calls, the reward's with
     its gradient.
@@ -70,28 +74,65 @@ class Meter:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def __post_init__(self) -> None:
-        self.forward = self.backward = self.reward = 0
-        self.forward_time, self.backward_time, self.reward_time = (Stopwatch(self.device) for _ in range(3))
+        self.counts = dict.fromkeys(COUNTS, 0)
+        self.forward_time, self.backward_time, self.decode_time, self.reward_time = (
+            Stopwatch(self.device) for _ in range(4)
+        )
+
+    @property
+    def forward(self) -> int:
+        return self.counts["forward"]
+
+    @property
+    def backward(self) -> int:
+        return self.counts["backward"]
+
+    @property
+    def reward(self) -> int:
+        return self.counts["reward"]
+
+    @property
+    def seconds(self) -> float:
+        """Seconds in the network and its decoder; on CUDA this waits for the device."""
+        return self.forward_time.seconds + self.backward_time.seconds + self.decode_time.seconds
+
+    @staticmethod
+    def joined(parts: Sequence[Meter]) -> Meter:
+        """The sum of the calls of several parts of a run, without their seconds."""
+        total = Meter(parts[0].device)
+        total.counts = {name: sum(part.counts[name] for part in parts) for name in COUNTS}
+        return total
 
     def network(self, call: Callable[..., Tensor], x: Tensor, *times: Tensor) -> Tensor:
-        """``call(x, *times)``, counted forward and, if a gradient flows back through it, backward."""
-        batch = x.shape[0]
+        """``call(x, *times)``, counted forward and, if a gradient flows back through it, backward.
+
+        Raises:
+            ValueError: if the model does not return the shape of ``x``.
+        """
         start = self.forward_time.mark()
         out = call(x, *times)
         self.forward_time.add(start)
-        self.forward += batch
         if out.shape != x.shape:
             raise ValueError(f"the model returned shape {tuple(out.shape)} for x of shape {tuple(x.shape)}")
-        if out.requires_grad and x.requires_grad:
-            time_backward(x, out, self.backward_time)
-            out.register_hook(lambda gradient: self._count_backward(batch))
+        self._count("forward", "backward", self.backward_time, x, out)
         return out
 
-    def _count_backward(self, batch: int) -> None:
-        self.backward += batch
+    def decoded(self, call: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        """``call(x)`` of a decoder, counted.
+
+        Raises:
+            ValueError: if the decoder does not return one row for each row of ``x``.
+        """
+        start = self.decode_time.mark()
+        out = call(x)
+        self.decode_time.add(start)
+        if out.shape[:1] != x.shape[:1]:
+            raise ValueError(f"the decoder returned {tuple(out.shape)} for latents of shape {tuple(x.shape)}")
+        self._count("decode", "decode_backward", self.decode_time, x, out)
+        return out
 
     def rewards(self, call: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        """``call(x)``, counted.
+        """``call(x)`` of a reward, counted.
 
         Raises:
             ValueError: if the reward does not return one number per sample.
@@ -99,44 +140,116 @@ class Meter:
         start = self.reward_time.mark()
         out = call(x)
         self.reward_time.add(start)
-        self.reward += x.shape[0]
-        if out.requires_grad and x.requires_grad:
-            time_backward(x, out, self.reward_time)
         if out.shape != x.shape[:1]:
             raise ValueError(f"a reward must return shape ({x.shape[0]},), got {tuple(out.shape)}")
+        self._count("reward", "reward_backward", self.reward_time, x, out)
         return out
+
+    def _count(self, forward: str, backward: str, watch: Stopwatch, x: Tensor, out: Tensor) -> None:
+        """Count one call, and its backward pass when a gradient arrives at ``out``."""
+        batch = x.shape[0]
+        self.counts[forward] += batch
+        if out.requires_grad and x.requires_grad:
+            time_backward(x, out, watch)
+            out.register_hook(lambda gradient: self._count_backward(backward, batch))
+
+    def _count_backward(self, name: str, batch: int) -> None:
+        self.counts[name] += batch
 
 
 @dataclass(frozen=True)
 class MeteredModel:
-    """A model whose calls are entered in ``meter``; what the look-aheads and the dynamics see."""
+    """A model whose calls are entered in ``meter``; what look-aheads and steps see.
 
-    model: Velocity
+    Attributes:
+        flow: the record of the model.
+        meter: the ledger.
+        network: the type in which ``x`` is handed to the network.
+        conditions: one entry for each prompt, or None.
+        condition: those of the rows of one batch, or None.
+    """
+
+    flow: Flow
     meter: Meter
+    network: torch.dtype = torch.float32
+    conditions: Encoded | None = None
+    condition: Encoded | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.model.shape
+        return self.flow.shape
+
+    def told(self, prompt: Tensor) -> MeteredModel:
+        """The model for the rows of one batch, whose prompts have the numbers ``prompt (B,)``."""
+        return self if self.conditions is None else replace(self, condition=rows(self.conditions, prompt))
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.meter.network(self.model.velocity, x, t)
+        return self.meter.network(self._prepared(self.flow.velocity), x, t)
 
     @property
     def flow_map(self) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
-        call = getattr(self.model, "flow_map", None)
-        return None if call is None else lambda x, s, t: self.meter.network(call, x, s, t)
+        call = self.flow.flow_map
+        if call is None:
+            return None
+        prepared = self._prepared(call)
+        return lambda x, s, t: self.meter.network(prepared, x, s, t)
+
+    def decoded(self, x: Tensor, batches: Batches) -> Tensor:
+        """What rewards and people see of ``x (G, N, *D)``; ``x`` itself without a decoder."""
+        decode = self.flow.decode
+        if decode is None:
+            return x
+        with torch.no_grad():
+            made = joined([self.meter.decoded(decode, part) for part, _ in batches.split(x)])
+        return made.unflatten(0, x.shape[:2])
+
+    def _prepared(self, call: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        """``call``, told the condition where there is one, in the type of the network."""
+        if self.conditions is not None:
+            if self.condition is None:
+                raise ValueError("a model with conditions was called without being told the prompts of its rows")
+            call = partial(call, condition=self.condition)
+        if self.network in (torch.float32, torch.float64):
+            return call
+        return lambda x, *times: call(x.to(self.network), *times).to(x.dtype)
+
+    @property
+    def exact_flow_map(self) -> bool:
+        return self.flow.exact_flow_map
 
     @property
     def usual_error(self) -> float | None:
-        return getattr(self.model, "usual_error", None)
+        return self.flow.usual_error
 
 
 @dataclass(frozen=True)
 class MeteredReward:
-    """A reward whose calls are entered in ``meter``."""
+    """A reward at decoded samples, whose calls are entered in ``meter``; what the tilt sees.
 
-    reward: Callable[[Tensor], Tensor]
+    Attributes:
+        reward: the record of the reward.
+        meter: the ledger.
+        decode: samples to what the reward sees, or None.
+        conditions: one entry for each prompt, or None for a reward that is told nothing.
+        condition: those of the rows of one batch, or None.
+    """
+
+    reward: Reward
     meter: Meter
+    decode: Callable[[Tensor], Tensor] | None = None
+    conditions: Encoded | None = None
+    condition: Encoded | None = None
+
+    def told(self, prompt: Tensor) -> MeteredReward:
+        """The reward for the rows of one batch, whose prompts have the numbers ``prompt (B,)``."""
+        return self if self.conditions is None else replace(self, condition=rows(self.conditions, prompt))
 
     def __call__(self, x: Tensor) -> Tensor:
-        return self.meter.rewards(self.reward, x)
+        """``r(decode(x))``; ``(B, *D)`` to ``(B,)``."""
+        seen = x if self.decode is None else self.meter.decoded(self.decode, x)
+        told = self.reward.call
+        if self.conditions is not None:
+            if self.condition is None:
+                raise ValueError("a reward with conditions was called without being told the prompts of its rows")
+            told = partial(told, condition=self.condition)
+        return self.meter.rewards(told, seen)

@@ -44,18 +44,20 @@ class Noise:
         seed: the seed of the run.
         groups: the numbers of the groups that this process holds; group g draws the same on every process.
         device: where the numbers are wanted.
+        dtype: the type of normal numbers, which are drawn in float32.
     """
 
     seed: int
     groups: tuple[int, ...]
     device: torch.device | str = "cpu"
+    dtype: torch.dtype = torch.float32
 
     def normal(self, shape: Sequence[int], step: int, purpose: str) -> Tensor:
-        """Standard normals ``(G, *shape)`` in float32, for all groups of one step."""
+        """Standard normals ``(G, *shape)``, for all groups of one step."""
         out = np.empty((len(self.groups), math.prod(shape)), dtype=np.float32)
         for row, group in zip(out, self.groups, strict=True):
             generator(self.seed, group, step, purpose).standard_normal(out=row, dtype=np.float32)
-        return torch.from_numpy(out).reshape(-1, *shape).to(self.device, non_blocking=True)
+        return torch.from_numpy(out).reshape(-1, *shape).to(self.device, self.dtype, non_blocking=True)
 
     def uniform(self, shape: Sequence[int], step: int, purpose: str) -> Tensor:
         """Uniforms in [0, 1), ``(G, *shape)`` in float64, for all groups of one step."""

@@ -1,10 +1,42 @@
-"""What a model or a reward may offer beyond its call."""
+"""What models and rewards are: the call that each must have, and everything that they may offer beside it.
+
+This is the only place that looks for optional attributes. :func:`as_flow` and :func:`as_reward` turn any object into a
+record in which what is missing is None, and the rest of the package reads the records.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar, NamedTuple, Protocol
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
+
+from fmtt.flow.conditions import Encoded
+
+
+class Velocity(Protocol):
+    """A model with a velocity; ``shape`` is the shape D of one sample.
+
+    A model that is told about prompts takes one more argument, ``condition``: see :mod:`fmtt.flow.conditions`.
+    """
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
+        """``b_t(x)``, ``(B, *D)``, for ``x (B, *D)`` and ``t (B,)``."""
+        ...
+
+
+class FlowMap(Velocity, Protocol):
+    """A model that also knows its flow map."""
+
+    def flow_map(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        """``X_{s,t}(x)``, ``(B, *D)``, for ``x (B, *D)`` and ``s <= t (B,)``; ``X_{t,t}`` is the identity."""
+        ...
 
 
 class Verdict(NamedTuple):
@@ -20,7 +52,7 @@ class Verdict(NamedTuple):
 
 
 class Evaluator(Protocol):
-    """Sorts samples ``(B, *D)`` into ``classes``, and has features for Frechet distances and diversity."""
+    """Sorts decoded samples ``(B, *D)`` into ``classes``; its features serve Frechet distances and diversity."""
 
     classes: ClassVar[int]
 
@@ -29,3 +61,115 @@ class Evaluator(Protocol):
     def features(self, x: Tensor) -> Tensor:
         """``(B, F)``."""
         ...
+
+
+@dataclass(frozen=True)
+class Flow:
+    """A model made of plain functions, and what every model is turned into.
+
+    With conditions, ``velocity`` and ``flow_map`` are called with the keyword ``condition``: one row for each row of
+    the batch.
+
+    Attributes:
+        shape: shape D of one sample.
+        velocity: ``(x, t) -> b_t(x)``.
+        flow_map: ``(x, s, t) -> X_{s,t}(x)``, if there is one.
+        decode: samples ``(B, *D)`` to what rewards and people see, such as pictures ``(B, C, H, W)``; differentiable.
+        encode: the other way, for editing.
+        encode_prompts: texts to what ``condition`` holds, one row each: a tensor or a mapping of tensors.
+        exact_flow_map: whether ``flow_map`` is that of ``velocity`` itself, not a learned one.
+        chunk: the largest batch that suits the model; None for any.
+        usual_error: its own :func:`fmtt.tilt.typicality.usual_error`, if it is known.
+        evaluator: grades decoded samples; no reward uses it.
+        law: the law of the samples, a :class:`fmtt.models.analytic.MixtureLaw`, where it is known; for a model with
+            conditions a function of one condition.
+    """
+
+    shape: tuple[int, ...]
+    velocity: Callable[..., Tensor]
+    flow_map: Callable[..., Tensor] | None = None
+    decode: Callable[[Tensor], Tensor] | None = None
+    encode: Callable[[Tensor], Tensor] | None = None
+    encode_prompts: Callable[[Sequence[str]], Encoded] | None = None
+    exact_flow_map: bool = False
+    chunk: int | None = None
+    usual_error: float | None = None
+    evaluator: Evaluator | None = None
+    law: Any = None
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the velocity can be told a condition."""
+        return takes(self.velocity, "condition")
+
+    @property
+    def needs_condition(self) -> bool:
+        """Whether the velocity cannot be called without a condition."""
+        parameter = parameters(self.velocity).get("condition")
+        return parameter is not None and parameter.default is parameter.empty
+
+    def decoded_shape(self, device: torch.device | str = "cpu") -> tuple[int, ...]:
+        """The shape of what rewards and people see of one sample."""
+        if self.decode is None:
+            return tuple(self.shape)
+        with torch.no_grad():
+            return tuple(self.decode(torch.zeros(1, *self.shape, device=device)).shape[1:])
+
+
+@dataclass(frozen=True)
+class Reward:
+    """A reward and what it may offer beside its call.
+
+    Attributes:
+        call: decoded samples ``(B, *D)`` to ``(B,)``; called with the keyword ``condition`` if it takes that.
+        scale: multiplies the reward; 1 for plain functions.
+        encode_prompts: texts to what ``condition`` holds, one row each.
+        statistics: ``(B, *D)`` to named values ``(B,)`` that a table shows beside the reward.
+        upper: no reward is larger; needed for draws by rejection.
+        quadratic_form: dimension d to ``(P, l, c)`` with ``r(x) = -x.P x / 2 + l.x + c``, for closed forms.
+    """
+
+    call: Callable[..., Tensor]
+    scale: float = 1.0
+    encode_prompts: Callable[[Sequence[str]], Encoded] | None = None
+    statistics: Callable[[Tensor], Mapping[str, Tensor]] | None = None
+    upper: float | None = None
+    quadratic_form: Callable[[int], tuple[Tensor, Tensor, float]] | None = None
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the reward can be told a condition."""
+        return takes(self.call, "condition")
+
+
+def as_flow(model: Velocity) -> Flow:
+    """The record of a model."""
+    return Flow(**{field.name: getattr(model, field.name) for field in fields(Flow) if hasattr(model, field.name)})
+
+
+def as_reward(reward: Callable[..., Tensor]) -> Reward:
+    """The record of a reward."""
+    names = [field.name for field in fields(Reward) if field.name != "call" and hasattr(reward, field.name)]
+    return Reward(reward, **{name: getattr(reward, name) for name in names})
+
+
+def takes(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function, or the ``forward`` of a module, can be called with a keyword of this name."""
+    known = parameters(function)
+    return name in known or any(entry.kind is entry.VAR_KEYWORD for entry in known.values())
+
+
+def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    """The parameters of a function, or of the ``forward`` of a module."""
+    return inspect.signature(getattr(function, "forward", function)).parameters
+
+
+def require_flow_map(model: Velocity, user: str, instead: str) -> FlowMap:
+    """``model`` itself.
+
+    Raises:
+        ValueError: if it has no flow map, saying that the ``user`` needs one, and what can be used ``instead``.
+    """
+    if getattr(model, "flow_map", None) is None:
+        raise ValueError(f"{user} needs a flow map, and the model has a velocity only; use {instead}")
+    return model  # type: ignore[return-value]

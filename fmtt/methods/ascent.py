@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fmtt.checks import fraction, positive
-from fmtt.methods.loop import State
+from fmtt.methods.loop import Info, State
 from fmtt.smc.population import Population
 from fmtt.step.guidance import lengths
 from fmtt.tilt.tilt import TiltValue, columns
@@ -46,14 +46,14 @@ class AscentState(State):
             best_reward=torch.where(better, tilt.reward, self.best_reward),
         )
 
-    def moved(self, z: Tensor, tilt: TiltValue, scale: float, iterations: int) -> Self:
+    def climbed(self, z: Tensor, tilt: TiltValue, scale: float, iterations: int) -> tuple[Self, Info]:
         """One iteration later at ``z (G, N, *D)``; at the end each particle is its best sample."""
         step = self.step + 1
         if step == iterations:
             z, reward = self.best_sample, self.best_reward
             tilt = tilt._replace(reward=reward, value=scale * reward, sample=z)
-        population, still = replace(self.population, x=z, tilt=tilt), torch.zeros_like(self.length)
-        return self.after(step / iterations, population, self.ess, still, self.selected, self.temper)
+        population = replace(self.population, x=z, tilt=tilt)
+        return self.moved(step / iterations, population), Info.still(population)
 
 
 @dataclass(frozen=True)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
-from fmtt.flow.schedules import Epsilon
+from fmtt.flow.conditions import for_rows
 from fmtt.methods.ascent import Nesterov
 from fmtt.methods.loop import Loop
-from fmtt.methods.maximiser import Maximiser
-from fmtt.methods.problem import Setting
+from fmtt.methods.method import Maximiser
+from fmtt.methods.problem import Problem
 from fmtt.methods.rounds import MultiBestOfN
 from fmtt.methods.typical_ascent import TypicalOpt
-from fmtt.tilt.look_ahead import LookAhead, require_generator
 
 
-def differentiable(setting: Setting) -> bool:
-    """Whether the reward of the setting has a gradient; asks it about one sample."""
+def differentiable(problem: Problem) -> bool:
+    """Whether the reward of the problem has a gradient; calls it for one sample."""
     with torch.enable_grad():
-        x = torch.zeros(1, *setting.model.shape, device=setting.noise.device).requires_grad_()
-        return bool(setting.tilt.reward(x).requires_grad)
+        x = torch.zeros(1, 1, *problem.model.shape, device=problem.noise.device).requires_grad_()
+        ((sample, prompt),) = replace(problem.tilt.batches, prompt=problem.tilt.batches.first).split(x)
+        return bool(for_rows(problem.tilt.reward, prompt)(sample).requires_grad)
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,12 @@ class Auto(Maximiser):
     ascent: TypicalOpt
     rounds: MultiBestOfN = MultiBestOfN()
 
-    def loop(self, setting: Setting) -> Loop:
-        chosen = self.ascent if differentiable(setting) else self.rounds
-        return chosen.loop(setting)
+    def loop(self, problem: Problem) -> Loop:
+        chosen = self.ascent if differentiable(problem) else self.rounds
+        return chosen.loop(problem)
 
 
 def auto(
-    look_ahead: LookAhead,
-    epsilon: Epsilon,
     rate: float = 12.0,
     look_every: int = 10,
     looks_back: int = 8,
@@ -51,12 +49,10 @@ def auto(
     the way are kept in memory until the end.
 
     Args:
-        look_ahead, epsilon: those of the run; one jump of the flow map is meant, and there is no epsilon.
         rate: of the ascent, in lengths of the clipped gradient .1.
         look_every: iterations after which the model is asked about the sample; whose surprises it starts anew, at half
             the pace.
         looks_back: how often the model is asked at the end, to find the best sample on the way that does not.
         pilot: own samples to draw, once for all groups, where the model does not know its usual denoising error.
     """
-    require_generator(look_ahead, "auto")
     return Auto(TypicalOpt(Nesterov(rate, momentum=0.9, clip=0.1), look_every, looks_back, pilot))

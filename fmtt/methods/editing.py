@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fmtt.checks import fraction
 from fmtt.data.images import read_sample
 from fmtt.flow.schedules import LateRamp
-from fmtt.methods.problem import Setting
+from fmtt.methods.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,14 @@ class NoisedImage:
         if fraction("sampler.start.t0", self.t0) in (0, 1):
             raise ValueError(f"sampler.start.t0={self.t0}: must lie between 0 (noise) and 1 (the picture itself)")
 
-    def __call__(self, setting: Setting) -> Setting:
-        image = read_sample("sampler.start.path", self.path, setting.model.shape).to(setting.noise.device)
-        times = (self.t0, *(self.t0 + (1 - self.t0) * t for t in setting.times[1:-1]), 1.0)
-        tilt = replace(setting.tilt, ramp=LateRamp(setting.tilt.ramp, self.t0))
-        return replace(setting, image=image, times=times, tilt=tilt)
+    def __call__(self, problem: Problem) -> Problem:
+        flow = problem.model.flow
+        image = read_sample("sampler.start.path", self.path, flow.decoded_shape(problem.noise.device))
+        image = image.to(problem.noise.device)
+        if flow.decode is not None:
+            if flow.encode is None:
+                raise ValueError("sampler.start=image: the model decodes its samples, and cannot encode a picture")
+            image = flow.encode(image[None])[0]
+        times = (self.t0, *(self.t0 + (1 - self.t0) * t for t in problem.times[1:-1]), 1.0)
+        tilt = replace(problem.tilt, ramp=LateRamp(problem.tilt.ramp, self.t0))
+        return replace(problem, image=image, times=times, tilt=tilt)

@@ -1,12 +1,11 @@
-"""What every method is to the framework: a loop over states that can be left and taken up again at each of them."""
+"""What every method is when it runs: a loop over states that can be left and taken up again at each of them."""
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from fmtt.flow.noise import Noise
 from fmtt.smc.population import Population
+from fmtt.smc.totals import Totals
 
 
 @dataclass(frozen=True)
@@ -24,60 +24,52 @@ class State:
         step: steps done.
         t: the time reached; a method that does not move through time counts its steps from 0 to 1.
         population: the particles, after selection.
-        ess: effective sample size before the selection, as a fraction of N, ``(G,)``.
-        lowest_ess: the smallest so far, ``(G,)``.
-        step_discrepancy: incremental discrepancy of the last step, ``(G,)``; its root is the length of the step.
-        discrepancy, length: total discrepancy and thermodynamic length so far, ``(G,)``.
-        transport_gap: sum over steps of the weighted root mean square of what the flow map's error contributes to the
-            log-weights, ``(G,)``; NaN where the weights do not measure it.
-        overshoot: sum over steps of the weighted mean of the kicks' overshoot, ``(G,)``; NaN where it does not matter.
-        selected: the groups on which the selection acted after this step, ``(G,)``.
-        selections: how often it acted so far, ``(G,)``.
-        temper: the share of the tilt that tempering has let in, ``(G,)``; NaN where nothing tempers.
+        temper: the share of the tilt that is in force, ``(G,)``; 1 where nothing tempers.
     """
 
     step: int
     t: float
     population: Population
-    ess: Tensor
-    lowest_ess: Tensor
-    step_discrepancy: Tensor
-    discrepancy: Tensor
-    length: Tensor
-    transport_gap: Tensor
-    overshoot: Tensor
-    selected: Tensor
-    selections: Tensor
     temper: Tensor
 
     @staticmethod
-    def start(population: Population, temper: float = math.nan, t: float = 0.0) -> State:
-        zero = torch.zeros_like(population.log_z)
-        never = torch.zeros_like(zero, dtype=torch.bool)
-        ess = population.ess
-        return State(0, t, population, ess, ess, zero, zero, zero, zero, zero, never, never.long(), zero + temper)
+    def start(population: Population, t: float = 0.0) -> State:
+        """Before the first step, with the whole tilt in force."""
+        return State(0, t, population, torch.ones_like(population.log_z))
 
-    def after(
-        self, t: float, population: Population, ess: Tensor, discrepancy: Tensor, selected: Tensor, temper: Tensor
-    ) -> Self:
-        """The state one step later, with all that every method sums up on its way; arguments as the attributes.
+    def moved(self, t: float, population: Population) -> Self:
+        """One step later."""
+        return replace(self, step=self.step + 1, t=t, population=population)
 
-        ``ess`` is that before the selection and ``discrepancy`` that of the step.
-        """
-        return replace(
-            self,
-            step=self.step + 1,
-            t=t,
-            population=population,
-            ess=ess,
-            lowest_ess=torch.minimum(self.lowest_ess, ess),
-            step_discrepancy=discrepancy,
-            discrepancy=self.discrepancy + discrepancy,
-            length=self.length + discrepancy.sqrt(),
-            selected=selected,
-            selections=self.selections + selected,
-            temper=temper,
-        )
+
+@dataclass(frozen=True)
+class Info:
+    """What a step did. It serves diagnostics alone: nothing of it is needed to go on.
+
+    Attributes:
+        ess: effective sample size before the selection, as a fraction of N, ``(G,)``.
+        selected: the groups on which the selection acted, ``(G,)``.
+        log_weights: the log-weights before the step, ``(G, N)``, or None for methods whose steps change no weights.
+        increment: what the step added to them, ``(G, N)``, likewise.
+        transport_gap: the part of the increment that an exact flow map would not have, ``(G, N)``, or None.
+        overshoot: by how much the kicks overshoot, ``(G, N)``, or None where it does not matter.
+        numbers: what else a method reports of each step, by name, ``(G,)`` each.
+        before: diagnostics of a run that prepared the start, or None.
+    """
+
+    ess: Tensor
+    selected: Tensor
+    log_weights: Tensor | None = None
+    increment: Tensor | None = None
+    transport_gap: Tensor | None = None
+    overshoot: Tensor | None = None
+    numbers: Mapping[str, Tensor] = field(default_factory=dict)
+    before: Totals | None = None
+
+    @staticmethod
+    def still(population: Population) -> Info:
+        """Nothing was weighed or selected."""
+        return Info(population.ess, torch.zeros_like(population.log_z, dtype=torch.bool))
 
 
 class Loop(ABC):
@@ -92,25 +84,33 @@ class Loop(ABC):
         """How many steps the loop takes."""
 
     @abstractmethod
-    def start(self) -> State:
+    def start(self) -> tuple[State, Info]:
         """The state before the first step."""
 
     @abstractmethod
-    def step(self, state: State) -> State:
+    def step(self, state: State) -> tuple[State, Info]:
         """The state one step later."""
 
-    def run(self, state: State | None = None) -> Iterator[State]:
-        """The states of a run from its start, or of what is left of it after ``state``.
+    def run(self, state: State | None = None) -> Iterator[tuple[State, Info]]:
+        """The states of a run from its start, or those that follow ``state``.
 
         Raises:
             FloatingPointError: if a reward or a weight is not finite.
         """
-        state = self.start() if state is None else state
-        yield state
+        if state is None:
+            state, info = self.start()
+            yield state, info
         while state.step < self.steps:
-            state = self.step(state)
-            yield state
+            state, info = self.step(state)
+            yield state, info
 
     def last(self) -> State:
         """The state at the end of a run from its start."""
-        return deque(self.run(), maxlen=1).pop()
+        return deque(self.run(), maxlen=1).pop()[0]
+
+
+def totals(info: Info, before: Totals | None) -> Totals:
+    """The diagnostics of a run after a step that did ``info``; ``before`` is None at its start."""
+    if before is None:
+        return Totals.start(info.ess) if info.before is None else info.before
+    return before.after(info.ess, info.selected, info.log_weights, info.increment, info.transport_gap, info.overshoot)

@@ -8,15 +8,13 @@ from torch import Tensor
 
 from fmtt.checks import at_least
 from fmtt.flow.noise import Noise
-from fmtt.flow.schedules import Epsilon
 from fmtt.methods.ascent import AscentState, Nesterov
-from fmtt.methods.loop import Loop, State
-from fmtt.methods.maximiser import Maximiser
-from fmtt.methods.problem import Setting
+from fmtt.methods.loop import Info, Loop, State
+from fmtt.methods.method import Maximiser
+from fmtt.methods.problem import Problem
 from fmtt.smc.population import Population, require_finite
 from fmtt.step.guidance import lengths
-from fmtt.tilt.look_ahead import LookAhead, require_generator
-from fmtt.tilt.tilt import Tilt
+from fmtt.tilt.tilt import Tilt, require_generator
 
 
 @dataclass(frozen=True)
@@ -37,19 +35,20 @@ class NoiseAscent(Loop):
     def steps(self) -> int:
         return self.iterations
 
-    def start(self) -> AscentState:
+    def start(self) -> tuple[AscentState, Info]:
         z = self.noise.normal((self.particles, *self.shape), 0, "start")
         tilt = self.tilt.evaluate(z, 0.0, gradient=True)
         require_finite("the reward", tilt.reward, 0, self.noise.groups)
-        return AscentState.start_from(z, tilt)
+        state = AscentState.start_from(z, tilt)
+        return state, Info.still(state.population)
 
-    def step(self, state: State) -> AscentState:
+    def step(self, state: State) -> tuple[AscentState, Info]:
         assert isinstance(state, AscentState)
         z, momentum = self.climb(state.population.x, state.momentum, self.slope(state.population))
         tilt = self.tilt.evaluate(z, 0.0, gradient=state.step + 1 < self.iterations)
         require_finite("the reward", tilt.reward, state.step + 1, self.noise.groups)
         later = replace(state, momentum=momentum).improved(tilt, self.tilt.scale)
-        return later.moved(z, tilt, self.tilt.scale, self.iterations)
+        return later.climbed(z, tilt, self.tilt.scale, self.iterations)
 
     def slope(self, population: Population) -> Tensor:
         """The gradient of ``scale r(X(z)) + regularisation log p(|z|)``, ``(G, N, *D)``.
@@ -70,16 +69,15 @@ class NoiseOpt(Maximiser):
     climb: Nesterov
     regularisation: float
 
-    def loop(self, setting: Setting) -> NoiseAscent:
+    def loop(self, problem: Problem) -> NoiseAscent:
+        generator = require_generator(problem.generator, "noise_opt")
         return NoiseAscent(
-            setting.generator, setting.model.shape, len(setting.times) - 1, setting.particles, setting.noise,
-            self.climb, self.regularisation,
+            generator, problem.model.shape, problem.steps, problem.particles, problem.noise, self.climb,
+            self.regularisation,
         )  # fmt: skip
 
 
 def noise_opt(
-    look_ahead: LookAhead,
-    epsilon: Epsilon,
     rate: float = 5.0,
     momentum: float = 0.9,
     clip: float = 0.1,
@@ -87,16 +85,15 @@ def noise_opt(
 ) -> NoiseOpt:
     """ReNO (arXiv 2406.04312): ascent of the reward of a generator in its noise; returns the best sample on the way.
 
-    The objective, the optimiser and its constants are those of the paper and its code; the reward enters with its
-    scale. ``sampler.steps`` is the number of iterations; every particle is a restart (the paper: one).
+    The look-ahead at t = 0 is the generator. The objective, the optimiser and its constants are those of the paper and
+    its code; the reward enters with its scale. ``sampler.steps`` is the number of iterations; every particle is a
+    restart (the paper: one).
 
     Args:
-        look_ahead, epsilon: those of the run; the look-ahead at t = 0 is the generator, and there is no epsilon.
         rate: of the ascent.
         momentum: of Nesterov, in [0, 1].
         clip: the largest length of the gradient of a particle.
         regularisation: weight of the log-density of the length of z, which keeps the noise as long as noise is.
     """
-    require_generator(look_ahead, "noise_opt")
     at_least("mode.regularisation", regularisation, 0)
     return NoiseOpt(Nesterov(rate, momentum, clip), regularisation)

@@ -14,18 +14,16 @@ from torch import Tensor
 
 from fmtt.checks import at_least, choice, fraction, positive, whole_number
 from fmtt.flow.noise import Noise
-from fmtt.flow.schedules import Epsilon
-from fmtt.methods.loop import Loop, State
+from fmtt.methods.loop import Info, Loop, State
+from fmtt.methods.method import drawn
 from fmtt.methods.noise_moves import MOVES, Move, Point, accept
-from fmtt.methods.presets import drawn
-from fmtt.methods.problem import Setting
-from fmtt.smc.diagnostics import incremental_discrepancy
+from fmtt.methods.problem import Problem
 from fmtt.smc.population import Population, effective_fraction, require_finite
-from fmtt.smc.resampling import RESAMPLERS, Resampler
+from fmtt.smc.resampling import RESAMPLERS, Resampler, multinomial
 from fmtt.smc.selection import resample
 from fmtt.smc.tempering import largest
-from fmtt.tilt.look_ahead import LookAhead, require_generator
-from fmtt.tilt.tilt import Tilt, TiltValue
+from fmtt.smc.totals import Totals
+from fmtt.tilt.tilt import Tilt, TiltValue, require_generator
 
 SHORTEST = 1e-3  # stride
 
@@ -41,6 +39,11 @@ class AnnealedState(State):
 
     stride: Tensor
     acceptance: Tensor
+
+    @property
+    def numbers(self) -> dict[str, Tensor]:
+        """What is reported of each sweep."""
+        return {"stride": self.stride, "acceptance": self.acceptance, "temper": self.temper}
 
 
 @dataclass(frozen=True)
@@ -69,19 +72,20 @@ class NoiseSmc:
     block = 1
 
     @property
-    def spreads_families(self) -> bool:
-        return self.resampler is RESAMPLERS["multinomial"]
+    def multinomial(self) -> bool:
+        return self.resampler is multinomial
 
-    def loop(self, setting: Setting) -> NoiseAnnealing:
-        return self.annealing(setting, sweeps=len(setting.times) - 1, target=1.0, lands=True)
+    def loop(self, problem: Problem) -> NoiseAnnealing:
+        return self.annealing(problem, sweeps=problem.steps, target=1.0, lands=True)
 
-    def annealing(self, setting: Setting, sweeps: int, target: float, lands: bool) -> NoiseAnnealing:
+    def annealing(self, problem: Problem, sweeps: int, target: float, lands: bool) -> NoiseAnnealing:
+        """The loop to ``N(0, I) exp(target scale r(X))`` in ``sweeps`` sweeps; see :class:`NoiseAnnealing`."""
         if self.temperatures and len(self.temperatures) != sweeps:
             raise ValueError(
                 f"mode.temperatures: needs one for each of the {sweeps} sweeps, got {len(self.temperatures)}"
             )
-        shape, particles = setting.model.shape, setting.particles
-        return NoiseAnnealing(setting.generator, shape, sweeps, particles, setting.noise, self, target, lands)
+        generator, shape = require_generator(problem.generator, "noise_smc"), problem.model.shape
+        return NoiseAnnealing(generator, shape, sweeps, problem.particles, problem.noise, self, target, lands)
 
     def choose(self, population: Population, noise: Noise) -> Tensor:
         return drawn(population, noise)
@@ -125,16 +129,19 @@ class NoiseAnnealing(Loop):
     def evaluate(self, z: Tensor) -> TiltValue:
         return self.tilt.evaluate(z, 0.0, gradient=self.rule.move.uses_gradient)
 
-    def start(self) -> AnnealedState:
+    def start(self) -> tuple[AnnealedState, Info]:
         z = self.noise.normal((self.particles, *self.shape), 0, "start")
         tilt = self.evaluate(z)
         require_finite("the reward", tilt.reward, 0, self.noise.groups)
-        state = State.start(Population.start(z, tilt), temper=0.0)
-        stride = torch.full_like(state.temper, self.rule.stride)
-        unknown = torch.full_like(state.temper, torch.nan)
-        return AnnealedState(
-            **vars(replace(state, transport_gap=unknown, overshoot=unknown)), stride=stride, acceptance=unknown
-        )
+        begun = State.start(Population.start(z, tilt))
+        unknown = torch.full_like(begun.temper, torch.nan)
+        state = AnnealedState(
+            **vars(replace(begun, temper=torch.zeros_like(begun.temper))),
+            stride=torch.full_like(begun.temper, self.rule.stride), acceptance=unknown,
+        )  # fmt: skip
+        info = Info.still(state.population)
+        before = replace(Totals.start(info.ess), transport_gap=unknown, overshoot=unknown)
+        return state, replace(info, numbers=state.numbers, before=before)
 
     def next_temper(self, state: AnnealedState) -> Tensor:
         """The temperature of the next sweep, ``(G,)``."""
@@ -150,13 +157,13 @@ class NoiseAnnealing(Loop):
 
         return largest(loss, -self.rule.threshold, state.temper, goal)
 
-    def step(self, state: State) -> AnnealedState:
+    def step(self, state: State) -> tuple[AnnealedState, Info]:
         assert isinstance(state, AnnealedState)
         k, population, temper = state.step, state.population, self.next_temper(state)
         increment = (temper - state.temper)[:, None] * population.tilt.value
         require_finite("the log-weight", increment, k + 1, self.noise.groups)
-        d = incremental_discrepancy(population.log_weights, increment)
-        population = replace(population, log_weights=population.log_weights + increment)
+        before = population.log_weights
+        population = replace(population, log_weights=before + increment)
         ess = population.ess
         # below its target an adaptive temperature has stopped at the threshold, up to the rounding of the bisection
         borne = (temper >= self.target) | bool(self.rule.temperatures)
@@ -167,8 +174,11 @@ class NoiseAnnealing(Loop):
             assert population.tilt.sample is not None
             population = replace(population, x=population.tilt.sample)
         stride = state.stride * (self.rule.adapt * (acceptance - self.rule.move.target)).exp()
-        later = state.after((k + 1) / self.sweeps, population, ess, d, selected, temper)
-        return replace(later, stride=stride.clamp(SHORTEST, 1.0), acceptance=acceptance)
+        later = replace(
+            state.moved((k + 1) / self.sweeps, population),
+            temper=temper, stride=stride.clamp(SHORTEST, 1.0), acceptance=acceptance,
+        )  # fmt: skip
+        return later, Info(ess, selected, before, increment, numbers=later.numbers)
 
     def moved(self, population: Population, temper: Tensor, stride: Tensor, sweep: int) -> tuple[Population, Tensor]:
         """The population after the moves of a sweep, and their mean acceptance probability ``(G,)``."""
@@ -185,8 +195,6 @@ class NoiseAnnealing(Loop):
 
 
 def noise_smc(
-    look_ahead: LookAhead,
-    epsilon: Epsilon,
     move: str = "pcn",
     moves: int = 1,
     ess_threshold: float = 0.5,
@@ -200,7 +208,6 @@ def noise_smc(
     Exact for the model as it runs, without any error of a time step. ``sampler.steps`` is the number of sweeps.
 
     Args:
-        look_ahead, epsilon: those of the run; the look-ahead is the generator, and there is no epsilon.
         move: ``pcn`` (no gradient; the best for its cost wherever it was measured, see docs/frontier.md), ``pcnl``
             (Langevin) or ``hmc`` (three leaps).
         moves: Metropolis moves in each sweep.
@@ -210,7 +217,6 @@ def noise_smc(
         stride: size of the first move in (0, 1], the share of new noise in it.
         adapt: rate at which the logarithm of the stride follows the acceptance rate.
     """
-    require_generator(look_ahead, "noise_smc")
     choice("mode.move", move, MOVES)
     whole_number("mode.moves", moves, 1)
     if fraction("mode.ess_threshold", ess_threshold) in (0, 1):
@@ -242,11 +248,9 @@ class AnnealedStart:
     def __post_init__(self) -> None:
         whole_number("sampler.start.sweeps", self.sweeps, 1)
 
-    def __call__(self, setting: Setting) -> Setting:
-        target = setting.tilt.ramp(0.0)
+    def __call__(self, problem: Problem) -> Problem:
+        target = problem.tilt.ramp(0.0)
         if target == 0:
             raise ValueError("sampler.start=annealed: no tilt is in force at t = 0; use sampler/beta=from")
-        smc = noise_smc(
-            setting.tilt.look_ahead, setting.epsilon, self.move, self.moves, self.ess_threshold, stride=self.stride
-        )
-        return replace(setting, opening=smc.annealing(setting, self.sweeps, target, lands=False))
+        smc = noise_smc(self.move, self.moves, self.ess_threshold, stride=self.stride)
+        return replace(problem, opening=smc.annealing(problem, self.sweeps, target, lands=False))

@@ -2,7 +2,7 @@
 
 The length of step k is ``sqrt(D_k)`` with D_k its incremental discrepancy. For a given number of steps the total
 discrepancy ``sum_k D_k`` is smallest where all D_k are equal (Syed et al. 2024, arXiv 2408.12057). The pilot is a run
-of the same sampler with other noise; its calls are entered in the same ledger.
+of the same loop with other noise; its calls are entered in the same ledger.
 """
 
 from __future__ import annotations
@@ -14,27 +14,47 @@ from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
 from typing import ClassVar, Protocol, runtime_checkable
 
+import torch
+
 from fmtt.checks import at_least, fraction, whole_number
 from fmtt.flow.schedules import PowerGrid
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.loop import totals
+from fmtt.methods.trajectory import Trajectory
 
-PILOT = -1  # the number of the pilot's group, whose noise no other group has
+PILOT = -1  # the number of a pilot's first group; no other run has groups of these numbers, or their noise
 
 
 @runtime_checkable
 class Tuned(Protocol):
-    """A schedule that is found by running the sampler."""
+    """A schedule that is found by a pilot run."""
 
-    def tune(self, sampler: Sampler) -> Sampler:
-        """``sampler`` with the schedule in place."""
+    def tune(self, loop: Trajectory) -> Trajectory:
+        """``loop`` with the schedule in place."""
         ...
 
 
-def pilot_lengths(sampler: Sampler, particles: int) -> list[float]:
-    """``sqrt(D_k)`` of every step in a run of one group of ``particles``."""
-    pilot = replace(sampler, particles=particles, noise=replace(sampler.noise, groups=(PILOT,)))
-    totals = [state.length.item() for state in pilot.run()]
-    return [then - now for now, then in pairwise(totals)]
+def pilot_lengths(loop: Trajectory, particles: int) -> list[float]:
+    """``sqrt(D_k)`` of every step, mean over prompts, in a run of one group of ``particles`` for each prompt."""
+    total, lengths = None, []
+    for _, info in pilot(loop, particles).run():
+        total = totals(info, total)
+        lengths.append(total.length.mean().item())
+    return [then - now for now, then in pairwise(lengths)]
+
+
+def pilot(loop: Trajectory, particles: int) -> Trajectory:
+    """The same loop with one group of ``particles`` for each prompt, and noise of its own.
+
+    Raises:
+        ValueError: if the start of the loop was prepared for its own groups.
+    """
+    if loop.opening is not None:
+        raise ValueError("sampler.start=annealed: pilots need sampler/start=normal; use another grid and ramp")
+    tilt, batches = loop.dynamics.tilt, loop.dynamics.tilt.batches
+    prompt = None if batches.prompt is None else torch.arange(batches.prompts, device=batches.prompt.device)
+    tilt = replace(tilt, batches=replace(batches, prompt=prompt))
+    noise = replace(loop.noise, groups=tuple(PILOT - number for number in range(batches.prompts)))
+    return replace(loop, particles=particles, noise=noise, dynamics=replace(loop.dynamics, tilt=tilt))
 
 
 def interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
@@ -57,14 +77,14 @@ class Piloted(ABC):
         whole_number(f"{self.setting}.particles", self.particles, 2)
         whole_number(f"{self.setting}.rounds", self.rounds, 1)
 
-    def tune(self, sampler: Sampler) -> Sampler:
+    def tune(self, loop: Trajectory) -> Trajectory:
         for _ in range(self.rounds):
-            sampler = self.placed(sampler, pilot_lengths(sampler, self.particles))
-        return sampler
+            loop = self.placed(loop, pilot_lengths(loop, self.particles))
+        return loop
 
     @abstractmethod
-    def placed(self, sampler: Sampler, lengths: list[float]) -> Sampler:
-        """``sampler`` with the schedule that the lengths of a pilot's steps ask for."""
+    def placed(self, loop: Trajectory, lengths: list[float]) -> Trajectory:
+        """``loop`` with the schedule that the lengths of a pilot's steps ask for."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +106,8 @@ class GeodesicGrid(Piloted):
     def times(self, steps: int) -> tuple[float, ...]:
         return PowerGrid().times(steps)
 
-    def placed(self, sampler: Sampler, lengths: list[float]) -> Sampler:
-        times, steps, total = sampler.times, len(lengths), sum(lengths) or 1.0
+    def placed(self, loop: Trajectory, lengths: list[float]) -> Trajectory:
+        times, steps, total = loop.times, len(lengths), sum(lengths) or 1.0
         first, last = times[0], times[-1]
         shares = (
             (1 - self.uniform) * length / total + self.uniform * (then - now) / (last - first)
@@ -95,7 +115,7 @@ class GeodesicGrid(Piloted):
         )
         measure = list(accumulate(shares, initial=0.0))
         inner = (interpolate(k / steps * measure[-1], measure, times) for k in range(1, steps))
-        return replace(sampler, times=(first, *inner, last))
+        return replace(loop, times=(first, *inner, last))
 
 
 @dataclass(frozen=True)
@@ -129,12 +149,12 @@ class GeodesicRamp(Piloted):
     def __call__(self, t: float) -> float:
         return t
 
-    def placed(self, sampler: Sampler, lengths: list[float]) -> Sampler:
-        tilt, times = sampler.dynamics.tilt, sampler.times
+    def placed(self, loop: Trajectory, lengths: list[float]) -> Trajectory:
+        tilt, times = loop.dynamics.tilt, loop.times
         floor = (sum(lengths) or 1.0) / len(lengths) / self.widest
         rises = (tilt.ramp(then) - tilt.ramp(now) for now, then in pairwise(times))
         values = list(
             accumulate((r / max(length, floor) for r, length in zip(rises, lengths, strict=True)), initial=0.0)
         )
         ramp = TabulatedRamp(times, tuple(value / values[-1] for value in values))
-        return replace(sampler, dynamics=replace(sampler.dynamics, tilt=replace(tilt, ramp=ramp)))
+        return replace(loop, dynamics=replace(loop.dynamics, tilt=replace(tilt, ramp=ramp)))

@@ -1,14 +1,16 @@
-"""What a run is made of before a mode puts it together."""
+"""A problem: what a method is given when it runs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from torch import Tensor
 
-from fmtt.flow.model import Velocity
+from fmtt.flow.meter import MeteredModel
 from fmtt.flow.noise import Noise
+from fmtt.flow.protocols import Velocity
 from fmtt.flow.schedules import Chi, Epsilon, RampFrom
 from fmtt.methods.loop import Loop
 from fmtt.step.transport import Transport
@@ -17,7 +19,7 @@ from fmtt.tilt.tilt import Tilt
 
 
 @dataclass(frozen=True)
-class Setting:
+class Problem:
     """The parts.
 
     Attributes:
@@ -28,12 +30,12 @@ class Setting:
         probes: random directions for the Laplacian that chi may need.
         times: the grid ``t_0 < ... < t_K = 1``; methods that do not move through time take K steps.
         particles: N in each group.
-        noise: the keyed noise, which also says which groups there are.
+        noise: the keyed noise, which also says which groups this process holds.
         opening: a loop that prepares the noise, or None.
         image: what the noise is mixed with where t_0 is not 0, ``(*D)``, or None.
     """
 
-    model: Velocity
+    model: MeteredModel
     tilt: Tilt
     epsilon: Epsilon
     chi: Chi
@@ -46,14 +48,23 @@ class Setting:
     image: Tensor | None = None
 
     @property
+    def steps(self) -> int:
+        """K."""
+        return len(self.times) - 1
+
+    @property
     def generator(self) -> Tilt:
-        """The whole tilt as a function of the noise that a run starts from, to be asked at t = 0."""
+        """The whole tilt as a function of the noise that a run starts from, to be evaluated at t = 0."""
         look_ahead = self.tilt.look_ahead
         if self.image is not None:
-            look_ahead = FromImage(look_ahead, self.image, self.times[0])
+            look_ahead = partial(_from_image, look_ahead=look_ahead, image=self.image, t0=self.times[0])
         return replace(self.tilt, look_ahead=look_ahead, ramp=RampFrom(1.0))
 
 
-def normal_start(setting: Setting) -> Setting:
+def _from_image(model: Velocity, look_ahead: Callable, image: Tensor, t0: float) -> FromImage:
+    return FromImage(look_ahead(model), image, t0)
+
+
+def normal_start(problem: Problem) -> Problem:
     """Nothing to prepare: the noise is N(0, I)."""
-    return setting
+    return problem

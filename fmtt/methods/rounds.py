@@ -8,14 +8,13 @@ import torch
 from torch import Tensor
 
 from fmtt.flow.noise import Noise
-from fmtt.flow.schedules import Epsilon, RampFrom
-from fmtt.methods.loop import Loop, State
-from fmtt.methods.maximiser import Maximiser
-from fmtt.methods.presets import best
-from fmtt.methods.problem import Setting
+from fmtt.flow.schedules import RampFrom
+from fmtt.methods.loop import Info, Loop, State
+from fmtt.methods.method import Maximiser, best
+from fmtt.methods.problem import Problem
 from fmtt.smc.population import Population, require_finite
-from fmtt.tilt.look_ahead import LookAhead, require_generator
-from fmtt.tilt.tilt import Tilt, TiltValue
+from fmtt.smc.potentials import PathValue
+from fmtt.tilt.tilt import Tilt, TiltValue, require_generator
 
 
 @dataclass(frozen=True)
@@ -44,11 +43,12 @@ class Rounds(Loop):
     def steps(self) -> int:
         return len(self.times) - 1
 
-    def start(self) -> State:
+    def start(self) -> tuple[State, Info]:
         x = self.noise.normal((self.particles, *self.shape), 0, "start")
-        return State.start(Population.start(x, TiltValue.unasked(x)))
+        population = Population.start(x, TiltValue.unknown(x))
+        return State.start(population), Info.still(population)
 
-    def step(self, state: State) -> State:
+    def step(self, state: State) -> tuple[State, Info]:
         k, population, t = state.step, state.population, self.times[state.step]
         if k == 0:
             tilt = self.generator.evaluate(population.x, 0.0, gradient=False)
@@ -61,8 +61,8 @@ class Rounds(Loop):
         landed = replace(population, x=tilt.sample, tilt=tilt)
         if k > 0:
             landed = keep(winner, replace(landed, ancestors=winner.ancestors.expand_as(population.ancestors)))
-        chosen = torch.full_like(state.selected, k > 0)
-        return state.after(self.times[k + 1], landed, state.ess, torch.zeros_like(state.length), chosen, state.temper)
+        info = Info.still(landed)
+        return state.moved(self.times[k + 1], landed), replace(info, selected=torch.full_like(info.selected, k > 0))
 
 
 def keep(winner: Population, landed: Population) -> Population:
@@ -79,7 +79,8 @@ def keep(winner: Population, landed: Population) -> Population:
     pairs = zip(winner.tilt, landed.tilt, strict=True)
     tilt = TiltValue(*(None if old is None or new is None else join(old, new) for old, new in pairs))  # type: ignore
     both = replace(
-        landed, x=join(winner.x, landed.x), tilt=tilt, log_weights=join(winner.log_weights, landed.log_weights),
+        landed, x=join(winner.x, landed.x), tilt=tilt, path=PathValue(join(winner.path.value, landed.path.value)),
+        log_weights=join(winner.log_weights, landed.log_weights),
         ancestors=join(winner.ancestors, landed.ancestors),
     )  # fmt: skip
     return both.take(index)
@@ -89,19 +90,16 @@ def keep(winner: Population, landed: Population) -> Population:
 class MultiBestOfN(Maximiser):
     """The preset; see :func:`multi_best_of_n`."""
 
-    def loop(self, setting: Setting) -> Rounds:
-        whole = replace(setting.tilt, ramp=RampFrom(1.0))
-        return Rounds(setting.generator, whole, setting.model.shape, setting.times, setting.particles, setting.noise)
+    def loop(self, problem: Problem) -> Rounds:
+        generator = require_generator(problem.generator, "multi_best_of_n")
+        whole = replace(problem.tilt, ramp=RampFrom(1.0))
+        return Rounds(generator, whole, problem.model.shape, problem.times, problem.particles, problem.noise)
 
 
-def multi_best_of_n(look_ahead: LookAhead, epsilon: Epsilon) -> MultiBestOfN:
+def multi_best_of_n() -> MultiBestOfN:
     """Best-of-N in rounds, a baseline of arXiv 2511.22688 whose definition is not public.
 
     Our reading: ``sampler.steps`` rounds at the times of ``sampler.grid``; each renoises the best landing so far in N
     ways and lands them by the look-ahead, which needs no gradient.
-
-    Args:
-        look_ahead, epsilon: those of the run; there is no epsilon.
     """
-    require_generator(look_ahead, "multi_best_of_n")
     return MultiBestOfN()

@@ -1,34 +1,38 @@
-"""THE loop: move and weigh, look, select. Most modes are compositions of guidance, weights and selection in it."""
+"""The loop through time: move, weigh, select. Most methods are compositions of guidance, weights and selection."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from fmtt.flow.noise import Noise
-from fmtt.methods.loop import Loop, State
-from fmtt.smc.diagnostics import incremental_discrepancy, weighted_mean
+from fmtt.methods.loop import Info, Loop, State, totals
 from fmtt.smc.population import Population, require_finite
+from fmtt.smc.potentials import Difference, PathValue, Potential
 from fmtt.smc.selection import Selection
 from fmtt.smc.tempering import Tempering
 from fmtt.step.dynamics import Draws, Dynamics
-from fmtt.tilt.tilt import TiltValue
+from fmtt.step.interval import Interval
+from fmtt.step.needs import TILT, Needs
+from fmtt.tilt.tilt import TiltValue, columns
 
 
 @dataclass(frozen=True)
-class Sampler(Loop):
-    """One run.
+class Trajectory(Loop):
+    """Particles that move through time.
 
     Attributes:
         dynamics: moves and weights.
-        selection: what happens between steps.
+        selection: the rule between steps.
         times: the grid ``t_0 < ... < t_K = 1``.
         particles: N in each group.
         noise: the keyed noise, which also says which groups there are.
-        tempering: how much of the tilt is let in, or None for all of it.
+        potential: what the weights follow on the way.
+        tempering: how much of the tilt is in force, or None for all of it.
         opening: a loop whose last population, noise under the tilt of t = 0, takes the place of N(0, I); or None.
         image: ``(*D)``; particles start at ``t_0 image + (1 - t_0) noise``. None for t_0 = 0.
     """
@@ -38,6 +42,7 @@ class Sampler(Loop):
     times: tuple[float, ...]
     particles: int
     noise: Noise
+    potential: Potential = Difference()
     tempering: Tempering | None = None
     opening: Loop | None = None
     image: Tensor | None = None
@@ -46,77 +51,127 @@ class Sampler(Loop):
     def steps(self) -> int:
         return len(self.times) - 1
 
-    def start(self) -> State:
-        """N particles at t_0 in each group, and the tilt there if anybody asks; or where the opening ends."""
+    @cached_property
+    def intervals(self) -> tuple[Interval, ...]:
+        """The K steps."""
+        return tuple(self.dynamics.interval(now, then) for now, then in pairwise(self.times))
+
+    @cached_property
+    def needs(self) -> tuple[Needs, ...]:
+        """What each of the K steps uses, joined with the selection before it; the last entry is for the end."""
+        parts = [self.dynamics.needs(interval) for interval in self.intervals]
+        due = [Needs(tilt=k > 0 and self.selection.due(k, self.steps)) for k in range(self.steps)]
+        return (*(mine | before for mine, before in zip(parts, due, strict=True)), TILT)
+
+    def start(self) -> tuple[State, Info]:
+        """N particles at t_0 in each group, with the tilt there if it is needed; or the end of the opening."""
         if self.opening is not None:
-            return self.opened(self.opening.last())
+            return self.opened(self.opening)
         x = self.noise.normal((self.particles, *self.dynamics.model.shape), 0, "start")
-        temper, t = math.nan if self.tempering is None else 1.0, self.times[0]
+        t = self.times[0]
         if self.image is not None:
             x = t * self.image + (1 - t) * x
-        if not self.asks(0):
-            return State.start(Population.start(x, TiltValue.unasked(x)), temper, t)
-        tilt = self.dynamics.look(x, t, self.times[1])
-        require_finite("the reward", tilt.reward, 0, self.noise.groups)
+        tilt = TiltValue.unknown(x)
+        if self.needs[0].tilt:
+            tilt = self.dynamics.look(x, t, self.needs[0])
+            require_finite("the reward", tilt.reward, 0, self.noise.groups)
         population = Population.start(x, tilt)
-        return State.start(replace(population, log_weights=self.dynamics.weights.start(tilt.value)), temper, t)
+        if self.dynamics.weights.weighted:  # the tilt in force at t_0 weighs the noise
+            population = replace(population, log_weights=tilt.value)
+        return State.start(population, t), replace(
+            Info.still(population), numbers=self.numbers(torch.ones_like(population.log_z))
+        )
 
-    def opened(self, state: State) -> State:
-        """The start where an opening has ended in ``state``."""
-        population, times = state.population, self.times
-        tilt = population.tilt.scaled(state.temper)
-        if self.asks(0) and (tilt.gradient is None or self.dynamics.needs_rates):
-            tilt = self.dynamics.look(population.x, times[0], times[1])
-        log_weights = self.dynamics.weights.start(population.log_weights)
-        temper = math.nan if self.tempering is None else 1.0
-        start = State.start(replace(population, tilt=tilt, log_weights=log_weights), temper)
-        return replace(
-            start, discrepancy=state.discrepancy, length=state.length, lowest_ess=state.lowest_ess,
-            selections=state.selections,
-        )  # fmt: skip
+    def opened(self, opening: Loop) -> tuple[State, Info]:
+        """The start where an opening ends, with its weights and diagnostics."""
+        before = None
+        for last, info in opening.run():
+            before, state = totals(info, before), last
+        assert before is not None
+        population, needs = state.population, self.needs[0]
+        tilt = in_force(population.tilt, state.temper)
+        if needs.tilt and ((needs.gradient and tilt.gradient is None) or needs.rate):
+            tilt = self.dynamics.look(population.x, self.times[0], needs)
+        kept = population.log_weights if self.dynamics.weights.weighted else torch.zeros_like(population.log_weights)
+        population = replace(population, tilt=tilt, path=PathValue(tilt.value), log_weights=kept)
+        zero = torch.zeros_like(before.discrepancy)
+        before = replace(before, step_discrepancy=zero, transport_gap=zero, overshoot=zero)
+        numbers = self.numbers(torch.ones_like(population.log_z))
+        return State.start(population), replace(Info.still(population), numbers=numbers, before=before)
 
-    def asks(self, step: int) -> bool:
-        """Whether anybody wants to know the tilt after ``step`` steps; nobody is asked for nothing."""
-        if step == self.steps or self.dynamics.asks(self.times[step], self.times[step + 1]):
-            return True
-        return step > 0 and self.selection.due(step, self.steps)
+    def numbers(self, temper: Tensor) -> dict[str, Tensor]:
+        """What is reported of each step beside the common diagnostics."""
+        return {} if self.tempering is None else {"temper": temper}
 
     def draws(self, step: int) -> Draws:
         """The random numbers of the step after ``step`` steps."""
-        shape, probes = (self.particles, *self.dynamics.model.shape), self.dynamics.probes
-        looks = self.dynamics.looks
+        shape, needs = (self.particles, *self.dynamics.model.shape), self.needs[step]
+        probes = self.dynamics.probes(needs)
         return Draws(
-            self.noise.normal(shape, step, "move") if self.dynamics.epsilon(self.times[step + 1]) > 0 else None,
+            self.noise.normal(shape, step, "move") if self.intervals[step].epsilon > 0 else None,
             self.noise.signs((probes, *shape), step, "probes") if probes else None,
-            self.noise.normal((looks, *shape), step, "look") if looks else None,
+            self.noise.normal((needs.copies, *shape), step, "look") if needs.copies else None,
             self.noise.normal(shape, step, "transport") if self.dynamics.transport.stochastic else None,
         )
 
-    def step(self, state: State) -> State:
-        """Move, weigh, look, select."""
-        k, population, asked = state.step, state.population, self.asks(state.step + 1)
-        now, then = self.times[k], self.times[k + 1]
-        after_next = self.times[k + 2] if k + 2 <= self.steps else None
-        move = self.dynamics.step(population.x, population.tilt, (now, then, after_next), self.draws(k), asked)
-        (increment, gap, overshoot), tilt, temper = move.increment, move.tilt, state.temper
-        if asked:
-            require_finite("the reward", tilt.reward, k + 1, self.noise.groups)
-        require_finite("the log-weight", increment, k + 1, self.noise.groups)
-        if self.tempering and asked:
-            temper = torch.ones_like(temper)
-            if k + 1 < self.steps:
-                ramp = self.dynamics.tilt.ramp
-                temper = self.tempering.share(
-                    population.log_weights, increment, tilt.value, state.temper * ramp(now) / ramp(then)
-                )
-            increment, tilt = increment - (1 - temper)[:, None] * tilt.value, tilt.scaled(temper)
-        d = incremental_discrepancy(population.log_weights, increment)
-        unknown = torch.full_like(d, torch.nan)
-        size = unknown if gap is None else weighted_mean(gap**2, population.log_weights).sqrt()
-        excess = unknown if overshoot is None else weighted_mean(overshoot, population.log_weights)
-        population = replace(population, x=move.x, tilt=tilt, log_weights=population.log_weights + increment)
-        ess, selected = population.ess, torch.zeros_like(state.selected)
-        if k + 1 < self.steps:
-            population, selected = self.selection(population, k + 1, self.steps, self.noise)
-        later = state.after(then, population, ess, d, selected, temper)
-        return replace(later, transport_gap=state.transport_gap + size, overshoot=state.overshoot + excess)
+    def step(self, state: State) -> tuple[State, Info]:
+        """Move, weigh, temper, select."""
+        k, population, dynamics = state.step, state.population, self.dynamics
+        interval, needs, draws = self.intervals[k], self.needs[k], self.draws(k)
+        share = None if self.tempering is None else state.temper
+        moved = dynamics.move(population.x, population.tilt, interval, needs, draws, share)
+        tilt = self.look(moved.x, k + 1, population.tilt)
+        path = self.valued(population.path, tilt, k + 1)
+        change = path.value - population.path.value
+        increment = dynamics.weigh(population.x, moved, population.tilt, tilt, change, interval, needs, draws)
+        tempered, path, temper = self.tempered(state, increment.log_weights, path, tilt, interval)
+        require_finite("the log-weight", tempered, k + 1, self.noise.groups)
+        log_weights = population.log_weights + tempered
+        weighed = replace(population, x=moved.x, tilt=tilt, path=path, log_weights=log_weights)
+        selected, where = self.select(weighed, k + 1)
+        info = Info(
+            weighed.ess, where, population.log_weights, tempered, increment.transport_gap, increment.overshoot,
+            self.numbers(temper),
+        )  # fmt: skip
+        return replace(state.moved(interval.t_next, selected), temper=temper), info
+
+    def look(self, x: Tensor, step: int, before: TiltValue) -> TiltValue:
+        """The tilt at ``x (G, N, *D)`` after ``step`` steps, where it is needed there."""
+        needs = self.needs[step]
+        if not needs.tilt:
+            return before.moved_on()
+        tilt = self.dynamics.look(x, self.times[step], needs)
+        require_finite("the reward", tilt.reward, step, self.noise.groups)
+        return tilt
+
+    def valued(self, path: PathValue, tilt: TiltValue, step: int) -> PathValue:
+        """The value of the paths after ``step`` steps; at the end it is the tilt itself."""
+        if step == self.steps:
+            return path._replace(value=tilt.value)
+        return self.potential(path, tilt.value) if self.needs[step].tilt else path
+
+    def tempered(
+        self, state: State, increment: Tensor, path: PathValue, tilt: TiltValue, interval: Interval
+    ) -> tuple[Tensor, PathValue, Tensor]:
+        """The increment, the value of the paths and the share of the tilt in force, ``(G,)``, after tempering."""
+        step = state.step + 1
+        if self.tempering is None or not self.needs[step].tilt:
+            return increment, path, state.temper
+        share = torch.ones_like(state.temper)
+        if step < self.steps:
+            lowest = state.temper * self.dynamics.tilt.ramp(interval.t) / self.dynamics.tilt.ramp(interval.t_next)
+            share = self.tempering.share(state.population.log_weights, increment, tilt.value, lowest)
+        missing = (1 - share)[:, None] * tilt.value
+        return increment - missing, path._replace(value=share[:, None] * tilt.value), share
+
+    def select(self, population: Population, step: int) -> tuple[Population, Tensor]:
+        """The population after the selection that follows ``step`` steps, and the groups where it acted, ``(G,)``."""
+        if step == self.steps:
+            return population, torch.zeros_like(population.log_z, dtype=torch.bool)
+        return self.selection(population, step, self.steps, self.noise)
+
+
+def in_force(tilt: TiltValue, share: Tensor) -> TiltValue:
+    """The tilt of which a share ``(G,)`` is in force."""
+    gradient = None if tilt.gradient is None else tilt.gradient * columns(share, tilt.gradient)
+    return tilt._replace(value=share[:, None] * tilt.value, gradient=gradient)

@@ -9,20 +9,20 @@ import torch
 from torch import Tensor
 
 from fmtt.checks import whole_number
-from fmtt.flow.model import Velocity, in_chunks
+from fmtt.flow.meter import MeteredModel
 from fmtt.flow.noise import Noise
 from fmtt.methods.ascent import AscentState, Nesterov
-from fmtt.methods.loop import Loop, State
-from fmtt.methods.maximiser import Maximiser
-from fmtt.methods.problem import Setting
+from fmtt.methods.loop import Info, Loop, State
+from fmtt.methods.method import Maximiser
+from fmtt.methods.problem import Problem
 from fmtt.smc.population import require_finite
 from fmtt.step.guidance import lengths
-from fmtt.tilt.tilt import Tilt, columns, gather
+from fmtt.tilt.tilt import Tilt, columns, gather, require_generator
 from fmtt.tilt.typicality import DRAWS, denoising_error, usual_error
 
-SHORT = 40  # iterations below which a run chooses among so few samples that luck matters less: it looks at one draw
-LENIENT = 1.25  # and allows so much more
-REACH = 0.8  # how far down from the best to the start the looks back go until one is within the limit
+SHORT = 40  # a run of fewer iterations chooses among few samples, where luck matters less: one noise draw suffices
+LENIENT = 1.25  # short runs use one noise draw, so their threshold is 25% higher
+REACH = 0.8  # how far down from the best to the start the checks at the end go until one is within the limit
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class TypicalAscent(Loop):
     """
 
     tilt: Tilt
-    model: Velocity
+    model: MeteredModel
     iterations: int
     particles: int
     noise: Noise
@@ -75,18 +75,20 @@ class TypicalAscent(Loop):
     def short(self) -> bool:
         return self.iterations < SHORT
 
-    def start(self) -> TypicalState:
+    def start(self) -> tuple[TypicalState, Info]:
         z = self.noise.normal((self.particles, *self.model.shape), 0, "start")
         tilt = self.tilt.evaluate(z, 0.0, gradient=True)
         require_finite("the reward", tilt.reward, 0, self.noise.groups)
         assert tilt.sample is not None
-        limit = self.surprise(tilt.sample).clamp_min(self.usual() * (LENIENT if self.short else 1.0))
+        usual = self.usual().to(z.device) * (LENIENT if self.short else 1.0)
+        limit = torch.maximum(self.surprise(tilt.sample), usual)
         state = AscentState.start_from(z, tilt)
         samples, rewards = tilt.sample[:, :, None], tilt.reward[:, :, None]
         pace = torch.ones_like(limit)
-        return TypicalState(**vars(state), limit=limit, pace=pace, samples=samples, rewards=rewards)
+        begun = TypicalState(**vars(state), limit=limit, pace=pace, samples=samples, rewards=rewards)
+        return begun, Info.still(begun.population)
 
-    def step(self, state: State) -> TypicalState:
+    def step(self, state: State) -> tuple[TypicalState, Info]:
         assert isinstance(state, TypicalState)
         z, momentum, pace = self.target(state)
         step = state.step + 1
@@ -98,7 +100,7 @@ class TypicalAscent(Loop):
         later = replace(state, momentum=momentum, pace=pace, samples=samples, rewards=rewards)
         if step == self.iterations:
             later = self.looked_back(later)
-        return later.moved(z, tilt, self.tilt.scale, self.iterations)
+        return later.climbed(z, tilt, self.tilt.scale, self.iterations)
 
     def target(self, state: TypicalState) -> tuple[Tensor, Tensor, Tensor]:
         """Where the particles go next, with what momentum, ``(G, N, *D)`` each, and pace: up, or to a new start."""
@@ -132,26 +134,34 @@ class TypicalAscent(Loop):
         best = best_within(self.tilt.scale * state.rewards, within, looks)
         return replace(state, best_sample=chosen(state.samples, best), best_reward=chosen(state.rewards, best))
 
-    def usual(self) -> float:
-        """The denoising error that is still usual: what the model says of itself, or what a pilot finds.
+    def usual(self) -> Tensor:
+        """The denoising error that is still usual, for each group, ``(G, 1)``.
 
-        The same pilot for all groups, so that groups stay independent of each other given the seed.
+        The model knows it, or a pilot finds it for each prompt. The same pilot serves all groups of a prompt, so that
+        groups stay independent of each other given the seed.
         """
-        known: float | None = getattr(self.model, "usual_error", None)
-        if known is not None:
-            return known
-        pilot = replace(self.noise, groups=tuple(range(self.rule.pilot)))
-        shape = (1, *self.model.shape)
-        with torch.no_grad():
-            z = pilot.normal(shape, 0, "pilot")
-            samples = in_chunks(lambda x, t: self.tilt.look_ahead(x, t).sample, z, (0.0,), self.tilt.chunk)
-            return usual_error(self.model, samples, pilot.normal((DRAWS, *shape), 0, "denoising"), self.tilt.chunk)
+        if self.model.usual_error is not None:
+            return torch.full((len(self.noise.groups), 1), self.model.usual_error, dtype=torch.float64)
+        prompt = self.tilt.batches.prompt
+        if prompt is None:
+            return torch.full((len(self.noise.groups), 1), self.piloted(None), dtype=torch.float64)
+        found = {number: self.piloted(number) for number in prompt.unique().tolist()}
+        return torch.tensor([[found[number]] for number in prompt.tolist()], dtype=torch.float64)
+
+    @torch.no_grad()
+    def piloted(self, number: int | None) -> float:
+        """The usual denoising error of the model's own samples for one prompt."""
+        pilot, shape = replace(self.noise, groups=tuple(range(self.rule.pilot))), (1, *self.model.shape)
+        z, draws = pilot.normal(shape, 0, "pilot"), pilot.normal((DRAWS, *shape), 0, "denoising")
+        prompt = None if number is None else torch.full((self.rule.pilot,), number, device=z.device)
+        tilt = replace(self.tilt, batches=replace(self.tilt.batches, prompt=prompt))
+        return usual_error(self.model, tilt.landings(z, 0.0), draws, tilt.batches)
 
     @torch.no_grad()
     def surprise(self, samples: Tensor) -> Tensor:
         """The denoising error of ``samples (G, N, *D)`` by noise that stays the same through the run; ``(G, N)``."""
         draws = self.noise.normal((1 if self.short else DRAWS, *samples.shape[1:]), 0, "denoising")
-        return denoising_error(self.model, samples, draws, self.tilt.chunk)
+        return denoising_error(self.model, samples, draws, self.tilt.batches)
 
 
 def best_within(values: Tensor, within: Callable[[Tensor], Tensor], looks: int) -> Tensor:
@@ -199,6 +209,6 @@ class TypicalOpt(Maximiser):
         whole_number("mode.looks_back", self.looks_back, 1)
         whole_number("mode.pilot", self.pilot, 1)
 
-    def loop(self, setting: Setting) -> TypicalAscent:
-        steps = len(setting.times) - 1
-        return TypicalAscent(setting.generator, setting.model, steps, setting.particles, setting.noise, self)
+    def loop(self, problem: Problem) -> TypicalAscent:
+        generator = require_generator(problem.generator, "auto")
+        return TypicalAscent(generator, problem.model, problem.steps, problem.particles, problem.noise, self)

@@ -89,6 +89,8 @@ class Gaussian:
         ValueError: if a number is not finite, a std not positive, or the lengths differ.
     """
 
+    exact_flow_map = True
+
     def __init__(self, mean: Sequence[float], std: float | Sequence[float]):
         self.mean = torch.tensor(numbers("model.mean", mean), dtype=torch.float64)
         self.std = _stds("model.std", std, self.mean.shape)
@@ -119,6 +121,8 @@ class GaussianMixture:
     Raises:
         ValueError: if a number is not finite, a std or weight not positive, or the lengths differ.
     """
+
+    exact_flow_map = True
 
     def __init__(
         self,

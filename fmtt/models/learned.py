@@ -30,6 +30,8 @@ class TwoTimeModel:
         map_net: another network whose flow map takes the place of that of ``net``, to study what its quality does.
     """
 
+    chunk = 256
+
     def __init__(
         self,
         net: nn.Module,
@@ -48,8 +50,9 @@ class TwoTimeModel:
     def flow_map(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
         return x + expand(t - s, x) * self.map_net(x, s, t)
 
-    def to(self, device: torch.device) -> TwoTimeModel:
-        nets = self.net.to(device), self.map_net.to(device)
+    def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> TwoTimeModel:
+        """The same with its networks on a device, in a precision."""
+        nets = self.net.to(device, dtype), self.map_net.to(device, dtype)
         return TwoTimeModel(nets[0], self.shape, self.evaluator, self.law, self.usual_error, nets[1])
 
 

@@ -31,6 +31,7 @@ class Ring:
     """
 
     shape = (2,)
+    exact_flow_map = True
 
     def __init__(self, radius: float, std: float, steps: int = 32):
         self.radius, self.std = positive("model.radius", radius), positive("model.std", std)

@@ -3,55 +3,57 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric import Fabric
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from torch import Tensor
 
-from fmtt.api import Reward, Run, assemble, dry_model
+from fmtt.api import Run, assemble
 from fmtt.checks import choice, whole_number
-from fmtt.flow.model import Velocity
-from fmtt.methods import presets as modes
-from fmtt.rewards.combination import ScaledReward
+from fmtt.flow.conditions import Encoded, for_rows
+from fmtt.flow.meter import Meter
+from fmtt.flow.precision import PRECISIONS, precision_of
+from fmtt.flow.protocols import Flow, Velocity, as_flow, as_reward
+from fmtt.methods.method import Method
 from fmtt.run.budget import Budget, Size
 from fmtt.run.configurations import CONFIGS, ConfigurationError, one_line
-from fmtt.tilt.look_ahead import NoLookAhead
+from fmtt.step.dynamics import EXACT_LAPLACIAN
 from fmtt.tracking import Logger
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
 
 
 @dataclass(frozen=True)
-class Experiment:
+class Job:
     """The objects of a run.
 
     Attributes:
         run: the tilted run.
-        baseline: the base model's run from the same noise, or None.
-        model: the model.
-        reward: the reward.
+        baseline: whether the base model is sampled, too.
         fabric: device and precision.
         loggers: where the run is recorded.
         budget: what calls cost, and what a group may cost.
+        prompts: the texts, or None.
     """
 
     run: Run
-    baseline: Run | None
-    model: Velocity
-    reward: ScaledReward
+    baseline: bool
     fabric: Fabric
     loggers: list[Logger]
     budget: Budget
+    prompts: list[str] | None
 
 
-def build(config: DictConfig) -> Experiment:
-    """The experiment that ``config`` describes.
+def build(config: DictConfig) -> Job:
+    """The job that ``config`` describes.
 
     Raises:
         ConfigurationError: if a value is impossible or values do not fit together.
@@ -62,49 +64,125 @@ def build(config: DictConfig) -> Experiment:
         raise ConfigurationError(one_line(error)) from error
 
 
-def _build(config: DictConfig) -> Experiment:
+def _build(config: DictConfig) -> Job:
     check_scalars(config)
-    fabric = Fabric(accelerator=config.device, devices=1, precision=config.precision)
-    model = instantiate(config.model)
-    model = model.to(fabric.device) if hasattr(model, "to") else model
+    fabric = Fabric(accelerator=config.device, devices=1, precision="32-true")
+    model = flow_of(on_device(instantiate(config.model), fabric.device, precision_of(config.precision).network))
+    prompts = prompts_of(config, model)
     reward = instantiate(config.reward)
-    differentiable = probe(reward, model, fabric.device)
     sampler, look_ahead = group_with_words(config, "sampler"), instantiate(config.lookahead)
-    mode = instantiate(group_with_words(config, "mode"))
+    method = instantiate(group_with_words(config, "mode"))
     common: dict[str, Any] = {
-        "scale": reward.scale,
+        "scale": as_reward(reward).scale,
         **{part: instantiate(sampler[part]) for part in ("grid", "epsilon", "beta", "chi", "transport", "start")},
         "probes": sampler.probes,
         "chunk": config.population.chunk,
         "seed": config.seed,
         "groups": config.population.groups,
+        "conditions": prompts,
+        "look_ahead": look_ahead,
+        "mode": method,
     }
-    budget, size = Budget(**config.budget), Size(sampler.steps, config.population.particles)
+    size = Size(sampler.steps, config.population.particles)
+    run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
+    differentiable = probe(run)
+    budget = Budget(**config.budget)
     if budget.nfe is not None:
-        size = afford(budget, size, dry_model(model), dry_reward(differentiable), look_ahead, mode, common)
-    common |= {"device": fabric.device, **size._asdict()}
-    run = assemble(model, reward, look_ahead=look_ahead, mode=mode, **common)
-    base = assemble(model, reward, mode=modes.base, look_ahead=NoLookAhead, **common) if config.baseline else None
+        size = afford(budget, size, dry_model(model), dry_reward(differentiable), method, common)
+        run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
     loggers = [instantiate(node) for node in (config.logger or {}).values()]
-    return Experiment(run, base, model, reward, fabric, loggers, budget)
+    return Job(run, config.baseline, fabric, loggers, budget, prompts)
 
 
-def dry_reward(differentiable: bool) -> Reward:
-    """A toy with a gradient or without: some modes go another way then."""
+def on_device(model: Any, device: torch.device, dtype: torch.dtype) -> Velocity:
+    """The model on a device, its networks in ``dtype``; a model without :meth:`to` works on the device of its input."""
+    move: Callable[..., Velocity] | None = getattr(model, "to", None)
+    return model if move is None else move(device, dtype)
+
+
+def flow_of(model: Velocity) -> Flow:
+    """The record of the model, whose prompts are encoded once however often a run is put together."""
+    flow = as_flow(model)
+    if flow.encode_prompts is None:
+        return flow
+    encode, known = flow.encode_prompts, dict[tuple[str, ...], Encoded]()
+
+    def once(texts: Sequence[str]) -> Encoded:
+        key = tuple(texts)
+        if key not in known:
+            known[key] = encode(texts)
+        return known[key]
+
+    return replace(flow, encode_prompts=once)
+
+
+def prompts_of(config: DictConfig, flow: Flow) -> list[str] | None:
+    """The texts of ``prompt`` or of ``prompts_file``, one a line; None where there are none.
+
+    Raises:
+        ValueError: if both are given, a text is empty, there is no such file, or the model takes no prompt.
+    """
+    given, path = config.prompt, config.prompts_file
+    if given is None and path is None:
+        return None
+    if given is not None and path is not None:
+        raise ValueError("prompt, prompts_file: give one of the two")
+    if path is not None:
+        if not Path(path).is_file():
+            raise ValueError(f"prompts_file={path}: there is no such file")
+        texts: list[Any] = [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
+    else:
+        texts = list(given) if isinstance(given, ListConfig) else [given]
+    name = "prompt" if path is None else "prompts_file"
+    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
+        raise ValueError(f"{name}={given if path is None else path}: must be a text, or a list of texts")
+    if not flow.conditional:
+        raise ValueError(f"{name}: this model takes no prompt; remove it, or choose a model with conditions")
+    return texts
+
+
+def dry_model(model: Velocity) -> Flow:
+    """A toy that costs nothing and is called as often as ``model`` would be.
+
+    Its dimension is small, but on the same side of that above which Laplacians are estimated.
+    """
+    flow = as_flow(model)
+    shape = tuple(min(size, EXACT_LAPLACIAN + 1) for size in flow.shape)
+
+    def velocity(x: Tensor, t: Tensor, condition: object = None) -> Tensor:
+        return 0 * x
+
+    def flow_map(x: Tensor, s: Tensor, t: Tensor, condition: object = None) -> Tensor:
+        return 1 * x
+
+    return Flow(
+        shape, velocity, None if flow.flow_map is None else flow_map, exact_flow_map=flow.exact_flow_map,
+        usual_error=flow.usual_error,
+    )  # fmt: skip
+
+
+def dry_reward(differentiable: bool) -> Callable[[Tensor], Tensor]:
+    """A toy with a gradient or without: some methods go another way then."""
     return lambda x: (x if differentiable else x.detach()).flatten(1).sum(1)
 
 
 def afford(
-    budget: Budget, size: Size, toy: Velocity, reward: Reward, look_ahead: Any, mode: Any, common: dict[str, Any]
+    budget: Budget,
+    size: Size,
+    toy: Velocity,
+    reward: Callable[[Tensor], Tensor],
+    method: Method,
+    common: dict[str, Any],
 ) -> Size:
     """The size of a run within the budget, by dry runs on toys; what groups share is shared out."""
+    common = common | {"chunk": None}
 
     def cost(size: Size) -> float:
-        run = assemble(toy, reward, look_ahead=look_ahead, mode=mode, **common, **size._asdict()).tuned()
+        run = assemble(toy, reward, **common, **size._asdict()).tuned()
         run.loop.last()
-        return budget.cost(run.meter) / common["groups"]
+        return budget.cost(run.meter) / len(run.prompt)
 
-    return budget.afford(cost, size, mode(look_ahead(toy), common["epsilon"]).block)
+    return budget.afford(cost, size, method.block)
 
 
 def group_with_words(config: DictConfig, group: str) -> DictConfig:
@@ -127,17 +205,16 @@ def check_scalars(config: DictConfig) -> None:
     for key in ("baseline", "resume", "report"):
         if not isinstance(config[key], bool):
             raise ValueError(f"{key}={config[key]}: must be true or false")
-    if config.prompt is not None and not isinstance(config.prompt, str):
-        raise ValueError(f"prompt={config.prompt}: must be a text or null")
     available = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available[config.device]:
         raise ValueError(f"device={config.device}: this machine has no such device; use device=auto or cpu")
 
 
-def probe(reward: ScaledReward, model: Velocity, device: torch.device) -> bool:
+def probe(run: Run) -> bool:
     """Whether the reward has a gradient; a reward that does not fit the model fails here, before the run."""
+    tilt = run.problem.tilt
+    reward: Any = replace(tilt.reward, meter=Meter(run.meter.device))  # type: ignore[type-var]
+    prompt = None if tilt.batches.prompt is None else tilt.batches.prompt[:1].expand(2)
     with torch.enable_grad():
-        value = reward(torch.zeros(2, *model.shape, device=device).requires_grad_())
-    if value.shape != (2,):
-        raise ValueError(f"the reward must return one number per sample, shape (2,), got {tuple(value.shape)}")
-    return bool(value.requires_grad)
+        x = torch.zeros(2, *run.problem.model.shape, device=run.meter.device, dtype=run.problem.noise.dtype)
+        return bool(for_rows(reward, prompt)(x.requires_grad_()).requires_grad)

@@ -13,6 +13,8 @@ from torch import Tensor
 from fmtt.api import Run
 from fmtt.methods.loop import State
 from fmtt.smc.population import Population
+from fmtt.smc.potentials import PathValue
+from fmtt.smc.totals import Totals
 from fmtt.tilt.tilt import TiltValue
 
 RESULT, FAILURE = "metrics.json", "error.txt"  # which of them is there says how the last attempt in a folder ended
@@ -52,14 +54,16 @@ def find_checkpoint(roots: list[Path], config: DictConfig) -> Path | None:
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def save(path: Path, state: State, run: Run, history: list[dict[str, float]]) -> None:
+def save(path: Path, state: State, totals: Totals, run: Run, history: list[dict[str, float]]) -> None:
     """Write everything needed to go on; complete or not at all."""
     population = state.population
     payload = {
         "state": _plain(replace(state, population=None)),
-        "population": _plain(replace(population, tilt=None)),
+        "population": _plain(replace(population, tilt=None, path=None)),
         "tilt": population.tilt._asdict(),
-        "meter": [run.meter.forward, run.meter.backward, run.meter.reward],
+        "path": population.path._asdict(),
+        "totals": _plain(totals),
+        "meter": run.meter.counts,
         "history": history,
     }
     partial = path.with_suffix(".partial")
@@ -67,22 +71,24 @@ def save(path: Path, state: State, run: Run, history: list[dict[str, float]]) ->
     partial.replace(path)
 
 
-def load(path: Path, run: Run) -> tuple[State, list[dict[str, float]]]:
-    """The state and the history in ``path``; the counts are entered in the run's meter.
+def load(path: Path, run: Run) -> tuple[State, Totals, list[dict[str, float]]]:
+    """The state, the diagnostics and the history in ``path``; the counts are entered in the run's meter.
 
     Raises:
         ValueError: if the file is damaged.
     """
     try:
         payload = torch.load(path, weights_only=True, map_location=run.meter.device)
-        population = Population(tilt=TiltValue(**payload["tilt"]), **payload["population"])
+        tilt, path_value = TiltValue(**payload["tilt"]), PathValue(**payload["path"])
+        population = Population(tilt=tilt, path=path_value, **payload["population"])
+        totals = Totals(**payload["totals"])
         state = run.loop.state(population=population, **payload["state"])
     except Exception as error:
         raise ValueError(f"checkpoint '{path}' is damaged; delete it, or run without resume=true") from error
-    run.meter.forward, run.meter.backward, run.meter.reward = payload["meter"]
-    return state, payload["history"]
+    run.meter.counts = payload["meter"]
+    return state, totals, payload["history"]
 
 
-def _plain(record: State | Population) -> dict[str, Tensor | float | int]:
+def _plain(record: State | Population | Totals) -> dict[str, Tensor | float | int]:
     values = {field.name: getattr(record, field.name) for field in fields(record)}
     return {name: value for name, value in values.items() if value is not None}

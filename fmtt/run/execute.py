@@ -9,8 +9,8 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,17 +21,17 @@ from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save
 from tqdm import tqdm
 
-from fmtt.api import Result, Run, finish
-from fmtt.methods.loop import Loop, State
-from fmtt.methods.trajectory import Sampler
+from fmtt.api import Result, Run, finish, mixed
+from fmtt.flow.batches import Batches
+from fmtt.methods.loop import Info, State, totals
 from fmtt.report import make_exhibit, write_artefacts
 from fmtt.run import checkpoint as resume
 from fmtt.run import metrics as results
-from fmtt.run.build import Experiment, build
+from fmtt.run.build import build
 from fmtt.run.configurations import ConfigurationError
 from fmtt.run.console import print_table
 from fmtt.run.film import Film
-from fmtt.smc.population import Population
+from fmtt.smc.totals import Totals
 from fmtt.tracking import Tracker
 
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
@@ -51,28 +51,31 @@ def execute(config: DictConfig) -> float:
         print(f"{folder}: already done")
         return float(json.loads((folder / resume.RESULT).read_text())["reward/weighted_mean"])
     resume.forget(folder)
-    experiment = build(config)
+    job = build(config)
     resolved = OmegaConf.to_container(config, resolve=True)
     OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
-    (folder / "environment.json").write_text(json.dumps(environment(experiment), indent=2))
-    run, checkpoint = experiment.run, _checkpoint(config, folder) if config.resume else None
+    (folder / "environment.json").write_text(json.dumps(environment(job.fabric.device), indent=2))
+    checkpoint = _checkpoint(config, folder) if config.resume else None
     earlier = checkpoint.parent if checkpoint else folder
-    with torch.no_grad(), experiment.fabric.autocast(), Tracker(experiment.loggers, folder, earlier) as tracker:
+    with (
+        torch.no_grad(),
+        mixed(config.precision, job.fabric.device),
+        Tracker(job.loggers, folder, earlier) as tracker,
+    ):
         tracker.start(resolved)
         begun = time.perf_counter()
-        run = run.tuned()
-        state = _sample(run, config, folder, checkpoint, tracker)
+        run = job.run.tuned()
+        state, summed = _sample(run, config, folder, checkpoint, tracker)
         method = time.perf_counter() - begun
-        base = None
-        if experiment.baseline:
-            base = baseline(experiment.baseline.loop, run.loop).last().population
-        result = finish(run, state)
-        network = run.meter.forward_time.seconds + run.meter.backward_time.seconds
-        timing = results.Timing(time.perf_counter() - started, method, network, peak_memory(experiment.fabric.device))
-        metrics = results.final_metrics(state, result, base, timing, run.mode, experiment.budget)
-        metrics |= results.class_metrics(experiment, result, base) | results.exact_metrics(experiment)
-        metrics |= results.statistic_metrics(experiment, result) | results.distance_metrics(experiment, result)
-        save_samples(folder, result, state.population, base)
+        base = base_result(run) if job.baseline else None
+        outcome = results.Outcome(finish(run, state), summed, base, state.step)
+        elapsed = time.perf_counter() - started
+        timing = results.Timing(elapsed, method, run.meter.seconds, peak_memory(job.fabric.device))
+        parts = results.metrics_by_prompt(run, outcome)
+        metrics = results.final_metrics(run, outcome, parts, timing, job.budget)
+        save_samples(folder, outcome.result, base)
+        if job.prompts is not None:
+            write_prompts(folder, job.prompts, parts)
         (folder / resume.RESULT).write_text(json.dumps(results.json_ready(metrics), indent=2))
         if config.report:
             write_artefacts(folder)
@@ -86,43 +89,47 @@ def execute(config: DictConfig) -> float:
     return float(metrics["reward/weighted_mean"])  # type: ignore[arg-type]
 
 
-def baseline(base: Loop, tilted: Loop) -> Loop:
-    """The base model's loop, on the times of the tilted one if a pilot has placed them."""
-    if isinstance(base, Sampler) and isinstance(tilted, Sampler):
-        return replace(base, times=tilted.times)
-    return base
+def base_result(run: Run) -> Result:
+    """What the base model gives from the same noise."""
+    base = run.baseline()
+    return finish(base, base.loop.last())
 
 
-def _sample(run: Run, config: DictConfig, folder: Path, checkpoint: Path | None, tracker: Tracker) -> State:
-    """The last state of the run, which goes on from ``checkpoint`` if there is one.
+def _sample(
+    run: Run, config: DictConfig, folder: Path, checkpoint: Path | None, tracker: Tracker
+) -> tuple[State, Totals]:
+    """The last state of the run, which goes on from ``checkpoint`` if there is one, and its diagnostics.
 
     The history is tracked and written, and an interruption leaves a checkpoint.
     """
     path = resume.checkpoint_path(folder, config)
-    reached, history = _restore(run, checkpoint) if checkpoint else (None, [])
+    reached, summed, history = _restore(run, checkpoint) if checkpoint else (None, None, [])
     for row in history:
         tracker.log(row, int(row["step"]))
-    film = Film(run.loop.steps) if config.report else None
+    film = Film(run.loop.steps, partial(run.problem.model.decoded, batches=Batches())) if config.report else None
+    if film and reached:
+        film.see(reached)
     try:
-        for state in _progress(run, reached):
-            reached = state
+        for state, info in _progress(run, reached):
+            reached, summed = state, totals(info, summed)
             if film:
                 film.see(state)
-            if state.step > len(history):
-                history.append(results.history_row(state, run.meter.forward))
+            if state.step:
+                history.append(results.history_row(run, state, info, summed))
                 tracker.log(history[-1], state.step)
             if config.checkpoint.every and state.step and state.step % config.checkpoint.every == 0:
-                resume.save(path, state, run, history)
+                resume.save(path, state, summed, run, history)
     except KeyboardInterrupt:
-        if reached is None:
+        if reached is None or summed is None:
             raise
-        resume.save(path, reached, run, history)
+        resume.save(path, reached, summed, run, history)
         raise KeyboardInterrupt(f"checkpoint in {path}; the same command with resume=true goes on from it") from None
     finally:
         write_history(folder, history)
+    assert reached is not None and summed is not None
     if film:
         film.write(folder / "film.safetensors")
-    return reached
+    return reached, summed
 
 
 def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
@@ -135,26 +142,26 @@ def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
     return path
 
 
-def _restore(run: Run, checkpoint: Path) -> tuple[State, list[dict[str, float]]]:
+def _restore(run: Run, checkpoint: Path) -> tuple[State, Totals, list[dict[str, float]]]:
     try:
         return resume.load(checkpoint, run)
     except ValueError as error:
         raise ConfigurationError(str(error)) from error
 
 
-def _progress(run: Run, state: State | None) -> Iterator[State]:
+def _progress(run: Run, state: State | None) -> Iterator[tuple[State, Info]]:
     """The states of a run, with a bar on stderr (reward and ESS in it) when that is a terminal.
 
     A sweep has a line of its own there.
     """
     silent = not sys.stderr.isatty() or HydraConfig.get().mode == RunMode.MULTIRUN
     with tqdm(total=run.loop.steps, initial=state.step if state else 0, disable=silent, unit="step") as bar:
-        for current in run.loop.run(state):
+        for current, info in run.loop.run(state):
             if not bar.disable:
-                reward, ess = current.population.tilt.reward.mean().item(), current.ess.mean().item()
+                reward, ess = current.population.tilt.reward.mean().item(), info.ess.mean().item()
                 bar.set_postfix(reward=f"{reward:.3f}", ess=f"{ess:.2f}", refresh=False)
                 bar.update(current.step - bar.n)
-            yield current
+            yield current, info
 
 
 def write_history(folder: Path, history: list[dict[str, float]]) -> None:
@@ -165,24 +172,42 @@ def write_history(folder: Path, history: list[dict[str, float]]) -> None:
         writer.writerows(history)
 
 
-def save_samples(folder: Path, result: Result, population: Population, base: Population | None) -> None:
-    """``samples.safetensors``: the population and, from the same noise, the base model's."""
+def save_samples(folder: Path, result: Result, base: Result | None) -> None:
+    """``samples.safetensors``: the population and, from the same noise, the base model's.
+
+    ``decoded`` and ``base_decoded`` are there for models with a decoder.
+    """
     tensors = {
         "samples": result.samples.float(),
         "log_weights": result.log_weights,
         "rewards": result.rewards,
         "selected": result.selected,
-        "ancestors": population.ancestors,
+        "ancestors": result.ancestors,
     }
+    if result.decoded is not result.samples:
+        tensors["decoded"] = result.decoded.float()
+    if result.prompts is not None:
+        tensors["prompt"] = result.prompt
     if base is not None:
-        tensors |= {"base": base.x.float(), "base_rewards": base.tilt.reward}
+        tensors |= {"base": base.samples.float(), "base_rewards": base.rewards}
+        if base.decoded is not base.samples:
+            tensors["base_decoded"] = base.decoded.float()
     content = save({name: value.cpu().contiguous() for name, value in tensors.items()})
     (folder / "samples.safetensors").write_bytes(content)
 
 
-def environment(experiment: Experiment) -> dict[str, object]:
+def write_prompts(folder: Path, prompts: Sequence[str], parts: Sequence[results.Metrics]) -> None:
+    """``prompts.csv``: the number and the text of each prompt, and the metrics of its own groups."""
+    names = [name for name, value in parts[0].items() if not isinstance(value, list)]
+    with (folder / "prompts.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["prompt", "text", *names])
+        for number, (text, part) in enumerate(zip(prompts, parts, strict=True)):
+            writer.writerow([number, text, *(part.get(name) for name in names)])
+
+
+def environment(device: torch.device) -> dict[str, object]:
     """Versions, git commit and device of a run."""
-    device = experiment.fabric.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{device.type} ({platform.machine()})"
     return {
         "python": platform.python_version(),

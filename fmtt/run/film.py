@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -22,9 +23,11 @@ class Film:
 
     Args:
         steps: of the run.
+        decode: positions ``(g, n, *D)`` to what people see of them.
     """
 
-    def __init__(self, steps: int):
+    def __init__(self, steps: int, decode: Callable[[Tensor], Tensor]):
+        self.decode = decode
         count = min(steps, FRAMES)
         self.due = {round(number * steps / count) for number in range(count + 1)}
         self.frames: list[dict[str, Tensor]] = []
@@ -32,7 +35,7 @@ class Film:
     def see(self, state: State) -> None:
         """Keep ``state`` if it is time for a frame."""
         if state.step in self.due:
-            self.frames.append(frame(state))
+            self.frames.append(frame(state, self.decode))
 
     def write(self, path: Path) -> None:
         """All frames in one file, F of them; :func:`frame` says what is in it. Nothing if there are none."""
@@ -41,11 +44,12 @@ class Film:
             path.write_bytes(save(content))
 
 
-def frame(state: State) -> dict[str, Tensor]:
+def frame(state: State, decode: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:
     """What is kept of a state with G groups of N particles, of which g groups and n particles of each are shown.
 
     ``t ()``; ``x (g, n, *D)``, the positions, and ``landing (g, n, *D)``, where the look-ahead sees them land, NaN
-    where nobody asked, both in half precision; ``ancestors (G, N)`` at t = 0 and ``log_weights (G, N)``.
+    where it was not called, both decoded and in half precision; ``ancestors (G, N)`` at t = 0 and
+    ``log_weights (G, N)``.
     """
     population = state.population
     groups, particles = population.ancestors.shape
@@ -53,7 +57,8 @@ def frame(state: State) -> dict[str, Tensor]:
     g = min(groups, limit)
     n = min(particles, max(1, limit // g))
     x, landing = population.x[:g, :n], population.tilt.sample
-    seen = torch.full_like(x, torch.nan) if landing is None else landing[:g, :n]
+    x = decode(x)
+    seen = torch.full_like(x, torch.nan) if landing is None else decode(landing[:g, :n])
     return {
         "t": torch.tensor(state.t, dtype=torch.float64),
         "x": x.half().cpu().contiguous(),

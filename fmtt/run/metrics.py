@@ -1,23 +1,29 @@
-"""What a run is worth in numbers: the rows of its history and its final metrics, flat names to plain numbers."""
+"""What a run is worth in numbers: the rows of its history and its final metrics, flat names to plain numbers.
+
+Everything is computed for each prompt from its own groups, and then over prompts; prompts are not replicates of each
+other. A run without prompts is a run of one.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from fmtt.api import Result
+from fmtt.api import Result, Run
 from fmtt.evaluation.distances import mmd, sliced_w2
 from fmtt.evaluation.quadrature import tilted_by_quadrature
 from fmtt.evaluation.rejection import tilted_by_rejection
-from fmtt.flow.protocols import Evaluator
-from fmtt.methods.loop import State
-from fmtt.methods.presets import Method
+from fmtt.flow.conditions import Encoded, rows
+from fmtt.flow.meter import MeteredReward
+from fmtt.flow.protocols import Evaluator, Reward, takes
+from fmtt.methods.loop import Info, State
 from fmtt.models.analytic import MixtureLaw
 from fmtt.run.budget import Budget
-from fmtt.run.build import Experiment
 from fmtt.smc.diagnostics import (
     evidence_variance,
     log_mean_and_error,
@@ -25,7 +31,7 @@ from fmtt.smc.diagnostics import (
     mean_variance,
     unique_ancestors,
 )
-from fmtt.smc.population import Population
+from fmtt.smc.totals import Totals
 
 HISTORY = ("step", "t", "reward/mean", "reward/max", "ess", "log_z", "discrepancy", "discrepancy/step",
            "thermodynamic_length", "resampled", "nfe/forward", "ancestors/unique")  # fmt: skip
@@ -35,46 +41,27 @@ EXACT = 2_511_226  # where the seeds begin of the independent draws that samples
 Metrics = dict[str, float | int | list[float]]
 
 
-def history_row(state: State, forward: int) -> dict[str, float]:
-    """One row of ``history.csv``: means over groups after a step; ``reward`` is that of the look-ahead."""
-    reward = state.population.tilt.reward
-    row = {
-        "step": state.step,
-        "t": state.t,
-        "reward/mean": reward.mean().item(),
-        "reward/max": reward.max().item(),
-        "ess": state.ess.mean().item(),
-        "log_z": log_mean_and_error(state.population.log_evidence)[0],
-        "discrepancy": state.discrepancy.mean().item(),
-        "discrepancy/step": state.step_discrepancy.mean().item(),
-        "thermodynamic_length": state.length.mean().item(),
-        "resampled": int(state.selected.sum()),
-        "nfe/forward": forward,
-    }
-    survivors = unique_ancestors(state.population.ancestors).double().mean().item()
-    return row | errors_of_the_step(state) | remembered(state) | {"ancestors/unique": survivors}
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run.
 
+    Attributes:
+        result: of the tilted run.
+        totals: its diagnostics.
+        base: the result of the base model, or None.
+        steps: how many steps it took.
+    """
 
-def remembered(state: State) -> dict[str, float]:
-    """What a method knows beside the common state in one number for each group, as its mean over groups."""
-    common = {entry.name for entry in fields(State)}
-    own = {entry.name: getattr(state, entry.name) for entry in fields(state) if entry.name not in common}
-    found = {name: value.mean().item() for name, value in own.items() if value.ndim == 1}
-    return found if state.temper.isnan().all() else found | {"temper": state.temper.mean().item()}
+    result: Result
+    totals: Totals
+    base: Result | None
+    steps: int
 
-
-def pooled_error(variances: Tensor) -> float:
-    """Standard error of the mean of independent groups whose variances are ``(G,)``."""
-    return (variances.mean() / len(variances)).sqrt().item()
-
-
-def errors_of_the_step(state: State) -> dict[str, float]:
-    """``transport_gap`` so far, and ``overshoot``, the mean over steps, where the weights measure them."""
-    found = {
-        "transport_gap": state.transport_gap.mean().item(),
-        "overshoot": state.overshoot.mean().item() / max(state.step, 1),
-    }
-    return {name: value for name, value in found.items() if not math.isnan(value)}
+    def groups(self, which: Tensor) -> Outcome:
+        """The groups ``which (G,)`` alone."""
+        kept = {entry.name: getattr(self.totals, entry.name)[which] for entry in fields(Totals)}
+        base = None if self.base is None else self.base.groups(which)
+        return replace(self, result=self.result.groups(which), totals=Totals(**kept), base=base)
 
 
 @dataclass(frozen=True)
@@ -87,18 +74,115 @@ class Timing:
     peak_memory: float
 
 
-def final_metrics(
-    state: State, result: Result, base: Population | None, timing: Timing, mode: Method, budget: Budget
-) -> Metrics:
-    """The content of ``metrics.json`` (all but the class shares and exact values).
+def history_row(run: Run, state: State, info: Info, totals: Totals) -> dict[str, float]:
+    """One row of ``history.csv``: means over groups after a step; ``reward`` is that of the look-ahead."""
+    reward, log_z = state.population.tilt.reward, state.population.log_evidence
+    row = {
+        "step": state.step,
+        "t": state.t,
+        "reward/mean": reward.mean().item(),
+        "reward/max": reward.max().item(),
+        "ess": info.ess.mean().item(),
+        "log_z": mean([log_mean_and_error(log_z[run.prompt == number])[0] for number in held(run.prompt)]),
+        "discrepancy": totals.discrepancy.mean().item(),
+        "discrepancy/step": totals.step_discrepancy.mean().item(),
+        "thermodynamic_length": totals.length.mean().item(),
+        "resampled": int(info.selected.sum()),
+        "nfe/forward": run.meter.forward,
+    }
+    own = {name: values.mean().item() for name, values in info.numbers.items()}
+    survivors = unique_ancestors(state.population.ancestors).double().mean().item()
+    return row | errors_of_the_steps(totals, state.step) | own | {"ancestors/unique": survivors}
 
-    A weighted mode has its standard errors from the genealogy too: without error bars over groups, and with
+
+def held(prompt: Tensor) -> list[int]:
+    """The numbers of the prompts among those of the groups, ``(G,)``."""
+    return prompt.unique().tolist()
+
+
+def mean(values: Sequence[float]) -> float:
+    """The mean of some numbers; a single one as it is."""
+    return sum(values) / len(values)
+
+
+def errors_of_the_steps(totals: Totals, steps: int) -> dict[str, float]:
+    """``transport_gap`` so far, and ``overshoot``, the mean over steps, where the weights measure them."""
+    found = {
+        "transport_gap": totals.transport_gap.mean().item(),
+        "overshoot": totals.overshoot.mean().item() / max(steps, 1),
+    }
+    return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+def metrics_by_prompt(run: Run, outcome: Outcome) -> list[Metrics]:
+    """The metrics of each prompt, from its own groups; one entry for a run without prompts."""
+    prompt = outcome.result.prompt
+    parts = [(number, outcome.groups(prompt == number)) for number in held(prompt)]
+    return [
+        estimates(run, part)
+        | class_metrics(run.problem.model.flow.evaluator, part)
+        | exact_metrics(run, number)
+        | statistic_metrics(run, part, number)
+        | distance_metrics(run, part)
+        for number, part in parts
+    ]
+
+
+def final_metrics(run: Run, outcome: Outcome, parts: Sequence[Metrics], timing: Timing, budget: Budget) -> Metrics:
+    """The content of ``metrics.json``: the metrics over prompts, and the costs of the whole run."""
+    groups, particles = outcome.result.log_weights.shape
+    cost = budget.cost(run.meter)
+    counts: Metrics = {f"nfe/{name}": count for name, count in run.meter.counts.items() if shown(run, name)}
+    prompts: Metrics = {} if run.prompts is None else {"population/prompts": run.prompts}
+    sizes: Metrics = {"population/particles": particles, "population/groups": groups, "steps": outcome.steps}
+    costs: Metrics = {
+        "nfe/weighted": cost,
+        "nfe/weighted/group": cost / groups,
+        "time/total_s": timing.total,
+        "time/method_s": timing.method,
+        "time/model_s": timing.model,
+        "memory/peak_mb": timing.peak_memory,
+    }
+    return over_prompts(parts) | prompts | sizes | counts | costs
+
+
+def shown(run: Run, count: str) -> bool:
+    """Whether a count belongs into the metrics; those of a decoder only if there is one."""
+    return not count.startswith("decode") or run.problem.model.flow.decode is not None
+
+
+def over_prompts(parts: Sequence[Metrics]) -> Metrics:
+    """Metrics over prompts from those of each: means, errors of means, extremes, and the log Z of all groups."""
+    if len(parts) == 1:
+        return parts[0]
+    common = [name for name in parts[0] if all(name in part for part in parts)]
+    return {name: combined(name, [part[name] for part in parts]) for name in common}
+
+
+def combined(name: str, values: Sequence[float | int | list[float]]) -> float | int | list[float]:
+    """One metric over prompts."""
+    if name == "log_z":
+        return [entry for value in values if isinstance(value, list) for entry in value]
+    if isinstance(values[0], list):
+        return torch.tensor(values, dtype=torch.float64).mean(0).tolist()
+    numbers = [float(value) for value in values if not isinstance(value, list)]
+    if name.endswith("stderr"):
+        return math.sqrt(sum(number**2 for number in numbers)) / len(numbers)
+    if name.endswith("/max"):
+        return max(numbers)
+    return min(numbers) if name.endswith("/min") else mean(numbers)
+
+
+def estimates(run: Run, outcome: Outcome) -> Metrics:
+    """What the groups of one prompt say about rewards, log Z and the quality of the weights.
+
+    A method with weights has its standard errors from the genealogy too: without error bars over groups, and with
     copies among the particles, these are what one population knows about itself.
     """
+    result, totals, base = outcome.result, outcome.totals, outcome.base
     weighted, weighted_error = mean_and_error(result.mean(result.rewards))
     returned, returned_error = mean_and_error(result.rewards.gather(1, result.selected[:, None])[:, 0])
-    log_z, log_z_error = result.log_z_and_error
-    meter, ancestors = result.meter, state.population.ancestors
+    log_z, log_z_error = log_mean_and_error(result.log_z)
     metrics: Metrics = {
         "reward/mean": result.rewards.mean().item(),
         "reward/weighted_mean": weighted,
@@ -107,39 +191,31 @@ def final_metrics(
         "reward/selected_mean": returned,
         "reward/selected_mean/stderr": returned_error,
         "ess/final": result.ess.mean().item(),
-        "ess/min": state.lowest_ess.min().item(),
+        "ess/min": totals.lowest_ess.min().item(),
         "log_z": result.log_z.tolist(),
         "log_z/mean": log_z,
         "log_z/stderr": log_z_error,
-        "discrepancy": state.discrepancy.mean().item(),
-        "thermodynamic_length": state.length.mean().item(),
-        "resamples": state.selections.double().mean().item(),
-        "ancestors/unique": unique_ancestors(ancestors).double().mean().item(),
-        "population/particles": ancestors.shape[1],
-        "population/groups": ancestors.shape[0],
-        "steps": state.step,
-        "nfe/forward": meter.forward,
-        "nfe/backward": meter.backward,
-        "nfe/reward": meter.reward,
-        "nfe/weighted": budget.cost(meter),
-        "nfe/weighted/group": budget.cost(meter) / ancestors.shape[0],
-        "time/total_s": timing.total,
-        "time/method_s": timing.method,
-        "time/model_s": timing.model,
-        "memory/peak_mb": timing.peak_memory,
+        "discrepancy": totals.discrepancy.mean().item(),
+        "thermodynamic_length": totals.length.mean().item(),
+        "resamples": totals.selections.double().mean().item(),
+        "ancestors/unique": unique_ancestors(result.ancestors).double().mean().item(),
     }
-    if mode.weighted:
-        multinomials = state.selections * (mode.spreads_families)
-        genealogy = (result.log_weights, ancestors, multinomials)
+    if run.method.weighted:
+        genealogy = (result.log_weights, result.ancestors, totals.selections * run.method.multinomial)
         metrics |= {
             "log_z/genealogical_stderr": pooled_error(evidence_variance(*genealogy)),
             "reward/weighted_mean/genealogical_stderr": pooled_error(mean_variance(result.rewards, *genealogy)),
         }
-    metrics |= errors_of_the_step(state)
+    metrics |= errors_of_the_steps(totals, outcome.steps)
     if base is not None:
-        mean, error = mean_and_error(base.tilt.reward.mean(1))
-        metrics |= {"reward/base_mean": mean, "reward/base_mean/stderr": error}
+        value, error = mean_and_error(base.rewards.mean(1))
+        metrics |= {"reward/base_mean": value, "reward/base_mean/stderr": error}
     return metrics
+
+
+def pooled_error(variances: Tensor) -> float:
+    """Standard error of the mean of independent groups whose variances are ``(G,)``."""
+    return (variances.mean() / len(variances)).sqrt().item()
 
 
 @torch.no_grad()
@@ -151,69 +227,97 @@ def class_shares(evaluator: Evaluator, samples: Tensor, log_weights: Tensor) -> 
     return shares.scatter_add(0, label, weights).tolist(), (weights * sure).sum().item()
 
 
-def class_metrics(experiment: Experiment, result: Result, base: Population | None) -> Metrics:
+def class_metrics(evaluator: Evaluator | None, outcome: Outcome) -> Metrics:
     """``classes/...`` and ``recognised/...`` where the model names an evaluator."""
-    evaluator = getattr(experiment.model, "evaluator", None)
     if evaluator is None:
         return {}
-    shares, recognised = class_shares(evaluator, result.samples, result.log_weights)
+    shares, recognised = class_shares(evaluator, outcome.result.decoded, outcome.result.log_weights)
     metrics: Metrics = {"classes/tilted": shares, "recognised/tilted": recognised}
-    if base is not None:
-        shares, recognised = class_shares(evaluator, base.x, base.log_weights)
+    if outcome.base is not None:
+        shares, recognised = class_shares(evaluator, outcome.base.decoded, outcome.base.log_weights)
         metrics |= {"classes/base": shares, "recognised/base": recognised}
     return metrics
 
 
-def exact_metrics(experiment: Experiment) -> Metrics:
+def reward_of(run: Run) -> MeteredReward:
+    """The reward of a run."""
+    reward = run.problem.tilt.reward
+    assert isinstance(reward, MeteredReward)
+    return reward
+
+
+def told(call: Callable[..., Tensor], conditions: Encoded | None, number: int) -> Callable[[Tensor], Tensor]:
+    """``call`` for points ``(B, *D)`` of one prompt, told its condition if it takes that."""
+    if conditions is None or not takes(call, "condition"):
+        return call
+    return lambda x: call(x, condition=rows(conditions, torch.full((len(x),), number)))
+
+
+def law_of(run: Run, number: int) -> MixtureLaw | None:
+    """The law of the samples of one prompt, where it is known and rewards see the samples themselves."""
+    flow, conditions = run.problem.model.flow, run.problem.model.conditions
+    if flow.law is None or flow.decode is not None:
+        return None
+    law: MixtureLaw = flow.law if conditions is None else flow.law(rows(conditions, torch.tensor([number]))[0])  # type: ignore
+    return law
+
+
+def exact_metrics(run: Run, number: int) -> Metrics:
     """``exact/...``: log Z, mean and mean reward of the tilted law, in closed form or, on the plane, by quadrature."""
-    law: MixtureLaw | None = getattr(experiment.model, "law", None)
+    law, judged, scale = law_of(run, number), reward_of(run), run.problem.tilt.scale
     if law is None:
         return {}
-    form, scale = getattr(experiment.reward, "quadratic_form", None), experiment.reward.scale
+    form, dimension = judged.reward.quadratic_form, law.means.shape[1]
     if form is not None:
-        precision, slope, constant = form(law.means.shape[1])
+        if judged.conditions is not None and takes(form, "condition"):
+            condition = rows(judged.conditions, torch.tensor([number]))[0]  # type: ignore[index]
+            form = partial(form, condition=condition)  # type: ignore[call-arg]
+        precision, slope, constant = form(dimension)
         tilted, log_z = law.tilted(scale * precision, scale * slope, scale * constant)
-        mean, reward = tilted.mean, slope @ tilted.mean + constant - precision @ tilted.second_moment / 2
+        center, reward = tilted.mean, slope @ tilted.mean + constant - precision @ tilted.second_moment / 2
         shares = {}
-    elif law.means.shape[1] <= 2:
-        on_grid = tilted_by_quadrature(law, experiment.reward, scale)
-        log_z, mean, reward = on_grid.log_z, on_grid.mean, on_grid.reward
-        shares = {name: on_grid.weights @ values for name, values in statistics(experiment, on_grid.points).items()}
+    elif dimension <= 2:
+        on_grid = tilted_by_quadrature(law, told(judged.reward.call, judged.conditions, number), scale)
+        log_z, center, reward = on_grid.log_z, on_grid.mean, on_grid.reward
+        values = statistics(judged.reward, on_grid.points, judged.conditions, number)
+        shares = {name: on_grid.weights @ value for name, value in values.items()}
     else:
         return {}
-    known: Metrics = {"exact/log_z": log_z.item(), "exact/reward": reward.item(), "exact/mean": mean.tolist()}
+    known: Metrics = {"exact/log_z": log_z.item(), "exact/reward": reward.item(), "exact/mean": center.tolist()}
     return known | {f"exact/{name}": share.item() for name, share in shares.items()}
 
 
-def statistics(experiment: Experiment, x: Tensor) -> dict[str, Tensor]:
-    """What the reward wants to be shown beside itself, ``(B,)`` for points ``(B, *D)``."""
-    measure = getattr(experiment.reward, "statistics", None)
-    return {} if measure is None else measure(x)
+def statistics(reward: Reward, x: Tensor, conditions: Encoded | None, number: int) -> dict[str, Tensor]:
+    """What the reward wants to be shown beside itself, ``(B,)`` for points ``(B, *D)`` of one prompt."""
+    measure = reward.statistics
+    return {} if measure is None else dict(told(measure, conditions, number)(x))  # type: ignore[arg-type]
 
 
-def statistic_metrics(experiment: Experiment, result: Result) -> Metrics:
+def statistic_metrics(run: Run, outcome: Outcome, number: int) -> Metrics:
     """Weighted means of :func:`statistics`, their standard errors, and the plain means ``<name>/unweighted``."""
-    shape, metrics = result.rewards.shape, Metrics()
-    for name, values in statistics(experiment, result.samples.flatten(0, 1)).items():
-        mean, error = mean_and_error(result.mean(values.reshape(shape)))
-        metrics |= {name: mean, f"{name}/stderr": error, f"{name}/unweighted": values.mean().item()}
+    result, judged, metrics = outcome.result, reward_of(run), Metrics()
+    named = statistics(judged.reward, result.decoded.flatten(0, 1), judged.conditions, number)
+    for name, values in named.items():
+        value, error = mean_and_error(result.mean(values.reshape(result.rewards.shape)))
+        metrics |= {name: value, f"{name}/stderr": error, f"{name}/unweighted": values.mean().item()}
     return metrics
 
 
-def distance_metrics(experiment: Experiment, result: Result) -> Metrics:
+def distance_metrics(run: Run, outcome: Outcome) -> Metrics:
     """Distances of the weighted samples to independent draws of the tilted law, where those can be had.
 
     ``mmd``, ``sliced_w2``, and for each ``.../floor``, the distance of as many other independent draws.
     """
-    law: MixtureLaw | None = getattr(experiment.model, "law", None)
-    reward, upper = experiment.reward, getattr(experiment.reward, "upper", None)
-    if law is None or upper is None or law.means.shape[1] != 2 or reward.scale < 0:
+    if run.prompts is not None:
         return {}
-    first = EXACT + 2 * experiment.run.loop.noise.seed
+    law, reward, scale, result = law_of(run, 0), reward_of(run).reward, run.problem.tilt.scale, outcome.result
+    if law is None or reward.upper is None or law.means.shape[1] != 2 or scale < 0:
+        return {}
+    first = EXACT + 2 * run.problem.noise.seed
     weights = torch.softmax(result.log_weights, dim=1).flatten().cpu() / len(result.log_weights)
     samples, equal = result.samples.flatten(0, 1).cpu(), torch.full_like(weights, 1 / len(weights))
     target, other = (
-        tilted_by_rejection(law, reward, reward.scale, upper, len(samples), seed) for seed in (first, first + 1)
+        tilted_by_rejection(law, reward.call, scale, reward.upper, len(samples), seed) for seed in (first, first + 1)
     )
     return {
         "mmd": mmd(samples, target, weights),

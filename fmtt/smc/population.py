@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from fmtt.smc.potentials import PathValue
 from fmtt.tilt.tilt import TiltValue, gather
 
 
@@ -22,6 +23,7 @@ class Population:
     Attributes:
         x: positions, ``(G, N, *D)``.
         tilt: the tilt at these positions.
+        path: the values that the weights have followed so far; the tilt's own in most methods.
         log_weights: log-weights gathered since the last resampling, ``(G, N)`` in float64, not normalised.
         log_z: log of the evidence used up by resamplings so far, ``(G,)`` in float64.
         ancestors: index of the particle at t = 0 from which each descends, ``(G, N)``.
@@ -29,6 +31,7 @@ class Population:
 
     x: Tensor
     tilt: TiltValue
+    path: PathValue
     log_weights: Tensor
     log_z: Tensor
     ancestors: Tensor
@@ -39,7 +42,7 @@ class Population:
         groups, particles = x.shape[:2]
         zeros = torch.zeros(groups, particles, dtype=torch.float64, device=x.device)
         ancestors = torch.arange(particles, device=x.device).expand(groups, particles)
-        return Population(x, tilt, zeros, zeros[:, 0].clone(), ancestors)
+        return Population(x, tilt, PathValue(tilt.value), zeros, zeros[:, 0].clone(), ancestors)
 
     @property
     def log_evidence(self) -> Tensor:
@@ -53,10 +56,10 @@ class Population:
 
     def take(self, index: Tensor) -> Population:
         """The particles ``index (G, M)`` of each group: positions, caches, weights and ancestors alike."""
-        tilt = self.tilt.take(index)
         return Population(
-            gather(self.x, index), tilt, gather(self.log_weights, index), self.log_z, gather(self.ancestors, index)
-        )
+            gather(self.x, index), self.tilt.take(index), self.path.take(index), gather(self.log_weights, index),
+            self.log_z, gather(self.ancestors, index),
+        )  # fmt: skip
 
     def resampled(self, index: Tensor, where: Tensor) -> Population:
         """In the groups ``where (G,)`` the offspring ``index (G, N)``, their weights used up; elsewhere as it was."""

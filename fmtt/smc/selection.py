@@ -15,11 +15,21 @@ from torch import Tensor
 from fmtt.checks import fraction, whole_number
 from fmtt.flow.noise import Noise
 from fmtt.smc.population import Population, normalised_weights
-from fmtt.smc.resampling import Resampler, inverse_cdf
+from fmtt.smc.resampling import Resampler, inverse_cdf, multinomial
 
 
 class Selection(Protocol):
     """A rule between steps."""
+
+    @property
+    def block(self) -> int:
+        """Particles come in multiples of this."""
+        ...
+
+    @property
+    def multinomial(self) -> bool:
+        """Whether it resamples by independent draws, so that equal weights too have unequal numbers of offspring."""
+        ...
 
     def due(self, step: int, steps: int) -> bool:
         """Whether it may act after ``step`` of ``steps`` steps, so that it wants to know the tilt there."""
@@ -31,6 +41,8 @@ class Selection(Protocol):
 @dataclass(frozen=True)
 class KeepAll:
     """No selection."""
+
+    block, multinomial = 1, False
 
     def due(self, step: int, steps: int) -> bool:
         return False
@@ -49,6 +61,11 @@ class ResampleOnEss:
     threshold: float
     resampler: Resampler
     interval: int = 1
+    block = 1
+
+    @property
+    def multinomial(self) -> bool:
+        return self.resampler is multinomial
 
     def __post_init__(self) -> None:
         fraction("mode.ess_threshold", self.threshold)
@@ -68,6 +85,11 @@ class ResampleAtSteps:
 
     at: tuple[int, ...]
     resampler: Resampler
+    block = 1
+
+    @property
+    def multinomial(self) -> bool:
+        return self.resampler is multinomial
 
     def due(self, step: int, steps: int) -> bool:
         return step in self.at
@@ -94,6 +116,7 @@ class TopAndClone:
 
     keep: int
     rounds: int
+    block, multinomial = 1, False
 
     def __post_init__(self) -> None:
         whole_number("mode.keep", self.keep, 1)
@@ -123,6 +146,11 @@ class ChooseAmongDuplicates:
 
     duplicates: int
     greedy: bool
+    multinomial = False
+
+    @property
+    def block(self) -> int:
+        return self.duplicates
 
     def __post_init__(self) -> None:
         whole_number("mode.duplicates", self.duplicates, 2)

@@ -1,10 +1,8 @@
-"""The move and its weight, which have one owner.
+"""The move of a step: ``dx = [b + eps s + (eps + chi) g] dt + sqrt(2 eps) dW``, with g the guidance.
 
-A step of ``dx = [b + eps s + (eps + chi) g] dt + sqrt(2 eps) dW``, with g the guidance, and the increment of the
-log-weight that makes exactly this move sample the tilted law: all that is not b, by Euler-Maruyama, then the transport
-along b (:mod:`fmtt.step.transport`). Epsilon and chi are taken at the end of each step, so that a schedule that
-vanishes at t = 1 leaves no noise in what is returned, and ``eps s`` is formed from ``E[x_0 | x_t]``, so that the score,
-which is singular at t = 1, never is.
+All that is not b, by Euler-Maruyama, then the transport along b (:mod:`fmtt.step.transport`). Epsilon and chi are taken
+at the end of each step, so that a schedule that vanishes at t = 1 leaves no noise in what is returned, and ``eps s`` is
+formed from ``E[x_0 | x_t]``, so that the score, which is singular at t = 1, never is.
 """
 
 from __future__ import annotations
@@ -16,14 +14,15 @@ from typing import NamedTuple
 from torch import Tensor
 
 from fmtt.checks import whole_number
-from fmtt.flow.model import Velocity, in_chunks
+from fmtt.flow.protocols import Velocity
 from fmtt.flow.schedules import Chi, Epsilon, ZeroChi
-from fmtt.step.field import Field, ModelField
-from fmtt.step.guidance import Guidance, Vantage
-from fmtt.step.potentials import Difference, Potential
-from fmtt.step.transport import AlongOde, Step, Transport
-from fmtt.step.weights import Increment, Weights
-from fmtt.tilt.tilt import Tilt, TiltValue
+from fmtt.step.field import Field
+from fmtt.step.guidance import Guidance, Vantage, Window
+from fmtt.step.interval import Interval
+from fmtt.step.needs import NOTHING, Needs
+from fmtt.step.transport import Carried, Transport
+from fmtt.step.weights import Increment, Move, Moves, Weights
+from fmtt.tilt.tilt import Tilt, TiltValue, columns
 
 EXACT_LAPLACIAN = 16  # the largest dimension in which the Laplacian of the tilt is summed over all coordinates
 
@@ -31,148 +30,173 @@ EXACT_LAPLACIAN = 16  # the largest dimension in which the Laplacian of the tilt
 class Draws(NamedTuple):
     """Random numbers of a step, None where not needed.
 
-    ``noise`` and ``transport`` are ``(G, N, *D)``, ``probes`` and ``look`` are ``(G, M, N, *D)``.
+    Attributes:
+        kick, transport: standard normals ``(G, N, *D)``.
+        probes: signs ``(G, M, N, *D)`` for the Laplacian.
+        copies: standard normals ``(G, M, N, *D)`` for samples of the posterior.
     """
 
-    noise: Tensor | None = None
+    kick: Tensor | None = None
     probes: Tensor | None = None
-    look: Tensor | None = None
+    copies: Tensor | None = None
     transport: Tensor | None = None
 
 
-class Move(NamedTuple):
-    """New positions ``(G, N, *D)``, the tilt there and the increment of the log-weights."""
+class Moved(NamedTuple):
+    """Where a move ended.
+
+    Attributes:
+        x: new positions, ``(G, N, *D)``.
+        kicked: where the transport began, ``(G, N, *D)``.
+        velocity: ``b_t`` of the start, or None where nothing needed it.
+        guidance: g, or None for zero.
+    """
 
     x: Tensor
-    tilt: TiltValue
-    increment: Increment
+    kicked: Tensor
+    velocity: Tensor | None
+    guidance: Tensor | None
 
 
 @dataclass(frozen=True)
 class Dynamics:
-    """Tilted dynamics.
+    """Tilted dynamics, and the weights that belong to them.
 
     Attributes:
         model: the base velocity.
         tilt: the tilt.
         epsilon: the noise schedule.
-        guidance: what is added to the drift.
-        weights: what belongs to such a move.
+        guidance: what is added to the drift, or None.
+        weights: what such a move is worth.
         transport: how particles follow the base ODE.
-        field: the velocity that particles follow.
-        potential: what the weights follow on the way.
+        field: the velocity that particles follow in the place of the model's own, or None.
         chi: the schedule of the extra drift.
+        window: the steps in which guidance acts.
         hutchinson: probes for the Laplacian where the dimension is above ``EXACT_LAPLACIAN``.
 
     Raises:
-        ValueError: if the weights would be wrong for the moves.
+        ValueError: if the parts do not fit together.
     """
 
     model: Velocity
     tilt: Tilt
     epsilon: Epsilon
-    guidance: Guidance
+    guidance: Guidance | None
     weights: Weights
     transport: Transport
-    field: Field = ModelField()
-    potential: Potential = Difference()
+    field: Field | None = None
     chi: Chi = ZeroChi()
+    window: Window = Window()
     hutchinson: int = 8
 
     def __post_init__(self) -> None:
         whole_number("sampler.probes", self.hutchinson, 1)
-        self.weights.check(self.tilt.look_ahead, self.guidance, self.epsilon, self.chi)
-        if not (self.field.exact or self.transport.uses_velocity):
+        if self.field is not None and not self.transport.needs.velocity:
             raise ValueError("sampler.transport=flowmap: follows the model, and the mode does not; use euler")
-        if self.weights.rates and not isinstance(self.transport, AlongOde):
-            raise ValueError(
-                "sampler.transport=glass: jumps off the ODE that these weights follow; use mode.weights=kernel"
-            )
 
-    @property
-    def probes(self) -> int:
-        """How many sign vectors each particle needs in a step."""
-        exact = math.prod(self.model.shape) <= EXACT_LAPLACIAN
-        needed = self.weights.curved and not (self.chi.vanishes or exact)
-        return self.hutchinson if needed else 0
+    def moves(self, last: Interval) -> Moves:
+        """The kind of its moves, for the weights; ``last`` is the last step."""
+        invariant = self.guidance is not None and self.guidance.invariant and self.window.whole
+        follows = self.transport.growth is not None
+        return Moves(self.tilt.looks, invariant, self.epsilon, self.chi, last, follows)
 
-    @property
-    def looks(self) -> int:
-        """How many normal draws each particle needs in a step, beside that of the move."""
-        return max(self.field.samples, self.guidance.samples)
+    def interval(self, t: float, t_next: float) -> Interval:
+        """The step from t to t_next."""
+        epsilon, chi = self.epsilon(t_next), self.chi(t_next)
+        guided = self.guidance is not None and self.window.holds(t) and epsilon + chi > 0
+        return Interval(t, t_next, epsilon, chi, self.tilt.strength(t), self.tilt.strength(t_next), guided)
 
-    def asks(self, t: float, t_next: float) -> bool:
-        """Whether the step from t to t_next needs the tilt at its start."""
-        return self.weights.rates or (self.guidance.uses_gradient and self.guided(t, t_next))
-
-    @property
-    def needs_rates(self) -> bool:
-        """Whether the weights need the rate of the tilt along the ODE: they have no tilt where a transport begins."""
-        return self.weights.material and self.transport.uses_velocity
-
-    def look(self, x: Tensor, t: float, t_next: float | None) -> TiltValue:
-        """The tilt at ``x (G, N, *D)``; with its gradient and its rate if the step from t to t_next will use them."""
-        if t_next is None:
-            return self.tilt.evaluate(x, t, gradient=False)
-        guides = self.guidance.uses_gradient and self.guided(t, t_next)
-        return self.tilt.evaluate(x, t, guides or self.needs_rates, self.needs_rates)
-
-    def guided(self, t: float, t_next: float) -> bool:
-        """Whether guidance enters the step from t to t_next."""
-        return self.guidance.active(t) and self.epsilon(t_next) + self.chi(t_next) > 0
-
-    def velocity(self, x: Tensor, t: float) -> Tensor:
-        """``b_t(x)``, ``(G, N, *D)``, in chunks."""
-        return in_chunks(self.model.velocity, x, (t,), self.tilt.chunk)
-
-    def needs_velocity(self, t: float, t_next: float) -> bool:
-        """Whether anything in the step from t to t_next uses ``b_t(x)``."""
-        guided = self.guided(t, t_next)
-        by_weights = guided and self.weights.curved and self.chi(t_next) > 0
+    def needs(self, interval: Interval) -> Needs:
+        """What a step uses: the joined needs of all of its parts."""
+        weights = self.weights.needs(interval.guided and interval.chi > 0)
+        growth = self.transport.growth
         return (
-            self.transport.uses_velocity
-            or self.epsilon(t_next) > 0
-            or by_weights
-            or (guided and self.guidance.uses_velocity)
+            weights
+            | self.transport.needs
+            | (Needs(velocity=True) if interval.epsilon > 0 else NOTHING)
+            | (self.guidance.needs if self.guidance is not None and interval.guided else NOTHING)
+            | (self.field.needs if self.field is not None else NOTHING)
+            | (growth.gap_needs if growth is not None and weights.gap else NOTHING)
         )
 
-    def step(
-        self,
-        x: Tensor,
-        before: TiltValue,
-        times: tuple[float, float, float | None],
-        draws: Draws,
-        asked: bool = True,
-    ) -> Move:
-        """One step of ``x (G, N, *D)``, whose tilt is ``before``, from ``times[0]`` to ``times[1]``.
+    def probes(self, needs: Needs) -> int:
+        """How many sign vectors each particle needs in a step."""
+        return self.hutchinson if needs.laplacian and math.prod(self.model.shape) > EXACT_LAPLACIAN else 0
+
+    def look(self, x: Tensor, t: float, needs: Needs) -> TiltValue:
+        """The tilt at ``x (G, N, *D)``, with what the step that starts there needs of it."""
+        return self.tilt.evaluate(x, t, needs.gradient, needs.rate)
+
+    def velocity(self, x: Tensor, t: float) -> Tensor:
+        """``b_t(x)``, ``(G, N, *D)``."""
+        return self.tilt.batches.velocity(self.model, x, t)
+
+    def move(
+        self, x: Tensor, before: TiltValue, interval: Interval, needs: Needs, draws: Draws, share: Tensor | None = None
+    ) -> Moved:
+        """Move ``x (G, N, *D)``, whose tilt is ``before``, over the interval.
 
         Args:
             x: positions.
             before: the tilt there.
-            times: now, next, and the time after next (None at the end), which decides if the gradient is needed.
-            draws: the random numbers; noise is None where epsilon is zero at the end of the step.
-            asked: whether anybody wants to know the tilt after the step.
+            interval: the step.
+            needs: what it uses.
+            draws: the random numbers; the kick is None where epsilon is zero at the end of the step.
+            share: the share of the tilt that is in force, ``(G,)``, or None for all of it.
         """
-        t, t_next, t_after = times
-        dt, epsilon, chi = t_next - t, self.epsilon(t_next), self.chi(t_next)
-        if (draws.noise is None) != (epsilon == 0):
+        t, dt, epsilon, chi = interval.t, interval.dt, interval.epsilon, interval.chi
+        if (draws.kick is None) != (epsilon == 0):
             raise ValueError(f"a step with epsilon {epsilon:g} needs {'no' if epsilon == 0 else 'a'} draw of noise")
-        velocity, guidance, kicked = before.velocity if self.field.exact else None, None, x
-        if velocity is None and self.needs_velocity(t, t_next):
-            velocity = self.field.velocity(x, t, self.velocity, self.tilt, draws.look)
+        velocity, guidance, kicked = before.velocity if self.field is None else None, None, x
+        if velocity is None and needs.velocity:
+            velocity = self._followed(x, t, draws)
         if epsilon > 0:
             assert velocity is not None
             # eps s = -eps E[x_0 | x_t] / (1 - t): t is the start of the step, so that 1 - t is never below dt.
             kicked = kicked - dt * epsilon / (1 - t) * (x - t * velocity)
-        if self.guided(t, t_next):
-            at = Vantage(x, t, before.gradient, velocity, draws.look, self.velocity, self.tilt)
-            guidance = self.guidance(at)
+        if interval.guided:
+            assert self.guidance is not None
+            gradient = before.gradient
+            if share is not None and gradient is not None:
+                gradient = gradient * columns(share, gradient)
+            guidance = self.guidance(Vantage(x, t, gradient, velocity, draws.copies, self.velocity, self.tilt))
             kicked = kicked + dt * (epsilon + chi) * guidance
-        if draws.noise is not None:
-            kicked = kicked + math.sqrt(2 * epsilon * dt) * draws.noise
-        moved = self.transport.move(kicked, velocity, (t, t_next), self.tilt.chunk, draws.transport)
-        after = self.look(moved, t_next, t_after) if asked else before.moved_on()
-        if asked and t_after is not None:
-            after = self.potential(before, after)
-        record = Step(x, velocity, kicked, before, after, guidance, *draws[:2], epsilon, chi, t, t_next, self.transport)
-        return Move(moved, after, self.weights.increment(record, self.tilt))
+        if draws.kick is not None:
+            kicked = kicked + math.sqrt(2 * epsilon * dt) * draws.kick
+        moved = self.transport.move(kicked, velocity, interval, self.tilt.batches, draws.transport)
+        return Moved(moved, kicked, velocity, guidance)
+
+    def _followed(self, x: Tensor, t: float, draws: Draws) -> Tensor:
+        """The velocity that particles follow."""
+        if self.field is None:
+            return self.velocity(x, t)
+        return self.field.velocity(x, t, self.velocity, self.tilt, draws.copies)
+
+    def weigh(
+        self,
+        x: Tensor,
+        moved: Moved,
+        before: TiltValue,
+        after: TiltValue,
+        change: Tensor,
+        interval: Interval,
+        needs: Needs,
+        draws: Draws,
+    ) -> Increment:
+        """What the move from ``x (G, N, *D)`` adds to the log-weights.
+
+        Args:
+            x: positions before the move.
+            moved: the move.
+            before, after: the tilt before and after it.
+            change: by how much the value of the path grew, ``(G, N)``.
+            interval, needs, draws: those of the move.
+        """
+        carried, growth = Carried(moved.kicked, moved.velocity, before, after), self.transport.growth
+        work = growth.work(carried, interval) if growth is not None and needs.work else None
+        gap = growth.gap(carried, interval, self.tilt) if growth is not None and needs.gap else None
+        laplacian = self.tilt.laplacian(x, interval.t, draws.probes) if needs.laplacian else None
+        move = Move(
+            interval, x, moved.velocity, moved.guidance, draws.kick, before, after, change, work, gap, laplacian
+        )
+        return self.weights.increment(move)

@@ -1,4 +1,4 @@
-"""The velocity that particles follow: the model's own, or that of the exactly tilted path."""
+"""A velocity that particles follow in the place of the model's own."""
 
 from __future__ import annotations
 
@@ -7,35 +7,22 @@ from typing import Protocol
 
 from torch import Tensor
 
+from fmtt.step.needs import Needs
 from fmtt.tilt.posterior import Posterior, Velocities, tilted_mean
 from fmtt.tilt.tilt import Tilt
 
 
 class Field(Protocol):
-    """A velocity of populations.
-
-    ``exact`` says that it is the model's own; ``samples`` how many normal draws each particle needs in a step.
-    """
+    """A velocity of populations."""
 
     @property
-    def exact(self) -> bool: ...
-
-    @property
-    def samples(self) -> int: ...
-
-    def velocity(self, x: Tensor, t: float, base: Velocities, tilt: Tilt, draws: Tensor | None) -> Tensor:
-        """The velocity of ``x (G, N, *D)`` at time t, from ``base``, the model's, and ``draws (G, M, N, *D)``."""
+    def needs(self) -> Needs:
+        """What it uses in each step."""
         ...
 
-
-class ModelField:
-    """``b_t``: the model's velocity."""
-
-    exact = True
-    samples = 0
-
-    def velocity(self, x: Tensor, t: float, base: Velocities, tilt: Tilt, draws: Tensor | None) -> Tensor:
-        return base(x, t)
+    def velocity(self, x: Tensor, t: float, base: Velocities, tilt: Tilt, copies: Tensor | None) -> Tensor:
+        """The velocity of ``x (G, N, *D)``, from the model's, ``base``, and draws ``copies (G, M, N, *D)``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -48,12 +35,11 @@ class LocalTilt:
     """
 
     posterior: Posterior
-    exact = False
 
     @property
-    def samples(self) -> int:
-        return self.posterior.samples
+    def needs(self) -> Needs:
+        return Needs(copies=self.posterior.samples)
 
-    def velocity(self, x: Tensor, t: float, base: Velocities, tilt: Tilt, draws: Tensor | None) -> Tensor:
-        assert draws is not None
-        return (tilted_mean(self.posterior, x, t, base, tilt, draws) - x) / (1 - t)
+    def velocity(self, x: Tensor, t: float, base: Velocities, tilt: Tilt, copies: Tensor | None) -> Tensor:
+        assert copies is not None
+        return (tilted_mean(self.posterior, x, t, base, tilt, copies) - x) / (1 - t)

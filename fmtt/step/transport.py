@@ -1,4 +1,4 @@
-"""One step of the dynamics, and the two ways of its transport along the base ODE.
+"""The transport of a step along the base ODE, and how the growth of the tilt along it is measured.
 
 A step is a *kick* ``dt [eps s + (eps + chi) g] + sqrt(2 eps dt) xi``, which keeps the law that the particles have at
 time t, and a transport to the next time, in which the tilt grows. How exactly the transport follows the ODE decides
@@ -8,137 +8,138 @@ how the growth of the tilt, which is the work of the short weights, is measured.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 from torch import Tensor
 
 from fmtt.checks import whole_number
-from fmtt.flow.model import Velocity, in_chunks, require_flow_map
+from fmtt.flow.batches import Batches
+from fmtt.flow.protocols import Velocity, require_flow_map
+from fmtt.step.interval import Interval
+from fmtt.step.needs import NOTHING, Needs
 from fmtt.tilt.tilt import Tilt, TiltValue
 
 
-class Step(NamedTuple):
-    """All that a weight may depend on in the step from t to t_next of a population ``(G, N, *D)``.
+class Carried(NamedTuple):
+    """What is known of a transport when it has ended.
 
     Attributes:
-        x: positions before the step.
-        velocity: ``b_t(x)``, or None where nothing in the step needs it.
-        kicked: x plus the kick.
-        before, after: the tilt before and after.
-        guidance: g, or None for zero.
-        noise: the standard normal draw of the step, or None where epsilon is zero.
-        probes: signs for the Laplacian, ``(G, M, N, *D)``, or None if it is exact or not needed.
-        epsilon, chi: those of the step.
-        t, t_next: its ends.
-        transport: how it was carried from the one to the other.
+        kicked: where it began, ``(G, N, *D)``.
+        velocity: ``b_t(x)`` at the start of the step, or None.
+        before, after: the tilt at the start and at the end of the step.
     """
 
-    x: Tensor
-    velocity: Tensor | None
     kicked: Tensor
+    velocity: Tensor | None
     before: TiltValue
     after: TiltValue
-    guidance: Tensor | None
-    noise: Tensor | None
-    probes: Tensor | None
-    epsilon: float
-    chi: float
-    t: float
-    t_next: float
-    transport: Transport
+
+
+class Growth(Protocol):
+    """How the growth of the tilt along a transport is measured; ``gap_needs`` says what :meth:`gap` uses."""
 
     @property
-    def score(self) -> Tensor:
-        """``s_t(x)``, from the velocity at the start of the step, where ``1 - t`` is never below dt."""
-        assert self.velocity is not None
-        return (self.t * self.velocity - self.x) / (1 - self.t)
+    def gap_needs(self) -> Needs: ...
+
+    def work(self, carried: Carried, interval: Interval) -> Tensor:
+        """``int beta'(t) scale r(L_t(x_t)) dt`` over the step, ``(G, N)`` in float64."""
+        ...
+
+    def gap(self, carried: Carried, interval: Interval, tilt: Tilt) -> Tensor:
+        """``int beta(t) scale (d_t + b . grad) r(L_t(x_t)) dt``: zero for an exact flow map; ``(G, N)`` in float64."""
+        ...
 
 
 class Transport(Protocol):
     """Transport of a population ``(G, N, *D)`` from the law of one time to that of the next.
 
-    ``uses_velocity`` says that it needs ``b_t(x)``; ``stochastic`` that it needs a normal draw.
+    Attributes:
+        needs: what it uses.
+        stochastic: whether it uses a normal draw.
+        growth: how the growth of the tilt along it is measured; None if it does not follow the base ODE.
     """
 
-    uses_velocity: bool
-    stochastic: bool
+    @property
+    def needs(self) -> Needs: ...
+
+    @property
+    def stochastic(self) -> bool: ...
+
+    @property
+    def growth(self) -> Growth | None: ...
 
     def move(
-        self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int, draw: Tensor | None
+        self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None
     ) -> Tensor:
-        """Where ``kicked`` is carried from ``times[0]`` to ``times[1]``; the model sees at most ``chunk`` at once.
-
-        ``draw (G, N, *D)`` is the normal draw of a stochastic transport.
-        """
+        """Where ``kicked`` is carried over the interval; ``draw (G, N, *D)`` is for stochastic transports."""
         ...
 
 
-@runtime_checkable
-class AlongOde(Transport, Protocol):
-    """A transport that follows the base ODE, so that work and gap are defined on its way."""
+class AtBothEnds:
+    """Growth by the values and rates at the ends of the step, for a transport of first order."""
 
-    def work(self, step: Step, tilt: Tilt) -> Tensor:
-        """``int beta'(t) scale r(L_t(x_t)) dt`` over the step, ``(G, N)`` in float64."""
-        ...
+    gap_needs = Needs(tilt=True, gradient=True, rate=True, velocity=True)
 
-    def gap(self, step: Step, tilt: Tilt) -> Tensor:
-        """``int beta(t) scale (d_t + b . grad) r(L_t(x_t)) dt``: zero for an exact flow map; ``(G, N)`` in float64."""
-        ...
+    def work(self, carried: Carried, interval: Interval) -> Tensor:
+        """By the trapezoidal rule."""
+        return interval.rise * (carried.before.reward + carried.after.reward) / 2
+
+    def gap(self, carried: Carried, interval: Interval, tilt: Tilt) -> Tensor:
+        """By its rate at the start of the step."""
+        gradient, rate = carried.before.gradient, carried.before.rate
+        assert carried.velocity is not None and gradient is not None and rate is not None
+        return interval.dt * (rate + (gradient * carried.velocity).flatten(2).sum(-1).double())
+
+
+class AtTheEnd:
+    """Growth where the transport ends, for a transport that is exact.
+
+    The tilt is known where the transport ends, so that work and gap are differences of it rather than rates: exact
+    for the model whose particles the flow map carries.
+    """
+
+    gap_needs = NOTHING
+
+    def work(self, carried: Carried, interval: Interval) -> Tensor:
+        return interval.rise * carried.after.reward
+
+    def gap(self, carried: Carried, interval: Interval, tilt: Tilt) -> Tensor:
+        """By calling the look-ahead where the transport begins."""
+        start = tilt.evaluate(carried.kicked, interval.t, gradient=False)
+        return interval.strength * (carried.after.reward - start.reward)
 
 
 class Euler:
     """``x + dt b_t(x)``: one evaluation, which the score shares; of first order in the step."""
 
-    uses_velocity, stochastic = True, False
+    needs, stochastic, growth = Needs(velocity=True), False, AtBothEnds()
 
     def __init__(self, model: Velocity):
         pass
 
     def move(
-        self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int, draw: Tensor | None
+        self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None
     ) -> Tensor:
         assert velocity is not None
-        return kicked + (times[1] - times[0]) * velocity
-
-    def work(self, step: Step, tilt: Tilt) -> Tensor:
-        """By the trapezoidal rule."""
-        rise = tilt.strength(step.t_next) - tilt.strength(step.t)
-        return rise * (step.before.reward + step.after.reward) / 2
-
-    def gap(self, step: Step, tilt: Tilt) -> Tensor:
-        """By its rate at the start of the step."""
-        gradient, rate = step.before.gradient, step.before.rate
-        assert step.velocity is not None and gradient is not None and rate is not None
-        return (step.t_next - step.t) * (rate + (gradient * step.velocity).flatten(2).sum(-1).double())
+        return kicked + interval.dt * velocity
 
 
 class FlowMapTransport:
     """``X_{t,t_next}``: one evaluation more than :class:`Euler`, and no error of the time step, however long it is.
 
-    The tilt is known where the transport ends, so that work and gap are differences of it rather than rates: exact
-    for the model whose particles the flow map carries.
-
     Raises:
         ValueError: if the model has no flow map.
     """
 
-    uses_velocity = stochastic = False
+    needs, stochastic, growth = NOTHING, False, AtTheEnd()
 
     def __init__(self, model: Velocity):
         self.model = require_flow_map(model, "sampler.transport=flowmap", "euler")
 
     def move(
-        self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int, draw: Tensor | None
+        self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None
     ) -> Tensor:
-        return in_chunks(self.model.flow_map, kicked, times, chunk)
-
-    def work(self, step: Step, tilt: Tilt) -> Tensor:
-        return (tilt.strength(step.t_next) - tilt.strength(step.t)) * step.after.reward
-
-    def gap(self, step: Step, tilt: Tilt) -> Tensor:
-        """By asking the look-ahead where the transport begins."""
-        start = tilt.evaluate(step.kicked, step.t, gradient=False)
-        return tilt.strength(step.t) * (step.after.reward - start.reward)
+        return batches.flow_map(self.model, kicked, interval.t, interval.t_next)
 
 
 class Glass:
@@ -155,16 +156,16 @@ class Glass:
         E = den_tau(tau m),   dY/du = abar E + (cbar - S_0) (y - u abar E)/S.
     """
 
-    uses_velocity, stochastic = False, True
+    needs, stochastic, growth = NOTHING, True, None
 
     def __init__(self, model: Velocity, steps: int = 4):
         self.model, self.steps = model, whole_number("sampler.transport.steps", steps, 1)
 
     def move(
-        self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int, draw: Tensor | None
+        self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None
     ) -> Tensor:
         assert draw is not None
-        (a, c), (a_next, c_next) = ((t, 1 - t) for t in times)
+        (a, c), (a_next, c_next) = ((t, 1 - t) for t in (interval.t, interval.t_next))
         rho = a * c_next / (a_next * c)
         gamma, first, last = rho * c_next / c, 1.0, c_next * math.sqrt(1 - rho**2)
         abar, y = a_next - gamma * a, first * draw  # y = Y - gamma x
@@ -177,6 +178,6 @@ class Glass:
             else:
                 tau = 1 / (1 + precision**-0.5)
                 at = tau * (a / c**2 * kicked + u * abar / spread**2 * y) / precision
-            clean = at + (1 - tau) * in_chunks(self.model.velocity, at, (tau,), chunk)
+            clean = at + (1 - tau) * batches.velocity(self.model, at, tau)
             y = y + (abar * clean + (last - first) * (y - u * abar * clean) / spread) / self.steps
         return gamma * kicked + y

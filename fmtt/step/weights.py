@@ -1,22 +1,58 @@
 """What a move is worth: increments of the log-weights that make exactly this move sample the tilted law.
 
 With the move ``dx = [b + eps s + (eps + chi) g] dt + sqrt(2 eps) dW`` and r_t the tilt (see :mod:`fmtt.step.dynamics`).
-How work and gap are measured is the transport's business (:mod:`fmtt.step.transport`).
+An increment is a pure function of the move. How work and gap are measured is the transport's business.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from fmtt.flow.schedules import Chi, Epsilon
-from fmtt.step.guidance import Guidance
-from fmtt.step.transport import AlongOde, Step
+from fmtt.step.interval import Interval
+from fmtt.step.needs import NOTHING, Needs
 from fmtt.tilt.look_ahead import LookAhead
-from fmtt.tilt.tilt import Tilt
+from fmtt.tilt.tilt import TiltValue
+
+
+class Move(NamedTuple):
+    """A finished move of a population ``(G, N, *D)``: all that its weight may depend on.
+
+    Attributes:
+        interval: the step.
+        x: positions before it.
+        velocity: ``b_t(x)``, or None where nothing in the step needs it.
+        guidance: g, or None for zero.
+        noise: the standard normal draw of the kick, or None where epsilon is zero.
+        before, after: the tilt before and after.
+        change: by how much the value of the path grew, ``(G, N)`` in float64; see :mod:`fmtt.step.potentials`.
+        work: the growth of the tilt along the transport, ``(G, N)``, for weights that need it.
+        gap: the part of the tilt's change that an exact flow map would not have, ``(G, N)``, likewise.
+        laplacian: ``lap r_t(x)``, ``(G, N)``, likewise.
+    """
+
+    interval: Interval
+    x: Tensor
+    velocity: Tensor | None
+    guidance: Tensor | None
+    noise: Tensor | None
+    before: TiltValue
+    after: TiltValue
+    change: Tensor
+    work: Tensor | None = None
+    gap: Tensor | None = None
+    laplacian: Tensor | None = None
+
+    @property
+    def score(self) -> Tensor:
+        """``s_t(x)``, from the velocity at the start of the step, where ``1 - t`` is never below dt."""
+        assert self.velocity is not None
+        return (self.interval.t * self.velocity - self.x) / (1 - self.interval.t)
 
 
 class Increment(NamedTuple):
@@ -33,53 +69,66 @@ class Increment(NamedTuple):
     overshoot: Tensor | None = None
 
 
+class Moves(NamedTuple):
+    """The kind of moves that weights are asked to fit.
+
+    Attributes:
+        look_ahead: where the reward is asked.
+        invariant: whether the guidance leaves the tilted law invariant together with the noise, in every step.
+        epsilon, chi: the schedules of noise and extra drift.
+        last: the last step; the schedules may vanish at its end.
+        follows_ode: whether the transport follows the base ODE.
+    """
+
+    look_ahead: LookAhead
+    invariant: bool
+    epsilon: Epsilon
+    chi: Chi
+    last: Interval
+    follows_ode: bool
+
+
 class Weights(Protocol):
     """Log-weight increments of a step.
 
-    ``curved`` says that a drift ``chi g`` needs the Laplacian of the tilt; ``rates`` that increments are rates along
-    the way, so that the tilt must be known after every step, and not only where somebody asks; ``material`` that they
-    need the rate of the tilt, too.
+    ``weighted`` says whether there are any; ``invariant`` whether they hold only for moves that leave the tilted law
+    invariant.
     """
 
-    curved: bool
-    rates: bool
-    material: bool
+    weighted: bool
+    invariant: bool
 
-    def start(self, log_weights: Tensor) -> Tensor:
-        """What becomes of the log-weights ``(G, N)`` that the noise has under the tilt that is in force at t = 0."""
+    def fitted(self, moves: Moves) -> Weights:
+        """The weights for moves of this kind.
+
+        Raises:
+            ValueError: if they would be wrong.
+        """
         ...
 
-    def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
-        """ValueError if these weights would be wrong for such moves."""
+    def needs(self, driven: bool) -> Needs:
+        """What a step uses; ``driven`` says whether ``chi g`` is a part of its drift."""
         ...
 
-    def increment(self, step: Step, tilt: Tilt) -> Increment: ...
+    def increment(self, move: Move) -> Increment: ...
 
 
 class NoWeights:
     """Increment zero: for search and for plain guidance, which are biased by design, and for the base model."""
 
-    curved = rates = material = False
+    weighted = invariant = False
 
-    def start(self, log_weights: Tensor) -> Tensor:
-        return torch.zeros_like(log_weights)
+    def fitted(self, moves: Moves) -> NoWeights:
+        return self
 
-    def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
-        pass
+    def needs(self, driven: bool) -> Needs:
+        return NOTHING
 
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        return Increment(step.after.reward.new_zeros(step.after.reward.shape))
-
-
-def require_invariance(name: str, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
-    """ValueError unless noise and guidance together leave the tilted law invariant."""
-    if not guidance.raw and not (epsilon.vanishes and chi.vanishes):
-        raise ValueError(
-            f"mode.weights={name}: needs the unmodified gradient of the tilt in the move wherever there is noise;"
-            " use mode.weights=kernel"
-        )
+    def increment(self, move: Move) -> Increment:
+        return Increment(torch.zeros_like(move.after.reward))
 
 
+@dataclass(frozen=True)
 class Jarzynski:
     """The paper's ``dA = beta'(t) scale r(X_{t,1}(x_t)) dt``.
 
@@ -87,68 +136,51 @@ class Jarzynski:
     transported look-ahead and the unmodified gradient, up to the error of the time step.
     """
 
-    curved = rates = True
-    material = False
+    weighted = invariant = True
 
-    def start(self, log_weights: Tensor) -> Tensor:
-        return log_weights
-
-    def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
-        if not look_ahead.transported:
+    def fitted(self, moves: Moves) -> Jarzynski:
+        if not moves.look_ahead.transported:
             raise ValueError(
                 "mode.weights=jarzynski: right only for a flow map, and the look-ahead"
-                f" {type(look_ahead).__name__} is not one; use mode.weights=material or kernel"
+                f" {type(moves.look_ahead).__name__} is not one; use mode.weights=material or kernel"
             )
-        require_invariance("jarzynski", guidance, epsilon, chi)
+        require_invariance("jarzynski", moves)
+        return self
 
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        assert isinstance(step.transport, AlongOde)
-        work = step.transport.work(step, tilt)
-        if step.guidance is not None and step.chi > 0:
-            work = work + dissipation(step, tilt)
-        return Increment(work, overshoot=overshoot(step))
+    def needs(self, driven: bool) -> Needs:
+        extra = Needs(gradient=True, velocity=True, laplacian=True) if driven else NOTHING
+        return Needs(tilt=True, work=True) | extra
 
-
-def overshoot(step: Step) -> Tensor:
-    """``eps dt |s_t + g|^2 / (2 d)``, ``(G, N)``: about the share by which a kick inflates the variance.
-
-    A kick keeps the law of time t only in the limit of short steps. On a Gaussian of variance v, Euler-Maruyama has
-    the stationary variance ``v / (1 - h / 2v)`` with ``h = eps dt``, and ``h |s|^2 / 2d`` has the mean ``h / 2v``.
-    Where it is not small, particles jump over what they should slide into, and short weights are wrong.
-    """
-    if step.velocity is None or step.epsilon == 0:
-        return torch.zeros_like(step.after.reward)
-    slope = step.score if step.guidance is None else step.score + step.guidance
-    return step.epsilon * (step.t_next - step.t) / 2 * slope.flatten(2).square().mean(-1).double()
+    def increment(self, move: Move) -> Increment:
+        assert move.work is not None
+        extra = dissipation(move)
+        return Increment(move.work if extra is None else move.work + extra, overshoot=overshoot(move))
 
 
-def dissipation(step: Step, tilt: Tilt) -> Tensor:
-    """``chi (lap r_t + grad r_t . (s_t + grad r_t)) dt`` for the drift ``chi grad r_t``, ``(G, N)``."""
-    gradient = step.before.gradient
-    assert gradient is not None
-    inner = (gradient * (step.score + gradient)).flatten(2).sum(-1).double()
-    return step.chi * (step.t_next - step.t) * (tilt.laplacian(step.x, step.t, step.probes) + inner)
-
-
-class Material(Jarzynski):
+@dataclass(frozen=True)
+class Material:
     """Jarzynski weights for any look-ahead: adds ``beta scale grad r(L) . (d_t L + (grad L) b) dt``.
 
     Costs nothing where the gradient guides, since the backward pass that finds it has ``d_t``, too; with the transport
-    ``flowmap`` one more look. Right also for a learned flow map that is not quite transported.
+    ``flowmap`` one more look-ahead. Right also for a learned flow map that is not quite transported.
     """
 
-    material = True
+    weighted = invariant = True
 
-    def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
-        require_invariance("material", guidance, epsilon, chi)
+    def fitted(self, moves: Moves) -> Material:
+        require_invariance("material", moves)
+        return self
 
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        assert isinstance(step.transport, AlongOde)
-        gap = step.transport.gap(step, tilt)
-        short = super().increment(step, tilt)
-        return Increment(short.log_weights + gap, gap, short.overshoot)
+    def needs(self, driven: bool) -> Needs:
+        return Jarzynski().needs(driven) | Needs(gap=True)
+
+    def increment(self, move: Move) -> Increment:
+        assert move.gap is not None
+        short = Jarzynski().increment(move)
+        return Increment(short.log_weights + move.gap, move.gap, short.overshoot)
 
 
+@dataclass(frozen=True)
 class Kernel:
     """Ratio of the base and the guided Gaussian kernels, times ``exp(r_{k+1} - r_k)``.
 
@@ -157,23 +189,87 @@ class Kernel:
     chain, for any number of steps, any look-ahead and any guidance, clipped, normalised or none at all.
     """
 
-    curved = rates = material = False
+    weighted, invariant = True, False
 
-    def start(self, log_weights: Tensor) -> Tensor:
-        return log_weights
-
-    def check(self, look_ahead: LookAhead, guidance: Guidance, epsilon: Epsilon, chi: Chi) -> None:
-        if not chi.vanishes and (epsilon.vanishes or (guidance.active(0.999) and epsilon(1.0) == 0 != chi(1.0))):
+    def fitted(self, moves: Moves) -> Kernel:
+        if not moves.chi.vanishes and (moves.epsilon.vanishes or (moves.last.guided and moves.last.epsilon == 0)):
             raise ValueError(
                 "mode.weights=kernel: needs noise wherever chi guides; use mode.weights=material, or a"
                 " sampler.epsilon that does not vanish before sampler.chi does"
             )
+        return self
 
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        change = step.after.value - step.before.value
-        if step.guidance is None or step.noise is None:
-            return Increment(change)
-        w, xi = (step.epsilon + step.chi) * step.guidance.flatten(2), step.noise.flatten(2)
-        ratio = (step.t_next - step.t) / (2 * step.epsilon)
+    def needs(self, driven: bool) -> Needs:
+        return NOTHING
+
+    def increment(self, move: Move) -> Increment:
+        if move.guidance is None or move.noise is None:
+            return Increment(move.change)
+        epsilon = move.interval.epsilon
+        w, xi = (epsilon + move.interval.chi) * move.guidance.flatten(2), move.noise.flatten(2)
+        ratio = move.interval.dt / (2 * epsilon)
         cross, square = (w * xi).sum(-1).double(), w.square().sum(-1).double()
-        return Increment(change - math.sqrt(ratio) * cross - ratio / 2 * square)
+        return Increment(move.change - math.sqrt(ratio) * cross - ratio / 2 * square)
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Weights that are right for the moves: ``jarzynski`` for an exact flow map, ``material`` for a learned one.
+
+    ``kernel`` for other look-aheads and for altered gradients with noise; ``material`` for those without noise.
+    """
+
+    weighted, invariant = True, False
+
+    def fitted(self, moves: Moves) -> Weights:
+        balanced = moves.follows_ode and (moves.invariant or moves.epsilon.vanishes)
+        if moves.look_ahead.transported and balanced:
+            chosen: Weights = Jarzynski() if moves.look_ahead.exact else Material()
+        else:
+            chosen = Material() if moves.epsilon.vanishes and moves.follows_ode else Kernel()
+        return chosen.fitted(moves)
+
+    def needs(self, driven: bool) -> Needs:
+        raise NotImplementedError("weights=auto are fitted to the moves before they are used")
+
+    def increment(self, move: Move) -> Increment:
+        raise NotImplementedError("weights=auto are fitted to the moves before they are used")
+
+
+def require_invariance(name: str, moves: Moves) -> None:
+    """ValueError unless noise and guidance leave the tilted law invariant and the transport follows the ODE."""
+    if not moves.invariant and not (moves.epsilon.vanishes and moves.chi.vanishes):
+        raise ValueError(
+            f"mode.weights={name}: needs the unmodified gradient of the tilt in the move wherever there is noise;"
+            " use mode.weights=kernel"
+        )
+    if not moves.follows_ode:
+        raise ValueError(
+            "sampler.transport=glass: jumps off the ODE that these weights follow; use mode.weights=kernel"
+        )
+
+
+def overshoot(move: Move) -> Tensor:
+    """``eps dt |s_t + g|^2 / (2 d)``, ``(G, N)``: about the share by which a kick inflates the variance.
+
+    A kick keeps the law of time t only in the limit of short steps. On a Gaussian of variance v, Euler-Maruyama has
+    the stationary variance ``v / (1 - h / 2v)`` with ``h = eps dt``, and ``h |s|^2 / 2d`` has the mean ``h / 2v``.
+    Where it is not small, particles jump over what they should slide into, and short weights are wrong.
+    """
+    if move.velocity is None or move.interval.epsilon == 0:
+        return torch.zeros_like(move.after.reward)
+    slope = move.score if move.guidance is None else move.score + move.guidance
+    return move.interval.epsilon * move.interval.dt / 2 * slope.flatten(2).square().mean(-1).double()
+
+
+def dissipation(move: Move) -> Tensor | None:
+    """``chi (lap r_t + grad r_t . (s_t + grad r_t)) dt`` for a drift ``chi grad r_t``, ``(G, N)``; None without it."""
+    if move.guidance is None or move.interval.chi == 0:
+        return None
+    gradient, laplacian = move.before.gradient, move.laplacian
+    assert gradient is not None and laplacian is not None
+    inner = (gradient * (move.score + gradient)).flatten(2).sum(-1).double()
+    return move.interval.chi * move.interval.dt * (laplacian + inner)
+
+
+WEIGHTS: dict[str, type[Weights]] = {"auto": Auto, "jarzynski": Jarzynski, "material": Material, "kernel": Kernel}

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from fmtt.checks import whole_number
 from fmtt.flow.interpolant import denoiser_from_velocity, expand
-from fmtt.flow.model import Velocity, require_flow_map
 from fmtt.flow.ode import runge_kutta
+from fmtt.flow.protocols import Velocity, as_flow, require_flow_map
 
 
 class Landing(NamedTuple):
@@ -27,10 +27,22 @@ class Landing(NamedTuple):
 
 
 class LookAhead(Protocol):
-    """A look-ahead; differentiable in x and t, also by forward-mode AD. ``generates``: from noise, it makes samples."""
+    """A look-ahead; differentiable in x and t, also by forward-mode AD.
 
-    transported: bool
-    generates: bool
+    Attributes:
+        transported: whether it is constant along the base ODE, up to the error of a learned flow map.
+        exact: whether it is so without such an error.
+        generates: whether it makes samples of noise.
+    """
+
+    @property
+    def transported(self) -> bool: ...
+
+    @property
+    def exact(self) -> bool: ...
+
+    @property
+    def generates(self) -> bool: ...
 
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
         """The landing of ``x (B, *D)`` from times ``t (B,)``."""
@@ -40,7 +52,7 @@ class LookAhead(Protocol):
 class NoLookAhead:
     """``L_t(x) = x``: the reward is asked about the noisy point. The model is not used."""
 
-    transported = generates = False
+    transported = exact = generates = False
 
     def __init__(self, model: Velocity):
         pass
@@ -52,7 +64,7 @@ class NoLookAhead:
 class Denoiser:
     """``L_t(x) = E[x_1 | x_t = x] = x + (1 - t) b_t(x)``: free, since the step needs b too, but blurry at small t."""
 
-    transported = generates = False
+    transported = exact = generates = False
 
     def __init__(self, model: Velocity):
         self.model = model
@@ -65,7 +77,7 @@ class Denoiser:
 class Diffusion:
     """``steps`` Euler steps of the probability-flow ODE from t to 1."""
 
-    transported, generates = False, True
+    transported, exact, generates = False, False, True
 
     def __init__(self, model: Velocity, steps: int):
         self.model, self.steps = model, whole_number("lookahead.steps", steps, at_least=1)
@@ -92,6 +104,10 @@ class FlowMapJumps:
         self.model = require_flow_map(model, "the look-ahead", "the look-ahead none, denoiser, diffusion4 or exact")
         self.steps = whole_number("lookahead.steps", steps, at_least=1)
 
+    @property
+    def exact(self) -> bool:
+        return as_flow(self.model).exact_flow_map
+
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
         width = (1 - t) / self.steps
         for k in range(self.steps):
@@ -107,7 +123,7 @@ class Exact:
     Costs ``4 steps`` evaluations. It is transported up to the error of the solver, whatever flow map the model has.
     """
 
-    transported = generates = True
+    transported = exact = generates = True
 
     def __init__(self, model: Velocity, steps: int):
         self.model, self.steps = model, whole_number("lookahead.steps", steps, at_least=1)
@@ -124,6 +140,7 @@ class WithoutJacobian:
 
     def __init__(self, inner: LookAhead):
         self.inner, self.transported, self.generates = inner, inner.transported, inner.generates
+        self.exact = inner.exact
 
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
         with torch.no_grad():
@@ -145,22 +162,8 @@ class FromImage:
     image: Tensor
     t0: float
 
-    transported, generates = False, True
+    transported, exact, generates = False, False, True
 
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
         start = self.t0 * self.image + (1 - self.t0) * x
         return Landing(self.look_ahead(start, torch.full_like(t, self.t0)).sample, None)
-
-
-def require_generator(look_ahead: LookAhead, mode: str) -> LookAhead:
-    """``look_ahead`` itself.
-
-    Raises:
-        ValueError: if what it makes of noise is no sample.
-    """
-    if not look_ahead.generates:
-        raise ValueError(
-            f"mode={mode}: works on the noise of a generator, and the look-ahead {type(look_ahead).__name__} makes no"
-            " samples of noise; use the look-ahead flowmap1, flowmap2, flowmap4, diffusion4 or exact"
-        )
-    return look_ahead

@@ -20,7 +20,9 @@ import torch
 from torch import Tensor
 
 from fmtt.checks import whole_number
-from fmtt.tilt.tilt import Tilt, columns
+from fmtt.flow.batches import joined
+from fmtt.flow.conditions import for_rows
+from fmtt.tilt.tilt import Tilt, columns, require_differentiable
 
 Velocities = Callable[[Tensor, float], Tensor]  # populations (G, N, *D) at one time to b_t, chunked
 
@@ -103,27 +105,24 @@ def value_gradient(posterior: Posterior, x: Tensor, t: float, base: Velocities, 
     """
     copies = posterior.renoise(x, t, base, draws)
     at, anchors = copies.points.flatten(1, 2), x[:, None].expand(draws.shape).flatten(1, 2)
-    parts = [
-        _pulled_back(tilt, point, anchor, copies.time, t)
-        for point, anchor in zip(
-            at.flatten(0, 1).split(tilt.chunk), anchors.flatten(0, 1).split(tilt.chunk), strict=True
-        )
-    ]
-    values, slopes, misses = (torch.cat(part) for part in zip(*parts, strict=True))
+    pairs = zip(tilt.batches.split(at), tilt.batches.split(anchors), strict=True)
+    parts = [_pulled_back(tilt, prompt, point, anchor, copies.time, t) for (point, prompt), (anchor, _) in pairs]
+    values, slopes, misses = (joined(part) for part in zip(*parts, strict=True))
     log_w = values.double().reshape(copies.log_density.shape) + copies.log_density
     slope = copies.ratio * (slopes.reshape(draws.shape) + copies.score) - misses.reshape(draws.shape)
     return (normalised(log_w, slope) * slope).sum(1) - score_of(base, x[:, None], t)[:, 0]
 
 
-def _pulled_back(tilt: Tilt, x: Tensor, anchor: Tensor, earlier: float, t: float) -> tuple[Tensor, Tensor, Tensor]:
+def _pulled_back(
+    tilt: Tilt, prompt: Tensor | None, x: Tensor, anchor: Tensor, earlier: float, t: float
+) -> tuple[Tensor, Tensor, Tensor]:
     """``r(z) + log N(a; t z, (1-t)^2)`` of z = L(x), its gradients in x and, with the sign turned, in the anchor a."""
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
-        z = tilt.look_ahead(x, x.new_full(x.shape[:1], earlier)).sample
+        z = tilt.looking(prompt)(x, x.new_full(x.shape[:1], earlier)).sample
         miss = (anchor - t * z) / (1 - t)
-        reward = tilt.reward(z)
-        if not reward.requires_grad:
-            raise ValueError("the reward is not differentiable, and this mode needs its gradient")
+        reward = for_rows(tilt.reward, prompt)(z)
+        require_differentiable(reward)
         value = tilt.scale * reward - miss.flatten(1).square().sum(1) / 2
         (slope,) = torch.autograd.grad(value.sum(), x)
     return value.detach(), slope, miss.detach() / (1 - t)

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from fmtt.checks import finite
+from fmtt.flow.batches import Batches, joined
+from fmtt.flow.conditions import for_rows
+from fmtt.flow.protocols import Velocity
 from fmtt.flow.schedules import Ramp
 from fmtt.tilt.look_ahead import LookAhead
 
@@ -23,11 +27,10 @@ class TiltValue(NamedTuple):
     Attributes:
         reward: ``r(L_t(x))`` without the scale, ``(G, N)`` in float64.
         value: ``r_t(x) = beta(t) scale r(L_t(x))``, ``(G, N)`` in float64.
-        gradient: ``grad r_t(x)``, ``(G, N, *D)``, or None where nobody needs it.
+        gradient: ``grad r_t(x)``, ``(G, N, *D)``, or None where it is not needed.
         velocity: ``b_t(x)``, ``(G, N, *D)``, where the look-ahead computed it on its way, else None.
-        sample: ``L_t(x)``, ``(G, N, *D)``, if the look-ahead was asked at this very place.
-        peak: the largest tilt on the way so far, ``(G, N)``, for potentials that need it.
-        rate: ``beta(t) scale d_t r(L_t(x))``, ``(G, N)`` in float64, for weights that need it.
+        sample: ``L_t(x)``, ``(G, N, *D)``, if the look-ahead was called at this very place.
+        rate: ``beta(t) scale d_t r(L_t(x))``, ``(G, N)`` in float64, or None where it is not needed.
     """
 
     reward: Tensor
@@ -35,27 +38,17 @@ class TiltValue(NamedTuple):
     gradient: Tensor | None = None
     velocity: Tensor | None = None
     sample: Tensor | None = None
-    peak: Tensor | None = None
     rate: Tensor | None = None
 
     @staticmethod
-    def unasked(x: Tensor) -> TiltValue:
-        """What is known of ``x (G, N, *D)`` before anybody asked: a tilt of zero and no reward."""
+    def unknown(x: Tensor) -> TiltValue:
+        """Before the reward was asked for at ``x (G, N, *D)``: a tilt of zero and no reward."""
         zero = torch.zeros(x.shape[:2], dtype=torch.float64, device=x.device)
         return TiltValue(torch.full_like(zero, torch.nan), zero)
 
     def moved_on(self) -> TiltValue:
-        """What is left after a step in which nobody asked: the last answers, without what holds at one place only."""
+        """After a step without an evaluation: the last reward and value, without what holds at one place only."""
         return self._replace(gradient=None, velocity=None, sample=None, rate=None)
-
-    def scaled(self, share: Tensor) -> TiltValue:
-        """The tilt times ``share (G,)``."""
-        gradient, rate = self.gradient, self.rate
-        if gradient is not None:
-            gradient = gradient * columns(share, gradient)
-        if rate is not None:
-            rate = share[:, None] * rate
-        return self._replace(value=share[:, None] * self.value, gradient=gradient, rate=rate)
 
     def take(self, index: Tensor) -> TiltValue:
         """The values of the particles ``index (G, M)`` of each group."""
@@ -77,26 +70,55 @@ def gather(values: Tensor, index: Tensor) -> Tensor:
     return values[groups, index]
 
 
+class Part(NamedTuple):
+    """What one batch of B rows gives.
+
+    Attributes:
+        reward: ``r(L_t(x))``, ``(B,)``.
+        gradient: ``grad r(L_t(x))``, ``(B, *D)``, or None.
+        rate: ``d_t r(L_t(x))``, ``(B,)``, or None.
+        velocity: ``b_t(x)``, ``(B, *D)``, or None.
+        sample: ``L_t(x)``, ``(B, *D)``.
+    """
+
+    reward: Tensor
+    gradient: Tensor | None
+    rate: Tensor | None
+    velocity: Tensor | None
+    sample: Tensor
+
+
 @dataclass(frozen=True)
 class Tilt:
     """A look-ahead, a reward and how they enter.
 
     Attributes:
-        look_ahead: ``L_t``.
+        model: the model that the look-ahead asks.
+        look_ahead: makes ``L_t`` of a model, such as :class:`fmtt.tilt.look_ahead.Denoiser`.
         reward: ``(B, *D)`` to ``(B,)``.
         scale: multiplies the reward.
         ramp: ``beta``.
-        chunk: largest batch that the look-ahead and the reward see.
+        batches: how populations are cut for the look-ahead and the reward.
     """
 
-    look_ahead: LookAhead
+    model: Velocity
+    look_ahead: Callable[[Velocity], LookAhead]
     reward: Callable[[Tensor], Tensor]
     scale: float
     ramp: Ramp
-    chunk: int
+    batches: Batches = Batches()
 
     def __post_init__(self) -> None:
         finite("reward.scale", self.scale)
+
+    @cached_property
+    def looks(self) -> LookAhead:
+        """The look-ahead of the model, told nothing: for what it says of itself."""
+        return self.look_ahead(self.model)
+
+    def looking(self, prompt: Tensor | None) -> LookAhead:
+        """The look-ahead for the rows of a batch."""
+        return self.looks if prompt is None else self.look_ahead(for_rows(self.model, prompt))
 
     def strength(self, t: float) -> float:
         """``beta(t) scale``."""
@@ -110,41 +132,45 @@ class Tilt:
         """
         strength = self.strength(t)
         wanted = gradient and strength != 0
-        parts = [self._evaluate(part, t, wanted, wanted and rate) for part in x.flatten(0, 1).split(self.chunk)]
+        parts = [self._evaluate(part, prompt, t, wanted, wanted and rate) for part, prompt in self.batches.split(x)]
         rewards, slopes, rates, velocities, samples = zip(*parts, strict=True)
-        reward = torch.cat(rewards).double().reshape(x.shape[:2])
-        velocity = None if velocities[0] is None else torch.cat(velocities).reshape(x.shape)
+        reward = joined(rewards).double().reshape(x.shape[:2])
+        velocity = None if velocities[0] is None else joined(velocities).reshape(x.shape)
         slope = growth = None
         if gradient:
-            slope = torch.cat(slopes).mul_(strength).reshape(x.shape) if wanted else torch.zeros_like(x)
+            slope = joined(slopes).mul_(strength).reshape(x.shape) if wanted else torch.zeros_like(x)
         if gradient and rate:
-            growth = strength * torch.cat(rates).double().reshape(x.shape[:2]) if wanted else torch.zeros_like(reward)
-        sample = torch.cat(samples).reshape(x.shape)
-        return TiltValue(reward, strength * reward, slope, velocity, sample, rate=growth)
+            growth = strength * joined(rates).double().reshape(x.shape[:2]) if wanted else torch.zeros_like(reward)
+        return TiltValue(reward, strength * reward, slope, velocity, joined(samples).reshape(x.shape), growth)
+
+    @torch.no_grad()
+    def landings(self, x: Tensor, t: float) -> Tensor:
+        """Where ``x (G, N, *D)`` lands from time t, of the same shape."""
+        return joined([self._landing(part, prompt, t) for part, prompt in self.batches.split(x)]).reshape(x.shape)
 
     @torch.no_grad()
     def land(self, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
         """Where ``x (G, N, *D)`` lands from time t, of the same shape, and the reward there, ``(G, N)`` in float64."""
-        parts = x.flatten(0, 1).split(self.chunk)
-        samples = [part if t == 1 else self.look_ahead(part, part.new_full(part.shape[:1], t)).sample for part in parts]
-        reward = torch.cat([self.reward(sample) for sample in samples])
-        return torch.cat(samples).reshape(x.shape), reward.double().reshape(x.shape[:2])
+        landed = [(self._landing(part, prompt, t), prompt) for part, prompt in self.batches.split(x)]
+        reward = joined([for_rows(self.reward, prompt)(sample) for sample, prompt in landed])
+        return joined([sample for sample, _ in landed]).reshape(x.shape), reward.double().reshape(x.shape[:2])
 
-    def _evaluate(
-        self, x: Tensor, t: float, gradient: bool, rate: bool
-    ) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None, Tensor]:
+    def _landing(self, x: Tensor, prompt: Tensor | None, t: float) -> Tensor:
+        return x if t == 1 else self.looking(prompt)(x, x.new_full(x.shape[:1], t)).sample
+
+    def _evaluate(self, x: Tensor, prompt: Tensor | None, t: float, gradient: bool, rate: bool) -> Part:
         with torch.set_grad_enabled(gradient):
             x, time = x.detach().requires_grad_(gradient), x.new_full(x.shape[:1], t).requires_grad_(rate)
-            sample, velocity = (x, None) if t == 1 else self.look_ahead(x, time)
-            reward = self.reward(sample)
+            sample, velocity = (x, None) if t == 1 else self.looking(prompt)(x, time)
+            reward = for_rows(self.reward, prompt)(sample)
             slope = growth = None
             if gradient:
-                if not reward.requires_grad:
-                    raise ValueError("the reward is not differentiable, and this mode needs its gradient")
+                require_differentiable(reward)
                 sources = (x, time) if rate else (x,)
                 slope, *growths = torch.autograd.grad(reward.sum(), sources, materialize_grads=True)
                 growth = growths[0] if rate else None
-        return reward.detach(), slope, growth, None if velocity is None else velocity.detach(), sample.detach()
+        velocity = None if velocity is None else velocity.detach()
+        return Part(reward.detach(), slope, growth, velocity, sample.detach())
 
     def laplacian(self, x: Tensor, t: float, probes: Tensor | None) -> Tensor:
         """``lap r_t(x)``, ``(G, N)``, by forward-over-reverse differentiation through the look-ahead.
@@ -167,12 +193,35 @@ class Tilt:
     def _curvature(self, x: Tensor, t: float, direction: Tensor) -> Tensor:
         """``v.(H v)`` of ``r(L_t(x))`` along v, ``(G, N)``."""
         parts = []
-        for part, v in zip(x.flatten(0, 1).split(self.chunk), direction.flatten(0, 1).split(self.chunk), strict=True):
+        for (part, prompt), (v, _) in zip(self.batches.split(x), self.batches.split(direction), strict=True):
             time = part.new_full(part.shape[:1], t)
+            looking, reward = self.looking(prompt), for_rows(self.reward, prompt)
 
-            def total(point: Tensor, time: Tensor = time) -> Tensor:
-                return self.reward(self.look_ahead(point, time).sample).sum()
+            def total(
+                point: Tensor, time: Tensor = time, looking: LookAhead = looking, reward: Callable = reward
+            ) -> Tensor:
+                return reward(looking(point, time).sample).sum()
 
             product = torch.func.jvp(torch.func.grad(total), (part,), (v,))[1]
             parts.append((v * product).flatten(1).sum(1))
-        return torch.cat(parts).double().reshape(x.shape[:2])
+        return joined(parts).double().reshape(x.shape[:2])
+
+
+def require_differentiable(reward: Tensor) -> None:
+    """ValueError if ``reward (B,)``, made of something that requires a gradient, has none."""
+    if not reward.requires_grad:
+        raise ValueError("the reward is not differentiable, and this mode needs its gradient")
+
+
+def require_generator(tilt: Tilt, mode: str) -> Tilt:
+    """``tilt`` itself.
+
+    Raises:
+        ValueError: if its look-ahead does not make samples of noise.
+    """
+    if not tilt.looks.generates:
+        raise ValueError(
+            f"mode={mode}: works on the noise of a generator, and the look-ahead {type(tilt.looks).__name__} makes no"
+            " samples of noise; use the look-ahead flowmap1, flowmap2, flowmap4, diffusion4 or exact"
+        )
+    return tilt

@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fmtt.flow.model import Velocity, in_chunks
+from fmtt.flow.batches import Batches
+from fmtt.flow.protocols import Velocity
 
-LOOKED_AT = 0.35  # a third signal; at 1/2, and with one draw, who searches finds samples that only had luck
+LOOKED_AT = 0.35  # time; at t = 0.5, or with a single noise draw, a search overfits the error estimate
 DRAWS = 2  # of noise for each sample
 USUAL = 0.75  # the quantile of the errors of a model's own samples that is still called usual
 
 
-def denoising_error(model: Velocity, samples: Tensor, noise: Tensor, chunk: int, t: float = LOOKED_AT) -> Tensor:
+def denoising_error(model: Velocity, samples: Tensor, noise: Tensor, batches: Batches, t: float = LOOKED_AT) -> Tensor:
     """``|den_t((1-t) e + t x) - x|^2 / d`` of samples x, mean of R noises e, one evaluation of the network each.
 
     A term of the bound on the likelihood that diffusion models are trained by (Kingma et al. 2021; as a classifier: Li
@@ -22,18 +23,18 @@ def denoising_error(model: Velocity, samples: Tensor, noise: Tensor, chunk: int,
         model: the model.
         samples: x, clean, ``(G, N, *D)``.
         noise: e, standard normal, ``(G, R, N, *D)``.
-        chunk: the largest batch that the model sees.
+        batches: how populations are cut for the model.
         t: a time before 1.
 
     Returns:
         ``(G, N)`` in float64.
     """
     points = (1 - t) * noise + t * samples[:, None]
-    velocity = in_chunks(model.velocity, points.flatten(1, 2), (t,), chunk).reshape(points.shape)
+    velocity = batches.velocity(model, points.flatten(1, 2), t).reshape(points.shape)
     denoised = points + (1 - t) * velocity
     return (denoised - samples[:, None]).flatten(3).double().square().mean((1, 3))
 
 
-def usual_error(model: Velocity, samples: Tensor, noise: Tensor, chunk: int) -> float:
+def usual_error(model: Velocity, samples: Tensor, noise: Tensor, batches: Batches) -> float:
     """The upper quartile of the denoising errors of ``samples`` that the model itself has drawn; arguments as above."""
-    return float(torch.quantile(denoising_error(model, samples, noise, chunk), USUAL))
+    return float(torch.quantile(denoising_error(model, samples, noise, batches), USUAL))

@@ -1,0 +1,99 @@
+"""Methods that move particles through time, as compositions of guidance, weights and selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from fmtt.flow.noise import Noise
+from fmtt.flow.protocols import Velocity
+from fmtt.methods.method import best, drawn
+from fmtt.methods.problem import Problem
+from fmtt.methods.trajectory import Trajectory
+from fmtt.smc.population import Population
+from fmtt.smc.potentials import Difference, Potential
+from fmtt.smc.selection import Selection
+from fmtt.smc.tempering import Tempering
+from fmtt.step.dynamics import Dynamics
+from fmtt.step.field import Field
+from fmtt.step.guidance import Guidance, Window
+from fmtt.step.weights import Weights
+from fmtt.tilt.look_ahead import LookAhead
+
+ChangeLookAhead = Callable[[LookAhead], LookAhead]
+
+
+@dataclass(frozen=True)
+class Composition:
+    """A composition.
+
+    Attributes:
+        guidance: what is added to the drift, or None.
+        weights: what the move is worth.
+        selection: the rule between steps.
+        greedy: whether the particle returned for a group is its best; otherwise it is a draw by weight.
+        window: the steps in which guidance acts.
+        field: the velocity that particles follow in the place of the model's own, or None.
+        potential: what the weights follow on the way.
+        tempering: how much of the tilt is in force, or None for all of it.
+        change_look_ahead: what it makes of the configured look-ahead, or None.
+        parts_clones: whether it makes clones that only noise can part.
+    """
+
+    guidance: Guidance | None
+    weights: Weights
+    selection: Selection
+    greedy: bool = False
+    window: Window = Window()
+    field: Field | None = None
+    potential: Potential = Difference()
+    tempering: Tempering | None = None
+    change_look_ahead: ChangeLookAhead | None = None
+    parts_clones: bool = False
+
+    @property
+    def weighted(self) -> bool:
+        return self.weights.weighted
+
+    @property
+    def multinomial(self) -> bool:
+        return self.selection.multinomial
+
+    @property
+    def block(self) -> int:
+        return self.selection.block
+
+    def loop(self, problem: Problem) -> Trajectory:
+        if problem.particles % self.block:
+            raise ValueError(
+                f"population.particles={problem.particles}: must be a multiple of mode.duplicates={self.block}"
+            )
+        tilt, transport = problem.tilt, problem.transport(problem.model)
+        if self.change_look_ahead is not None:
+            tilt = replace(tilt, look_ahead=_changed(tilt.look_ahead, self.change_look_ahead))
+        still = problem.epsilon.vanishes
+        if self.parts_clones and still and not transport.stochastic:
+            raise ValueError("sampler.epsilon: the clones of this mode would stay together without noise; use linear")
+        dynamics = Dynamics(
+            problem.model, tilt, problem.epsilon, self.guidance, self.weights, transport, self.field, problem.chi,
+            self.window.late(problem.times[0]), problem.probes,
+        )  # fmt: skip
+        weights = self.weights.fitted(dynamics.moves(dynamics.interval(*problem.times[-2:])))
+        if problem.image is not None and weights.invariant and not (still and problem.chi.vanishes):
+            raise ValueError(
+                "sampler.start=image: noise keeps the law of the model, and that of the edits of a picture is another;"
+                " use mode.weights=kernel, or sampler/epsilon=zero"
+            )
+        return Trajectory(
+            replace(dynamics, weights=weights), self.selection, problem.times, problem.particles, problem.noise,
+            self.potential, self.tempering, problem.opening, problem.image,
+        )  # fmt: skip
+
+    def choose(self, population: Population, noise: Noise) -> Tensor:
+        return best(population) if self.greedy else drawn(population, noise)
+
+
+def _changed(look_ahead: Callable[[Velocity], LookAhead], change: ChangeLookAhead) -> Callable[[Velocity], LookAhead]:
+    return lambda model: change(look_ahead(model))

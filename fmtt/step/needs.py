@@ -1,0 +1,37 @@
+"""What a step uses. Guidance, weights, selection, transport and field each declare it; the loop joins the records."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Needs(NamedTuple):
+    """One record of needs; the union of two is ``a | b``.
+
+    Attributes:
+        tilt: the tilt at the start of the step.
+        gradient: its gradient there.
+        rate: its rate there, ``beta(t) scale d_t r(L_t(x))``; comes with the gradient.
+        velocity: ``b_t(x)`` at the start.
+        copies: standard normal draws of each particle, for samples of the posterior.
+        work: the growth of the tilt along the transport.
+        gap: the part of the tilt's change that an exact flow map would not have.
+        laplacian: ``lap r_t(x)`` at the start.
+    """
+
+    tilt: bool = False
+    gradient: bool = False
+    rate: bool = False
+    velocity: bool = False
+    copies: int = 0
+    work: bool = False
+    gap: bool = False
+    laplacian: bool = False
+
+    def __or__(self, other: Needs) -> Needs:
+        return Needs(*(max(mine, theirs) for mine, theirs in zip(self, other, strict=True)))  # type: ignore[arg-type]
+
+
+NOTHING = Needs()
+TILT = Needs(tilt=True)
+GRADIENT = Needs(tilt=True, gradient=True)
