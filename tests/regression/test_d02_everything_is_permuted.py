@@ -12,7 +12,7 @@ from fmtt.methods.loop import State
 from fmtt.smc.population import Population, normalised_weights
 from fmtt.smc.resampling import RESAMPLERS
 from fmtt.smc.selection import ResampleOnEss
-from tests.analytic.support import Setup
+from tests.support import Setup
 
 SETUPS = {
     "flow map": Setup(weights="jarzynski", look_ahead="flowmap1", groups=3, particles=20, ess_threshold=1.0),

@@ -5,8 +5,8 @@ Resampling always, never or adaptively agrees in law, and the adaptive runs do r
 
 import pytest
 
-from tests.analytic.gaussian_chain import reference
-from tests.analytic.support import Setup, last, worst
+from tests.gaussian_chain import reference
+from tests.support import Setup, last, worst
 
 STRONG = Setup(scale=3.0, groups=256, seed=3)
 

@@ -9,7 +9,7 @@ from fmtt.flow.noise import Noise
 from fmtt.smc.population import Population
 from fmtt.smc.resampling import RESAMPLERS
 from fmtt.smc.selection import KeepAll, ResampleAtSteps, ResampleOnEss
-from tests.analytic.support import Setup
+from tests.support import Setup
 
 NOISE = Noise(0, (0, 1, 2))
 

@@ -10,7 +10,7 @@ import torch
 
 from fmtt.flow.noise import Noise
 from fmtt.flow.schedules import ConstantEpsilon
-from tests.analytic.support import Setup, last
+from tests.support import Setup, last
 
 ALL = [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "denoiser"), ("kernel", "none")]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from fmtt.flow.schedules import EarlyRamp, PowerRamp
-from tests.analytic.support import Setup, last
+from tests.support import Setup, last
 
 ALL = [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "denoiser"), ("kernel", "none")]
 

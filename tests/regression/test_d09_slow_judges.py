@@ -13,7 +13,7 @@ from fmtt.flow import noise
 from fmtt.methods import presets as modes
 from fmtt.methods.baselines import best_of_n
 from fmtt.rewards.judge import Judge
-from tests.analytic.support import GAUSSIAN
+from tests.support import GAUSSIAN
 
 DELAYS = noise.uniform((64,), 9, "delays") / 100
 

@@ -19,7 +19,7 @@ from fmtt.rewards.plane import Quadratic, WavyRing
 from fmtt.tilt.look_ahead import FlowMapJumps
 from fmtt.tilt.posterior import Posterior, tilted_mean, value_gradient
 from fmtt.tilt.tilt import Tilt
-from tests.analytic.support import GAUSSIAN
+from tests.support import GAUSSIAN
 
 GROUPS, SAMPLES, PARTICLES = 3, 16, 5
 REWARDS = {"quadratic": Quadratic((1.5, 0.2), (1.5, 0.4)), "ring": WavyRing(width=0.3)}

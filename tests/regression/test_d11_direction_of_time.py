@@ -1,7 +1,7 @@
 """D11: in reversed time score and reward gradient were added with the wrong sign.
 
 Time runs from noise to data here: the part of the move that the gradient adds raises a smooth reward, and the noisy and
-the noiseless dynamics without a reward have the same marginals (``tests/analytic/test_base_marginals``), for which the
+the noiseless dynamics without a reward have the same marginals (``tests/step/test_base_marginals``), for which the
 score must pull toward the data.
 """
 
@@ -13,7 +13,7 @@ import torch
 from fmtt.step.dynamics import Draws
 from fmtt.step.guidance import NoGuidance
 from fmtt.step.weights import NoWeights
-from tests.analytic.support import LOOK_AHEADS, Setup
+from tests.support import LOOK_AHEADS, Setup
 
 
 @pytest.mark.parametrize("look_ahead", LOOK_AHEADS)

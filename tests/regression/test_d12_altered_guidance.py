@@ -20,8 +20,8 @@ from fmtt.step.guidance import (
     Window,
 )  # fmt: skip
 from fmtt.step.weights import Jarzynski, Material
-from tests.analytic.gaussian_chain import reference
-from tests.analytic.support import Setup, last, worst
+from tests.gaussian_chain import reference
+from tests.support import Setup, last, worst
 
 
 class Altered:
