@@ -216,7 +216,7 @@ def selection(change: Callable[[Population, Population, Tensor], Population]) ->
 
 
 def dropped_carry(before: Population, after: Population, where: Tensor) -> Population:
-    """Weights forgotten where nothing was resampled (D3)."""
+    """Weights forgotten where nothing was resampled."""
     return replace(after, log_weights=torch.zeros_like(after.log_weights))
 
 
@@ -236,7 +236,7 @@ def forgotten_evidence(before: Population, after: Population, where: Tensor) -> 
 
 
 def stale(name: str) -> Mutation:
-    """One cache of the tilt not permuted (D2, D4)."""
+    """One cache of the tilt not permuted."""
     return selection(
         lambda before, after, where: replace(after, tilt=after.tilt._replace(**{name: getattr(before.tilt, name)}))
     )

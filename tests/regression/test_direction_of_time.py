@@ -1,4 +1,4 @@
-"""D11: in reversed time score and reward gradient were added with the wrong sign.
+"""In reversed time, score and reward gradient were added with the wrong sign.
 
 Time runs from noise to data here: the part of the move that the gradient adds raises a smooth reward, and the noisy and
 the noiseless dynamics without a reward have the same marginals (``tests/step/test_base_marginals``), for which the

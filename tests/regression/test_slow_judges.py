@@ -1,4 +1,4 @@
-"""D9: judges that are asked at the same time answer in any order, and scores landed on the wrong images.
+"""Judges that were asked at the same time answered in any order, and scores landed on the wrong images.
 
 A judge with random delays gives every sample the score that a judge without gives it, alone and inside a run.
 """

@@ -1,4 +1,4 @@
-"""D1: an index capped by the number of draws, so that late particles were never chosen.
+"""An index was capped by the number of draws, so that late particles were never chosen.
 
 Weights sorted ascending, with fewer, as many and more draws than particles: the mean number of offspring of every
 particle is ``m w``, in standard errors over independent groups.

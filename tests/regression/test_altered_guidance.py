@@ -1,4 +1,4 @@
-"""D12: the weight stayed "reward times dt" also when the drift was another one, for which that rule does not hold.
+"""The weight stayed "reward times dt" also when the drift was another one, for which that rule does not hold.
 
 Short and material weights refuse any guidance but the gradient itself wherever there is noise; kernel weights are exact
 for clipped, normalised or absent guidance, and for one that has nothing to do with the reward.

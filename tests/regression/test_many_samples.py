@@ -1,4 +1,4 @@
-"""D10: a mean of logarithms stood in for the logarithm of a mean.
+"""A mean of logarithms stood in for the logarithm of a mean.
 
 The value of a point is ``V = log E[e^r]`` over samples of its posterior. Its gradient weighs the gradients of single
 samples by softmax, as that of a log-mean-exp does; their plain mean is the gradient of a mean of logarithms.

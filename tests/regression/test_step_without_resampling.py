@@ -1,4 +1,4 @@
-"""D4: a step without resampling applied a stale ancestor index and lost the weights.
+"""A step without resampling applied a stale ancestor index and lost the weights.
 
 A step without resampling is the identity on particles and keeps the log-weights; so it is for single groups of a batch.
 """

@@ -1,4 +1,4 @@
-"""D3: with adaptive resampling the increments of steps without resampling were lost.
+"""With adaptive resampling the increments of steps without resampling were lost.
 
 Resampling always, never or adaptively agrees in law, and the adaptive runs do resample, but not at every step.
 """

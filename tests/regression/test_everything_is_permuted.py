@@ -1,4 +1,4 @@
-"""D2: after a resampling some per-particle tensors were those of the ancestor and some were not.
+"""After a resampling some per-particle tensors were those of the ancestor and some were not.
 
 The population is written down before and after every resampling of a run: every tensor of a particle equals that of
 the particle it was chosen from, and the caches are what the tilt says at its position.

@@ -1,4 +1,4 @@
-"""D7: where rounding leaves the cumulative sum below the draw, the search ran off the end."""
+"""Where rounding leaves the cumulative sum below the draw, the search ran off the end."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""D8: the guard against D7 returned the last particle, though its weight was zero."""
+"""The guard against draws above the cumulative sum returned the last particle, though its weight was zero."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""D5: log Z started from weights that were not normalised, and was taken over all prompts together.
+"""log Z started from weights that were not normalised, and was taken over all prompts together.
 
 Without a reward log Z is zero to rounding, and the log Z of a group does not depend on what else is in the batch.
 """

@@ -1,4 +1,4 @@
-"""D6: weights exponentiated in linear space overflowed near 88 in float32 and 709 in float64.
+"""Weights exponentiated in linear space overflowed near 88 in float32 and 709 in float64.
 
 Adding a constant to the reward changes no sample and shifts log Z by that constant times the scale, to rounding.
 """
