@@ -1,4 +1,4 @@
-"""Nobody is logged in at W&B; a run folder for loggers to write to; and ``scripts/`` as commands."""
+"""Nobody is logged in at W&B; and ``scripts/`` as commands."""
 
 import runpy
 import sys
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
-from PIL import Image
+
+from tests.no_account import no_account  # noqa: F401
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
@@ -22,24 +22,4 @@ def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -
         runpy.run_path(str(SCRIPTS / name), run_name="__main__")
         return capsys.readouterr().out
 
-    return run
-
-
-@pytest.fixture(autouse=True)
-def no_account(monkeypatch, tmp_path):
-    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_PROJECT", "WANDB_BASE_URL", "WANDB_DATA_DIR"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
-
-
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """A run folder inside a sweep, with Hydra's records and a picture."""
-    run = tmp_path / "2026-01-02" / "10-20-30" / "0"
-    (run / ".hydra").mkdir(parents=True)
-    (run.parent / "multirun.yaml").touch()
-    OmegaConf.save(["mode=search", "seed=3"], run / ".hydra" / "overrides.yaml")
-    picked = {"mode": "search", "reward": "symmetry", "hydra/launcher": "basic", "experiment": None}
-    OmegaConf.save({"hydra": {"runtime": {"choices": picked}}}, run / ".hydra" / "hydra.yaml")
-    Image.new("RGB", (12, 8), (250, 10, 20)).save(run / "samples.png")
     return run

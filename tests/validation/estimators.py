@@ -15,8 +15,8 @@ import torch
 
 from fmtt.flow.schedules import PowerEpsilon, PowerRamp
 from fmtt.methods.trajectory import Sampler
-from tests.analytic.mutants import Unchecked, weights
-from tests.analytic.support import TRANSPORTED
+from tests.mutants import Unchecked, weights
+from tests.support import TRANSPORTED
 from tests.validation.problems import GROUPS, LOOK_AHEADS, PARTICLES, TRANSPORTS, Score, problem, score
 
 STATISTICS = ("z", "mean", "square")

@@ -21,9 +21,9 @@ import torch
 
 from fmtt.flow.schedules import ZeroEpsilon
 from fmtt.step.transport import FlowMapTransport
-from tests.analytic.gaussian_chain import reference
-from tests.analytic.mutants import MUTANTS
-from tests.analytic.support import Setup, deviations, last, worst
+from tests.gaussian_chain import reference
+from tests.mutants import MUTANTS
+from tests.support import Setup, deviations, last, worst
 from tests.validation.page import write_page
 from tests.validation.problems import Score, normal_distance, problem, score
 

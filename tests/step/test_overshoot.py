@@ -1,0 +1,40 @@
+"""The overshoot of a kick is the share by which Euler-Maruyama inflates the variance of a Gaussian."""
+
+import math
+
+import pytest
+import torch
+
+from fmtt.flow import noise
+from fmtt.flow.schedules import ConstantEpsilon
+from fmtt.step.dynamics import Draws
+from fmtt.step.transport import FlowMapTransport
+from tests.support import GAUSSIAN, Setup, last
+
+SETUP = Setup(reward="quadratic", weights="jarzynski", transport=FlowMapTransport, epsilon=ConstantEpsilon(0.8))
+
+
+def test_overshoot_predicts_the_variance_that_a_kick_adds() -> None:
+    """In each coordinate: h / 2v under the tilted law of time t, whose variance is v; one kick makes it v + h^2 / v."""
+    t, then = 0.4, 0.45
+    dynamics = SETUP.sampler().dynamics
+    h = 0.8 * (then - t)
+    sigma = torch.sqrt((1 - t) ** 2 + t**2 * GAUSSIAN.std**2)
+    stretch = GAUSSIAN.std / sigma  # of the flow map to t = 1
+    precision, slope, _ = dynamics.tilt.reward.quadratic_form(2)
+    bend = t * precision * stretch**2
+    v = 1 / (sigma**-2 + bend)
+    landed = GAUSSIAN.mean * (1 - stretch * t)
+    mean = v * (t * GAUSSIAN.mean / sigma**2 + t * stretch * (slope - precision * landed))
+    x = (mean + v.sqrt() * noise.normal((1, 200_000, 2), 0, "x").double()).float()
+    move = dynamics.step(x, dynamics.look(x, t, then), (t, then, None), Draws(noise.normal(x.shape, 1, "xi")))
+    overshoot = move.increment.overshoot.mean().item()
+    assert overshoot == pytest.approx((h / (2 * v)).mean().item(), rel=0.02)
+    assert overshoot > 0.03
+
+
+def test_it_falls_with_the_step_and_is_zero_without_noise() -> None:
+    coarse, fine = (last(SETUP.but(steps=steps).sampler()).overshoot.mean() / steps for steps in (20, 80))
+    assert coarse / fine == pytest.approx(4, rel=0.25)
+    assert last(SETUP.but(epsilon=ConstantEpsilon(0.0)).sampler()).overshoot.abs().max() == 0
+    assert math.isnan(last(SETUP.but(weights="kernel").sampler()).overshoot.mean())
