@@ -7,142 +7,167 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
+from support import Setup
 from torch import Tensor
 
-from fmtt.flow.model import Velocity
+from fmtt.flow.batches import Batches
 from fmtt.flow.noise import Noise
+from fmtt.flow.protocols import Velocity
 from fmtt.flow.schedules import PowerEpsilon, RegularisedChi
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
 from fmtt.smc.selection import Selection
-from fmtt.step.dynamics import Draws, Dynamics, Move
-from fmtt.step.transport import FlowMapTransport, Step, Transport
-from fmtt.step.weights import Increment, Jarzynski, Kernel, Material
+from fmtt.step.dynamics import Draws, Dynamics, Moved
+from fmtt.step.interval import Interval
+from fmtt.step.needs import Needs
+from fmtt.step.transport import AtBothEnds, AtTheEnd, Carried, Euler, FlowMapTransport, Transport
+from fmtt.step.weights import Increment, Jarzynski, Move, Moves, Weights
 from fmtt.tilt.tilt import Tilt, TiltValue
-from tests.support import Setup
 
-Mutation = Callable[[Sampler], Sampler]
+Mutation = Callable[[Trajectory], Trajectory]
 
 
 # --- weights ---------------------------------------------------------------------------------------------------
 
 
-class Flipped(Jarzynski):
+@dataclass(frozen=True)
+class Wrong:
+    """Weights whose increment is altered: ``change(right, move)``; they fit every move."""
+
+    right: Weights
+    change: Callable[[Weights, Move], Increment]
+    weighted, invariant = True, False
+
+    def fitted(self, moves: Moves) -> Wrong:
+        return self
+
+    def needs(self, driven: bool) -> Needs:
+        return self.right.needs(driven)
+
+    def increment(self, move: Move) -> Increment:
+        return self.change(self.right, move)
+
+
+def weights(change: Callable[[Weights, Move], Increment]) -> Mutation:
+    """The weights of the loop with an altered increment."""
+    return lambda loop: with_dynamics(loop, weights=Wrong(loop.dynamics.weights, change))
+
+
+def with_dynamics(loop: Trajectory, **changes: object) -> Trajectory:
+    return replace(loop, dynamics=replace(loop.dynamics, **changes))
+
+
+def flipped(right: Weights, move: Move) -> Increment:
     """The wrong sign."""
-
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        return Increment(-super().increment(step, tilt).log_weights)
+    return Increment(-right.increment(move).log_weights)
 
 
-class Unchecked(Jarzynski):
-    """Short weights for any look-ahead."""
-
-    def check(self, look_ahead: object, guidance: object, epsilon: object, chi: object) -> None:
-        pass
-
-
-class WithoutQuadratic(Kernel):
+def without_quadratic(right: Weights, move: Move) -> Increment:
     """Forgets ``eps dt |g|^2 / 4``."""
-
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        right = super().increment(step, tilt)
-        if step.guidance is None or step.epsilon == 0:
-            return right
-        square = step.guidance.flatten(2).square().sum(-1)
-        return Increment(right.log_weights + step.epsilon * (step.t_next - step.t) / 4 * square)
+    found, interval = right.increment(move), move.interval
+    if move.guidance is None or interval.epsilon == 0:
+        return found
+    square = move.guidance.flatten(2).square().sum(-1)
+    return Increment(found.log_weights + interval.epsilon * interval.dt / 4 * square)
 
 
-@dataclass
-class WrongVariance(Kernel):
+def wrong_variance(factor: float) -> Callable[[Weights, Move], Increment]:
     """Takes the variance of the step for ``factor`` times what it is."""
 
-    factor: float
+    def change(right: Weights, move: Move) -> Increment:
+        interval = move.interval
+        return right.increment(move._replace(interval=interval._replace(epsilon=interval.epsilon * factor)))
 
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        return super().increment(step._replace(epsilon=step.epsilon * self.factor), tilt)
+    return change
 
 
-class WithoutChi(Jarzynski):
+def without_chi(right: Weights, move: Move) -> Increment:
     """Takes the extra drift for none."""
-
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        return super().increment(step._replace(chi=0.0), tilt)
+    return right.increment(move._replace(interval=move.interval._replace(chi=0.0)))
 
 
-class WithoutTime(Material):
-    """``grad r_t . b`` without ``d_t``."""
-
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        return super().increment(step._replace(before=step.before._replace(rate=0 * step.before.reward)), tilt)
-
-
-class WithoutDrift(Material):
-    """``d_t`` without ``grad r_t . b``."""
-
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        return super().increment(step._replace(velocity=0 * step.x), tilt)
-
-
-class WithoutLaplacian(Jarzynski):
+def without_laplacian(right: Weights, move: Move) -> Increment:
     """``grad r_t . (s + grad r_t)`` alone."""
-
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        right = super().increment(step, tilt)
-        curvature = step.chi * (step.t_next - step.t) * tilt.laplacian(step.x, step.t, step.probes)
-        return right._replace(log_weights=right.log_weights - curvature)
+    return right.increment(move if move.laplacian is None else move._replace(laplacian=0 * move.laplacian))
 
 
-class WithoutScore(Jarzynski):
+def without_score(right: Weights, move: Move) -> Increment:
     """``grad r_t . grad r_t`` without ``grad r_t . s``."""
-
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        return super().increment(step._replace(velocity=step.x / max(step.t, 1e-9)), tilt)
+    return right.increment(move._replace(velocity=move.x / max(move.interval.t, 1e-9)))
 
 
-class KernelWithoutChi(Kernel):
-    """Takes the extra drift for none."""
-
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        return super().increment(step._replace(chi=0.0), tilt)
+def flipped_noise(right: Weights, move: Move) -> Increment:
+    """The wrong sign in the product of guidance and noise."""
+    return right.increment(move if move.noise is None else move._replace(noise=-move.noise))
 
 
-class Sooner(FlowMapTransport):
+def early(right: Weights, move: Move) -> Increment:
+    """The reward before the move only, times the rise of the linear ramp in the step before."""
+    interval = move.interval
+    rise = interval.strength - max(interval.strength - interval.rise, 0.0)
+    return Increment(rise * move.before.reward)
+
+
+def short_anyway(loop: Trajectory) -> Trajectory:
+    """Short weights for any look-ahead."""
+    return with_dynamics(loop, weights=Jarzynski())
+
+
+# --- transport -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Misled(AtBothEnds):
+    """Measures the gap of an altered transport."""
+
+    change: Callable[[Carried], Carried]
+
+    def gap(self, carried: Carried, interval: Interval, tilt: Tilt) -> Tensor:
+        return super().gap(self.change(carried), interval, tilt)
+
+
+class Sooner(AtTheEnd):
     """Measures the work where the step begins, before the kick."""
 
-    def work(self, step: Step, tilt: Tilt) -> Tensor:
-        return super().work(step._replace(after=step.before), tilt)
+    def work(self, carried: Carried, interval: Interval) -> Tensor:
+        return super().work(carried._replace(after=carried.before), interval)
 
 
 class Shorter(FlowMapTransport):
     """Stops a tenth of the way before the end of every step."""
 
     def move(
-        self, kicked: Tensor, velocity: Tensor | None, times: tuple[float, float], chunk: int, draw: Tensor | None
+        self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None
     ) -> Tensor:
-        return super().move(kicked, velocity, (times[0], times[0] + 0.9 * (times[1] - times[0])), chunk, draw)
+        sooner = interval._replace(t_next=interval.t + 0.9 * interval.dt)
+        return super().move(kicked, velocity, sooner, batches, draw)
 
 
-class FlippedNoise(Kernel):
-    """The wrong sign in the product of guidance and noise."""
-
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        return super().increment(step if step.noise is None else step._replace(noise=-step.noise), tilt)
-
-
-class Early(Jarzynski):
-    """The reward before the move only, times the rise of the ramp in the step before."""
-
-    def increment(self, step: Step, tilt: Tilt) -> Increment:
-        dt = step.t_next - step.t
-        return Increment((tilt.strength(step.t) - tilt.strength(max(step.t - dt, 0.0))) * step.before.reward)
-
-
-def weights(wrong: Jarzynski | Kernel) -> Mutation:
-    return lambda sampler: replace(sampler, dynamics=replace(sampler.dynamics, weights=wrong))
+class MeasuredSooner(FlowMapTransport):
+    growth = Sooner()
 
 
 def transport(wrong: Callable[[Velocity], Transport]) -> Mutation:
-    return lambda sampler: replace(sampler, dynamics=replace(sampler.dynamics, transport=wrong(sampler.dynamics.model)))
+    return lambda loop: with_dynamics(loop, transport=wrong(loop.dynamics.model))
+
+
+def gap(change: Callable[[Carried], Carried]) -> Mutation:
+    """Euler's transport with a gap measured on altered values."""
+
+    class Altered(Euler):
+        growth = Misled(change)
+
+    return transport(Altered)
+
+
+def without_time(carried: Carried) -> Carried:
+    """``grad r_t . b`` without ``d_t``."""
+    return carried._replace(before=carried.before._replace(rate=0 * carried.before.reward))
+
+
+def without_drift(carried: Carried) -> Carried:
+    """``d_t`` without ``grad r_t . b``."""
+    return carried._replace(velocity=0 * carried.kicked)
 
 
 # --- move ------------------------------------------------------------------------------------------------------
@@ -154,23 +179,20 @@ class ScoreTimes(Dynamics):
 
     factor: float = -1.0
 
-    def step(
-        self, x: Tensor, before: TiltValue, times: tuple[float, float, float | None], draws: Draws, asked: bool = True
-    ) -> Move:
-        t, t_next, _ = times
-        epsilon = self.epsilon(t_next)
-        if draws.noise is not None:
-            score = -(x - t * self.velocity(x, t)) / (1 - t)
-            noise = draws.noise + (self.factor - 1) * math.sqrt(epsilon * (t_next - t) / 2) * score
-            draws = draws._replace(noise=noise)
-        return super().step(x, before, times, draws, asked)
+    def move(
+        self, x: Tensor, before: TiltValue, interval: Interval, needs: Needs, draws: Draws, share: Tensor | None = None
+    ) -> Moved:
+        if draws.kick is not None:
+            score = -(x - interval.t * self.velocity(x, interval.t)) / (1 - interval.t)
+            kick = draws.kick + (self.factor - 1) * math.sqrt(interval.epsilon * interval.dt / 2) * score
+            draws = draws._replace(kick=kick)
+        return super().move(x, before, interval, needs, draws, share)
 
 
 def score_times(factor: float) -> Mutation:
-    def mutate(sampler: Sampler) -> Sampler:
-        right = sampler.dynamics
-        parts = {field.name: getattr(right, field.name) for field in fields(right)}
-        return replace(sampler, dynamics=ScoreTimes(**parts, factor=factor))
+    def mutate(loop: Trajectory) -> Trajectory:
+        parts = {field.name: getattr(loop.dynamics, field.name) for field in fields(loop.dynamics)}
+        return replace(loop, dynamics=ScoreTimes(**parts, factor=factor))
 
     return mutate
 
@@ -186,11 +208,10 @@ class Lagged:
         return self.ramp(max(t - self.lag, 0.0))
 
 
-def lagged_ramp(sampler: Sampler) -> Sampler:
+def lagged_ramp(loop: Trajectory) -> Trajectory:
     """The ramp one step late."""
-    tilt = sampler.dynamics.tilt
-    late = replace(tilt, ramp=Lagged(tilt.ramp, sampler.times[-1] - sampler.times[-2]))
-    return replace(sampler, dynamics=replace(sampler.dynamics, tilt=late))
+    tilt = loop.dynamics.tilt
+    return with_dynamics(loop, tilt=replace(tilt, ramp=Lagged(tilt.ramp, loop.times[-1] - loop.times[-2])))
 
 
 # --- selection -------------------------------------------------------------------------------------------------
@@ -202,6 +223,7 @@ class Selected:
 
     right: Selection
     change: Callable[[Population, Population, Tensor], Population]
+    block, multinomial = 1, False
 
     def due(self, step: int, steps: int) -> bool:
         return self.right.due(step, steps)
@@ -212,7 +234,7 @@ class Selected:
 
 
 def selection(change: Callable[[Population, Population, Tensor], Population]) -> Mutation:
-    return lambda sampler: replace(sampler, selection=Selected(sampler.selection, change))
+    return lambda loop: replace(loop, selection=Selected(loop.selection, change))
 
 
 def dropped_carry(before: Population, after: Population, where: Tensor) -> Population:
@@ -227,7 +249,7 @@ def kept_weights(before: Population, after: Population, where: Tensor) -> Popula
 
 def forgotten_permutation(before: Population, after: Population, where: Tensor) -> Population:
     """Weights used up, particles left where they were."""
-    return replace(after, x=before.x, tilt=before.tilt)
+    return replace(after, x=before.x, tilt=before.tilt, path=before.path)
 
 
 def forgotten_evidence(before: Population, after: Population, where: Tensor) -> Population:
@@ -240,6 +262,11 @@ def stale(name: str) -> Mutation:
     return selection(
         lambda before, after, where: replace(after, tilt=after.tilt._replace(**{name: getattr(before.tilt, name)}))
     )
+
+
+def stale_path(loop: Trajectory) -> Trajectory:
+    """The value that the weights of a path have followed, not permuted."""
+    return selection(lambda before, after, where: replace(after, path=before.path))(loop)
 
 
 def without_final_weights(population: Population) -> Population:
@@ -259,25 +286,25 @@ MAPPED = SHORT.but(transport=FlowMapTransport, epsilon=PowerEpsilon(2.0))
 DRIVEN = SHORT.but(chi=RegularisedChi())
 
 MUTANTS: dict[str, tuple[Setup, Mutation]] = {
-    "increment with the wrong sign": (SHORT, weights(Flipped())),
-    "increment at the wrong end of the ramp": (SHORT, weights(Early())),
-    "short weights for the denoiser": (Setup(look_ahead="denoiser", weights="material"), weights(Unchecked())),
-    "short weights for no look-ahead": (Setup(look_ahead="none", weights="material"), weights(Unchecked())),
-    "time left out of the derivative along the ODE": (ALONG, weights(WithoutTime())),
-    "drift left out of the derivative along the ODE": (ALONG, weights(WithoutDrift())),
-    "kernel without the quadratic term": (RATIO, weights(WithoutQuadratic())),
-    "kernel with half the variance": (RATIO, weights(WrongVariance(0.5))),
-    "kernel with twice the variance": (RATIO, weights(WrongVariance(2.0))),
-    "kernel with the noise's sign flipped": (RATIO, weights(FlippedNoise())),
+    "increment with the wrong sign": (SHORT, weights(flipped)),
+    "increment at the wrong end of the ramp": (SHORT, weights(early)),
+    "short weights for the denoiser": (Setup(look_ahead="denoiser", weights="material"), short_anyway),
+    "short weights for no look-ahead": (Setup(look_ahead="none", weights="material"), short_anyway),
+    "time left out of the derivative along the ODE": (ALONG, gap(without_time)),
+    "drift left out of the derivative along the ODE": (ALONG, gap(without_drift)),
+    "kernel without the quadratic term": (RATIO, weights(without_quadratic)),
+    "kernel with half the variance": (RATIO, weights(wrong_variance(0.5))),
+    "kernel with twice the variance": (RATIO, weights(wrong_variance(2.0))),
+    "kernel with the noise's sign flipped": (RATIO, weights(flipped_noise)),
     "score with the wrong sign": (SHORT, score_times(-1.0)),
     "score left out": (SHORT, score_times(0.0)),
     "ramp one step late, short weights": (SHORT, lagged_ramp),
     "ramp one step late, kernel weights": (RATIO, lagged_ramp),
-    "chi ignored, short weights": (DRIVEN, weights(WithoutChi())),
-    "Laplacian left out": (DRIVEN, weights(WithoutLaplacian())),
-    "score left out of the extra work": (DRIVEN, weights(WithoutScore())),
-    "chi ignored, kernel weights": (DRIVEN.but(weights="kernel"), weights(KernelWithoutChi())),
-    "work measured before the kick": (MAPPED, transport(Sooner)),
+    "chi ignored, short weights": (DRIVEN, weights(without_chi)),
+    "Laplacian left out": (DRIVEN, weights(without_laplacian)),
+    "score left out of the extra work": (DRIVEN, weights(without_score)),
+    "chi ignored, kernel weights": (DRIVEN.but(weights="kernel"), weights(without_chi)),
+    "work measured before the kick": (MAPPED, transport(MeasuredSooner)),
     "transport that ends too early": (MAPPED, transport(Shorter)),
     "carry dropped": (SHORT, selection(dropped_carry)),
     "weights used twice": (ALWAYS, selection(kept_weights)),
@@ -285,7 +312,7 @@ MUTANTS: dict[str, tuple[Setup, Mutation]] = {
     "evidence forgotten": (ALWAYS, selection(forgotten_evidence)),
     "reward not permuted": (SHUFFLED, stale("reward")),
     "gradient not permuted": (SHUFFLED, stale("gradient")),
-    "value not permuted": (SHUFFLED.but(weights="kernel"), stale("value")),
+    "path value not permuted": (SHUFFLED.but(weights="kernel"), stale_path),
     "velocity not permuted": (SHUFFLED.but(weights="kernel", look_ahead="denoiser"), stale("velocity")),
     "rate not permuted": (SHUFFLED.but(weights="material", look_ahead="denoiser"), stale("rate")),
 }

@@ -9,17 +9,19 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from fmtt.flow.model import Velocity
+from fmtt.flow.batches import Batches
 from fmtt.flow.noise import Noise
+from fmtt.flow.protocols import Velocity
 from fmtt.flow.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
 from fmtt.methods import presets as modes
-from fmtt.methods.loop import State
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.loop import Loop, State, totals
+from fmtt.methods.problem import Problem
+from fmtt.methods.trajectory import Trajectory
 from fmtt.models.analytic import Gaussian, GaussianMixture
 from fmtt.rewards.plane import Linear, Quadratic
 from fmtt.smc.diagnostics import mean_and_error, weighted_mean
 from fmtt.smc.population import Population
-from fmtt.step.dynamics import Dynamics
+from fmtt.smc.totals import Totals
 from fmtt.step.transport import Euler, Transport
 from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, LookAhead, NoLookAhead
 from fmtt.tilt.tilt import Tilt
@@ -83,15 +85,15 @@ class Setup:
     def times(self) -> tuple[float, ...]:
         return self.grid.times(self.steps)
 
-    def sampler(self) -> Sampler:
-        model = MODELS[self.model]
-        look_ahead = LOOK_AHEADS[self.look_ahead](model)
-        mode = modes.importance(look_ahead, self.epsilon, self.weights, self.resampler, self.ess_threshold)
-        tilt = Tilt(look_ahead, REWARDS[self.reward], self.scale, self.ramp, self.chunk)
-        dynamics = Dynamics(model, tilt, self.epsilon, mode.guidance, mode.weights, self.transport(model), chi=self.chi)
-        return Sampler(
-            dynamics, mode.selection, self.times, self.particles, Noise(self.seed, tuple(range(self.groups)))
-        )
+    @property
+    def problem(self) -> Problem:
+        model, noise = MODELS[self.model], Noise(self.seed, tuple(range(self.groups)))
+        reward, batches = REWARDS[self.reward], Batches(self.chunk)
+        tilt = Tilt(model, LOOK_AHEADS[self.look_ahead], reward, self.scale, self.ramp, batches)
+        return Problem(model, tilt, self.epsilon, self.chi, self.transport, 8, self.times, self.particles, noise)
+
+    def loop(self) -> Trajectory:
+        return modes.importance(self.weights, self.resampler, self.ess_threshold).loop(self.problem)
 
     def truth(self) -> Truth:
         """The closed form of the tilted law, which the sampler reaches as the steps get short."""
@@ -101,10 +103,18 @@ class Setup:
         return Truth(law.mean, law.second_moment, log_z)
 
 
-def last(sampler: Sampler) -> State:
+def last(loop: Loop) -> State:
     """The state at t = 1."""
-    *_, state = sampler.run()
-    return state
+    return loop.last()
+
+
+def ended(loop: Loop) -> tuple[State, Totals]:
+    """The state at t = 1, and the diagnostics of the whole run."""
+    summed = None
+    for reached, info in loop.run():
+        state, summed = reached, totals(info, summed)
+    assert summed is not None
+    return state, summed
 
 
 def deviations(population: Population, truth: Truth) -> dict[str, Tensor]:

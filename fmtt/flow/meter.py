@@ -191,8 +191,7 @@ class MeteredModel:
         call = self.flow.flow_map
         if call is None:
             return None
-        prepared = self._prepared(call)
-        return lambda x, s, t: self.meter.network(prepared, x, s, t)
+        return lambda x, s, t: self.meter.network(self._prepared(call), x, s, t)
 
     def decoded(self, x: Tensor, batches: Batches) -> Tensor:
         """What rewards and people see of ``x (G, N, *D)``; ``x`` itself without a decoder."""

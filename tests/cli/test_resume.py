@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from fmtt.methods.noise_opt import NoiseAscent
 from fmtt.methods.noise_smc import NoiseAnnealing
 from fmtt.methods.rounds import Rounds
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from fmtt.methods.typical_ascent import TypicalAscent
 from fmtt.tracking.wandb_logger import run_id
 
@@ -49,7 +49,7 @@ def statuses(sweep: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "loop"),
     [
-        (("mode.ess_threshold=0.9",), Sampler), (("mode=das",), Sampler), (("mode=fk_steering",), Sampler),
+        (("mode.ess_threshold=0.9",), Trajectory), (("mode=das",), Trajectory), (("mode=fk_steering",), Trajectory),
         (("mode=noise_smc",), NoiseAnnealing), (("mode=noise_opt",), NoiseAscent), (("mode=multi_best_of_n",), Rounds),
         (("mode=auto",), TypicalAscent),
     ],
@@ -87,7 +87,7 @@ def test_another_configuration_in_the_same_folder_leaves_no_old_result(fmtt, mon
     """A run that is cut off before its end must not be taken for done because of what lay there."""
     fmtt("baseline=false", "report=false")
     words = ("baseline=false", "report=false", "reward.scale=2", "resume=true")
-    with interrupted(monkeypatch, Sampler, step=1):
+    with interrupted(monkeypatch, Trajectory, step=1):
         fmtt(*words)
     again = fmtt(*words)
     assert again.status == 0 and "already done" not in again.out
@@ -113,7 +113,7 @@ def test_a_run_in_a_new_folder_goes_on_from_the_old_one(fmtt, tmp_path: Path, mo
     """As single runs do, whose folders are named by the time: with its W&B run, and without a checkpoint left over."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     words = ("logger=wandb", "baseline=false", "report=false")
-    with interrupted(monkeypatch, Sampler, step=3):
+    with interrupted(monkeypatch, Trajectory, step=3):
         fmtt(*words, folder="runs/old")
     assert len(list(tmp_path.rglob("checkpoint-*"))) == 1
     assert fmtt(*words, "resume=true", folder="runs/new").status == 0

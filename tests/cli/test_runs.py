@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from fmtt.run.configurations import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,14 +148,14 @@ def test_tempering_that_binds_only_on_the_way_is_in_every_row(fmtt) -> None:
 
 
 def test_a_fault_in_one_run_of_a_sweep_is_named_and_the_others_go_on(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Sampler.step
+    step = Trajectory.step
 
-    def faulty(self: Sampler, state: object) -> object:
+    def faulty(self: Trajectory, state: object) -> object:
         if self.noise.seed == 1:
             raise RuntimeError("something is wrong")
         return step(self, state)
 
-    monkeypatch.setattr(Sampler, "step", faulty)
+    monkeypatch.setattr(Trajectory, "step", faulty)
     outcome = fmtt("-m", "seed=0,1,2", "baseline=false")
     assert outcome.status == 1
     assert [row["status"] for row in read_table(outcome.folder / "summary.csv")] == [
@@ -164,10 +164,10 @@ def test_a_fault_in_one_run_of_a_sweep_is_named_and_the_others_go_on(fmtt, monke
 
 
 def test_a_crash_of_a_single_run_leaves_its_reason(fmtt, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: Sampler, state: object) -> None:
+    def broken(self: Trajectory, state: object) -> None:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(Sampler, "step", broken)
+    monkeypatch.setattr(Trajectory, "step", broken)
     with pytest.raises(RuntimeError, match="no ink"):
         fmtt("baseline=false")
     assert (tmp_path / "run" / "error.txt").read_text() == "1 RuntimeError: no ink\n"

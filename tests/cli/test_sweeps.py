@@ -16,7 +16,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from fmtt.run import sweep_progress as progress
 from fmtt.run.sweep_progress import ENDED, Progress, Tally, line, note
 
@@ -126,14 +126,14 @@ def statuses(folder: Path) -> list[str]:
 
 
 def test_a_sweep_that_is_interrupted_is_summarised(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
-    step = Sampler.step
+    step = Trajectory.step
 
-    def interrupted(self: Sampler, state: object) -> object:
+    def interrupted(self: Trajectory, state: object) -> object:
         if self.noise.seed == 1:
             raise KeyboardInterrupt
         return step(self, state)
 
-    monkeypatch.setattr(Sampler, "step", interrupted)
+    monkeypatch.setattr(Trajectory, "step", interrupted)
     outcome = fmtt(*QUICK, "seed=0,1,2")
     assert outcome.status == 1
     assert "checkpoint in" in outcome.complaint and "resume=true" in outcome.complaint

@@ -36,7 +36,7 @@ def counted(
     setup = Setup(
         model="mixture", look_ahead=look_ahead, weights=weights, epsilon=epsilon, steps=K, particles=N, groups=G
     )
-    sampler, meter = setup.sampler(), Meter()
+    sampler, meter = setup.loop(), Meter()
     model = MeteredModel(MIXTURE, meter)
     right = sampler.dynamics.tilt
     tilt = Tilt(LOOK_AHEADS[look_ahead](model), MeteredReward(right.reward, meter), right.scale, right.ramp, chunk)

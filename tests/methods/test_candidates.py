@@ -16,8 +16,7 @@ from fmtt.flow.noise import Noise
 from fmtt.flow.schedules import PowerEpsilon, RampFrom, ZeroEpsilon
 from fmtt.methods import baselines
 from fmtt.methods import presets as modes
-from fmtt.methods.presets import Mode
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
 from fmtt.smc.selection import ChooseAmongDuplicates
 from fmtt.step.transport import Euler, FlowMapTransport
@@ -47,7 +46,7 @@ PRESETS = {
 }
 
 
-def best_rewards(preset: str, n: int, mode: Callable[..., Mode] = baselines.best_of_n) -> tuple[Run, Tensor]:
+def best_rewards(preset: str, n: int, mode: Callable[..., Composition] = baselines.best_of_n) -> tuple[Run, Tensor]:
     """Rewards of the particles returned, ``(G,)``."""
     run = fmtt.assemble(
         GAUSSIAN, REWARDS["linear"], mode=mode, groups=1024, particles=n, chunk=1_000_000, **PRESETS[preset]
@@ -90,7 +89,7 @@ DUPLICATES, FAMILIES = 4, 2
 PROPOSALS = DUPLICATES * FAMILIES
 
 
-def svdd_run(groups: int, greedy: bool = False, mode: Callable[..., Mode] | None = None) -> Run:
+def svdd_run(groups: int, greedy: bool = False, mode: Callable[..., Composition] | None = None) -> Run:
     return fmtt.assemble(
         GAUSSIAN, REWARDS["quadratic"], mode=mode or partial(baselines.svdd, duplicates=DUPLICATES, greedy=greedy),
         look_ahead=Denoiser, beta=RampFrom(1.0), steps=6, groups=groups, particles=PROPOSALS, chunk=10**6, scale=1.5,
@@ -101,7 +100,7 @@ def svdd_run(groups: int, greedy: bool = False, mode: Callable[..., Mode] | None
 def proposals() -> tuple[Tensor, Tensor]:
     """Where particles are after one step, ``(F, 4, 2)``, and their values, by families of 1500 groups."""
     run = svdd_run(1500, mode=modes.base)
-    assert isinstance(run.loop, Sampler)
+    assert isinstance(run.loop, Trajectory)
     state = run.loop.step(run.loop.start())
     value = run.loop.dynamics.tilt.evaluate(state.population.x, state.t, gradient=False).value
     return state.population.x.reshape(-1, DUPLICATES, 2), value.reshape(-1, DUPLICATES)
@@ -159,7 +158,7 @@ def test_families_do_not_compete() -> None:
     value = torch.tensor([50.0, 51.0, 52.0, 53.0, 0.0, 1.0, -1.0, 0.5], dtype=torch.float64)
     groups = 20_000
     sampler = svdd_run(2).loop
-    assert isinstance(sampler, Sampler)
+    assert isinstance(sampler, Trajectory)
     start = sampler.start().population
     population = Population.start(torch.zeros(groups, PROPOSALS, 2), start.tilt)
     tilt = start.tilt._replace(
@@ -183,7 +182,7 @@ def test_particles_that_are_no_multiple_of_the_duplicates_are_refused() -> None:
 
 
 @pytest.mark.parametrize("mode", [baselines.beam, baselines.svdd])
-def test_clones_without_noise_are_refused(mode: Callable[..., Mode]) -> None:
+def test_clones_without_noise_are_refused(mode: Callable[..., Composition]) -> None:
     with pytest.raises(ValueError, match=r"sampler\.epsilon: .*without noise; use linear"):
         fmtt.assemble(GAUSSIAN, REWARDS["linear"], mode=mode, epsilon=ZeroEpsilon())
     fmtt.assemble(GAUSSIAN, REWARDS["linear"], mode=mode)

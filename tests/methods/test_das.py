@@ -13,7 +13,7 @@ from fmtt.api import Run
 from fmtt.flow.noise import Noise
 from fmtt.methods import baselines
 from fmtt.methods.loop import State
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
 from fmtt.smc.selection import Selection
 from fmtt.tilt.tilt import Tilt
@@ -75,7 +75,7 @@ class WithWholeValue:
         return self.right(replace(population, log_weights=population.log_weights + forgotten), step, steps, noise)
 
 
-def whole_value(sampler: Sampler) -> Sampler:
+def whole_value(sampler: Trajectory) -> Trajectory:
     return replace(sampler, selection=WithWholeValue(sampler.selection, sampler.dynamics.tilt, sampler.times))
 
 

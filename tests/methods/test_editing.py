@@ -10,14 +10,13 @@ from PIL import Image
 from torch import Tensor
 
 from fmtt.api import Run, assemble
-from fmtt.flow.model import Flow
+from fmtt.flow.protocols import Flow
 from fmtt.flow.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, PowerGrid, RampFrom, ZeroEpsilon
 from fmtt.methods import presets as modes
 from fmtt.methods.auto import auto
 from fmtt.methods.editing import NoisedImage
 from fmtt.methods.noise_opt import noise_opt
 from fmtt.methods.noise_smc import AnnealedStart, noise_smc
-from fmtt.methods.problem import Setting
 from fmtt.methods.rounds import multi_best_of_n
 from fmtt.smc.diagnostics import log_mean_and_error, mean_and_error, weighted_mean
 from fmtt.smc.population import Population
@@ -54,7 +53,7 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def edit(setup: Setup, start: Callable[[Setting], Setting], mode: Callable = modes.importance) -> Run:
+def edit(setup: Setup, start: Callable[[Problem], Problem], mode: Callable = modes.importance) -> Run:
     return assemble(
         MODEL, lambda x: REWARDS[setup.reward](x.reshape(-1, 2)), look_ahead=LOOK_AHEADS[setup.look_ahead],
         mode=partial(mode, weights=setup.weights) if mode is modes.importance else mode, steps=setup.steps,
@@ -90,9 +89,9 @@ def test_edits_have_their_tilted_law(picture: str, weights: str, look_ahead: str
 @pytest.mark.parametrize("forgotten", ["times", "image"])
 def test_neither_times_nor_picture_may_be_forgotten(picture: str, forgotten: str) -> None:
 
-    def mutant(setting: Setting) -> Setting:
-        unchanged = torch.zeros(SHAPE) if forgotten == "image" else getattr(setting, forgotten)
-        return replace(NoisedImage(picture, T0)(setting), **{forgotten: unchanged})
+    def mutant(problem: Problem) -> Problem:
+        unchanged = torch.zeros(SHAPE) if forgotten == "image" else getattr(problem, forgotten)
+        return replace(NoisedImage(picture, T0)(problem), **{forgotten: unchanged})
 
     setup = Setup(weights="kernel", look_ahead="denoiser", seed=40)
     assert found(edit(setup, mutant), setup) > 6
@@ -103,7 +102,7 @@ def test_the_tilt_begins_with_the_edit(picture: str) -> None:
     setup = Setup(weights="kernel", groups=2, particles=4)
     population = edit(setup, NoisedImage(picture, T0)).loop.start().population
     assert not population.tilt.value.any() and not population.log_weights.any()
-    early = edit(setup, lambda setting: replace(NoisedImage(picture, T0)(setting), tilt=setting.tilt))
+    early = edit(setup, lambda setting: replace(NoisedImage(picture, T0)(problem), tilt=problem.tilt))
     assert early.loop.start().population.log_weights.all()
 
 
@@ -157,8 +156,8 @@ def test_the_slope_of_an_edit_is_that_of_its_noise(picture: str) -> None:
 def test_noise_smc_draws_edits_from_their_tilted_law(picture: str, forgotten: str | None) -> None:
     """Edits of noise are ``m + L z``; tilted by a.x their mean is ``m + L L' a``, and log Z is a.m + |L'a|^2/2."""
 
-    def start(setting: Setting) -> Setting:
-        late = NoisedImage(picture, T0)(setting)
+    def start(problem: Problem) -> Problem:
+        late = NoisedImage(picture, T0)(problem)
         return late if forgotten is None else replace(late, image=torch.zeros(SHAPE))
 
     setup = Setup(reward="linear", steps=8, groups=64, particles=64, chunk=4096, seed=42)
@@ -182,8 +181,8 @@ def test_noise_smc_draws_edits_from_their_tilted_law(picture: str, forgotten: st
 
 def test_a_start_of_annealed_noise_is_for_runs_through_time_alone() -> None:
 
-    def start(setting: Setting) -> Setting:
-        return AnnealedStart(sweeps=2)(replace(setting, tilt=replace(setting.tilt, ramp=RampFrom(0.5))))
+    def start(problem: Problem) -> Problem:
+        return AnnealedStart(sweeps=2)(replace(problem, tilt=replace(problem.tilt, ramp=RampFrom(0.5))))
 
     with pytest.raises(ValueError, match=r"sampler\.start: .* has a start of its own"):
         edit(Setup(), start, mode=noise_opt)

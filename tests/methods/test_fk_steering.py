@@ -12,7 +12,7 @@ from fmtt.flow.schedules import PowerRamp
 from fmtt.methods import baselines
 from fmtt.methods import presets as modes
 from fmtt.methods.loop import State
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from tests.methods.weighted_baselines import FK, WHOLE, at_the_end, found, gaussian_run, same
 from tests.mutants import stale
 
@@ -51,7 +51,7 @@ def test_reward_is_asked_at_the_looks_and_at_the_end(potential: str, steps: int,
 STEERED_BY_MAX = gaussian_run(FK["max"], 2.0, beta=WHOLE, groups=16).loop
 
 
-def broken_peaks(sampler: Sampler) -> int:
+def broken_peaks(sampler: Trajectory) -> int:
     """Particles whose peak after the second look, at step 8, is not that of their own path.
 
     The value is then ``m_4 + m_8`` and the peak ``m_8 = max(m_4, r_8)``, all three carried by the particle.
@@ -66,7 +66,7 @@ def broken_peaks(sampler: Sampler) -> int:
 def test_peaks_follow_their_particles() -> None:
     """No closed form can see a peak left behind: whatever potential steers, the last weight takes it back."""
     sampler = STEERED_BY_MAX
-    assert isinstance(sampler, Sampler)
+    assert isinstance(sampler, Trajectory)
     assert broken_peaks(sampler) == 0
     assert broken_peaks(stale("peak")(sampler)) > 100
 

@@ -24,7 +24,7 @@ def unevenness(lengths: list[float]) -> float:
 
 
 def test_grid_equalises_the_length_of_steps() -> None:
-    plain = HARD.sampler()
+    plain = HARD.loop()
     tuned = GeodesicGrid(particles=256, rounds=2, uniform=0.05).tune(plain)
     assert tuned.times[0] == 0 and tuned.times[-1] == 1
     assert len(tuned.times) == len(plain.times)
@@ -36,7 +36,7 @@ def test_grid_equalises_the_length_of_steps() -> None:
 
 
 def test_ramp_equalises_the_length_of_steps() -> None:
-    plain = STEEP.sampler()
+    plain = STEEP.loop()
     tuned = GeodesicRamp(particles=256, rounds=2).tune(plain)
     ramp = tuned.dynamics.tilt.ramp
     assert ramp(0.0) == 0 and ramp(1.0) == pytest.approx(1)
@@ -50,7 +50,7 @@ def test_ramp_equalises_the_length_of_steps() -> None:
 @pytest.mark.parametrize("schedule", [GeodesicGrid(), GeodesicRamp()], ids=["grid", "ramp"])
 def test_tuned_sampler_samples_the_tilted_law(schedule) -> None:
     setup = Setup(weights="jarzynski", steps=120, groups=64, particles=64)
-    assert worst(last(schedule.tune(setup.sampler())).population, setup.truth()) < 4
+    assert worst(last(schedule.tune(setup.loop())).population, setup.truth()) < 4
 
 
 @pytest.mark.parametrize("schedule", [GeodesicGrid(particles=7, rounds=2), GeodesicRamp(particles=7, rounds=2)])
@@ -77,7 +77,7 @@ def test_sample_runs_the_pilot() -> None:
 
 
 def test_where_nothing_happens_the_grid_is_uniform() -> None:
-    flat = replace(HARD, scale=0.0).sampler()
+    flat = replace(HARD, scale=0.0).loop()
     assert GeodesicGrid().tune(flat).times == pytest.approx(flat.times)
 
 

@@ -7,7 +7,7 @@ from fmtt.flow.noise import Noise
 from fmtt.flow.schedules import PowerEpsilon, PowerGrid, PowerRamp
 from fmtt.methods import presets as modes
 from fmtt.methods.loop import State
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
 from fmtt.smc.selection import KeepAll, ResampleOnEss, TopAndClone
 from fmtt.step.dynamics import Dynamics
@@ -24,7 +24,7 @@ LOOK, EPSILON = FlowMapJumps(GAUSSIAN, 1), PowerEpsilon()
 def run(mode: modes.Mode, groups: int = 8, particles: int = 24, scale: float = 1.0) -> State:
     tilt = Tilt(LOOK, REWARDS["quadratic"], scale, PowerRamp(), 1_000_000)
     dynamics = Dynamics(GAUSSIAN, tilt, EPSILON, mode.guidance, mode.weights, Euler(GAUSSIAN))
-    return last(Sampler(dynamics, mode.selection, PowerGrid().times(20), particles, Noise(0, tuple(range(groups)))))
+    return last(Trajectory(dynamics, mode.selection, PowerGrid().times(20), particles, Noise(0, tuple(range(groups)))))
 
 
 @pytest.mark.parametrize(

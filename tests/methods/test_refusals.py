@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
-from fmtt.flow.model import Flow
 from fmtt.flow.noise import Noise
+from fmtt.flow.protocols import Flow
 from fmtt.flow.schedules import PowerEpsilon, ZeroEpsilon
 from fmtt.methods import presets as modes
 from fmtt.tilt.look_ahead import Denoiser, FlowMapJumps, NoLookAhead
@@ -21,7 +21,7 @@ def test_short_weights_name_what_to_use_instead(look_ahead: str) -> None:
     with pytest.raises(
         ValueError, match=r"mode.weights=jarzynski: right only for a flow map.*use mode.weights=material or kernel"
     ):
-        Setup(weights="jarzynski", look_ahead=look_ahead).sampler()
+        Setup(weights="jarzynski", look_ahead=look_ahead).loop()
 
 
 @pytest.mark.parametrize(
@@ -45,14 +45,14 @@ def test_bad_modes_are_named(arguments: dict, words: str) -> None:
 @pytest.mark.parametrize("scale", [float("nan"), float("inf"), True])
 def test_bad_scales_are_named(scale) -> None:
     with pytest.raises(ValueError, match=f"reward.scale={scale}: must be a finite number"):
-        Setup(scale=scale).sampler()
+        Setup(scale=scale).loop()
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("step", [0, 1, 5, 12])
 def test_reward_that_is_not_finite_is_named(value: float, step: int) -> None:
     """At the start, in between and at the end, by group, particle and step."""
-    sampler = Setup(look_ahead="none", weights="kernel", groups=3, particles=20, ess_threshold=1e-9).sampler()
+    sampler = Setup(look_ahead="none", weights="kernel", groups=3, particles=20, ess_threshold=1e-9).loop()
     right, calls = sampler.dynamics.tilt.reward, []
 
     def reward(x: torch.Tensor) -> torch.Tensor:
@@ -68,7 +68,7 @@ def test_reward_that_is_not_finite_is_named(value: float, step: int) -> None:
 
 
 def test_weight_that_is_not_finite_is_named() -> None:
-    sampler = Setup(look_ahead="none", weights="kernel", groups=3, particles=20).sampler()
+    sampler = Setup(look_ahead="none", weights="kernel", groups=3, particles=20).loop()
     right = sampler.dynamics.weights
 
     class Broken(type(right)):
@@ -85,7 +85,7 @@ def test_weight_that_is_not_finite_is_named() -> None:
 
 def test_group_is_named_by_its_number_and_not_by_its_place() -> None:
     """A process that holds groups 5 to 7 must not speak of group 1."""
-    sampler = replace(Setup(look_ahead="none", weights="kernel", particles=20).sampler(), noise=Noise(0, (5, 6, 7)))
+    sampler = replace(Setup(look_ahead="none", weights="kernel", particles=20).loop(), noise=Noise(0, (5, 6, 7)))
     right = sampler.dynamics.tilt
 
     def reward(x: torch.Tensor) -> torch.Tensor:
@@ -112,7 +112,7 @@ def test_model_of_wrong_shape_is_refused(shape: tuple[int, ...]) -> None:
 
 
 def test_hard_reward_is_refused_where_its_gradient_is_needed_only() -> None:
-    sampler = Setup(look_ahead="none", weights="kernel", groups=2, particles=8, steps=4).sampler()
+    sampler = Setup(look_ahead="none", weights="kernel", groups=2, particles=8, steps=4).loop()
     tilt = replace(sampler.dynamics.tilt, reward=lambda x: (x[:, 0] > 0).double())
     hard = replace(sampler, dynamics=replace(sampler.dynamics, tilt=tilt))
     with pytest.raises(ValueError, match="the reward is not differentiable"):

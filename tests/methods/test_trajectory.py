@@ -26,20 +26,20 @@ def setup(name: str) -> Setup:
 
 @EACH
 def test_same_seed_gives_the_same_bits(name: str) -> None:
-    assert differing(last(setup(name).sampler()), last(setup(name).sampler()), exactly=True) == []
-    other = last(setup(name).but(seed=12).sampler())
-    assert not torch.equal(other.population.x, last(setup(name).sampler()).population.x)
+    assert differing(last(setup(name).loop()), last(setup(name).loop()), exactly=True) == []
+    other = last(setup(name).but(seed=12).loop())
+    assert not torch.equal(other.population.x, last(setup(name).loop()).population.x)
 
 
 @EACH
 @pytest.mark.parametrize("chunk", [1, 7, 48])
 def test_chunks_do_not_matter(name: str, chunk: int) -> None:
-    assert differing(last(setup(name).sampler()), last(setup(name).but(chunk=chunk).sampler()), exactly=False) == []
+    assert differing(last(setup(name).loop()), last(setup(name).but(chunk=chunk).loop()), exactly=False) == []
 
 
 @EACH
 def test_groups_run_together_or_apart(name: str) -> None:
-    sampler = setup(name).sampler()
+    sampler = setup(name).loop()
     together = last(sampler)
     assert together.selections.min() > 0
     for group in range(3):
@@ -49,22 +49,22 @@ def test_groups_run_together_or_apart(name: str) -> None:
 @EACH
 @pytest.mark.parametrize("step", [0, 1, 6, 11, 12])
 def test_run_goes_on_from_any_state(name: str, step: int) -> None:
-    states = list(setup(name).sampler().run())
-    resumed = list(setup(name).sampler().run(states[step]))
+    states = list(setup(name).loop().run())
+    resumed = list(setup(name).loop().run(states[step]))
     assert [state.step for state in resumed] == list(range(step, 13))
     assert differing(states[-1], resumed[-1], exactly=True) == []
 
 
 def test_states_count_steps_and_time() -> None:
     setup_ = setup("flow map")
-    states = list(setup_.sampler().run())
+    states = list(setup_.loop().run())
     assert [state.step for state in states] == list(range(13))
     assert tuple(state.t for state in states) == setup_.times
     assert states[-1].population.x.shape == (3, 16, 2)
 
 
 def test_start_is_standard_normal_with_equal_weights() -> None:
-    state = setup("denoiser").but(groups=40, particles=500).sampler().start()
+    state = setup("denoiser").but(groups=40, particles=500).loop().start()
     x = state.population.x.double().flatten(0, 1)
     count = len(x)
     assert (x.mean(0).abs() * count**0.5 < 4).all()
@@ -75,7 +75,7 @@ def test_start_is_standard_normal_with_equal_weights() -> None:
 
 def test_diagnostics_are_those_before_selection_and_add_up() -> None:
     """Followed by hand in a run without resampling, where the weights of a step are those of the state before."""
-    states = list(setup("flow map").but(ess_threshold=0.0).sampler().run())
+    states = list(setup("flow map").but(ess_threshold=0.0).loop().run())
     total, length = torch.zeros(3).double(), torch.zeros(3).double()
     for before, after in itertools.pairwise(states):
         increment = after.population.log_weights - before.population.log_weights
@@ -89,13 +89,13 @@ def test_diagnostics_are_those_before_selection_and_add_up() -> None:
 
 
 def test_selections_are_counted_and_none_follows_the_last_step() -> None:
-    states = list(setup("flow map").but(ess_threshold=1.0).sampler().run())
+    states = list(setup("flow map").but(ess_threshold=1.0).loop().run())
     assert [bool(state.selected.all()) for state in states] == [False] + [True] * 11 + [False]
     assert states[-1].selections.tolist() == [11] * 3
     assert states[-1].population.log_weights.std() > 0
 
 
 def test_one_step_is_a_run() -> None:
-    state = last(setup("denoiser").but(steps=1).sampler())
+    state = last(setup("denoiser").but(steps=1).loop())
     assert state.t == 1
     assert state.population.log_evidence.isfinite().all()

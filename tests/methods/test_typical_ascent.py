@@ -13,7 +13,7 @@ from torch import Tensor
 
 import fmtt
 from fmtt.api import Run
-from fmtt.flow.model import Flow
+from fmtt.flow.protocols import Flow
 from fmtt.methods.auto import auto
 from fmtt.methods.typical_ascent import LENIENT, TypicalAscent, TypicalState, best_within
 from fmtt.models.analytic import Gaussian

@@ -15,7 +15,6 @@ from fmtt.api import Run
 from fmtt.flow.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
 from fmtt.methods import baselines
 from fmtt.methods import presets as modes
-from fmtt.methods.presets import Mode
 from fmtt.models.analytic import GaussianMixture
 from fmtt.step.transport import FlowMapTransport
 from fmtt.step.weights import Jarzynski, Kernel
@@ -35,7 +34,7 @@ MIXTURE_RUNS = {
 }
 
 
-def mixture_run(mode: Callable[..., Mode], reward: str, **changes: object) -> Run:
+def mixture_run(mode: Callable[..., Composition], reward: str, **changes: object) -> Run:
     """The base ODE is followed by the flow map and the noise is weak: 40 steps err far less than the statistics do."""
     return fmtt.assemble(
         SHORT_JUMPS, REWARDS[reward], mode=mode, look_ahead=Denoiser, steps=40, epsilon=PowerEpsilon(0.3),
@@ -78,7 +77,7 @@ AT_ONCE_RUNS = {
 @pytest.mark.parametrize("name", AT_ONCE_RUNS)
 def test_whole_tilt_from_the_start(name: str) -> None:
     setup = AT_ONCE_RUNS[name]
-    state = last(setup.sampler())
+    state = last(setup.loop())
     assert worst(state.population, setup.truth()) < 4
     assert state.lowest_ess.max() < 0.9
 
@@ -99,6 +98,6 @@ class UnweightedKernel(Kernel):
 
 @pytest.mark.parametrize(("name", "wrong"), [("kernel", UnweightedKernel()), ("jarzynski", Unweighted())])
 def test_weights_at_the_start_matter(name: str, wrong: Jarzynski | Kernel) -> None:
-    sampler = AT_ONCE_RUNS[name].sampler()
+    sampler = AT_ONCE_RUNS[name].loop()
     mutant = replace(sampler, dynamics=replace(sampler.dynamics, weights=wrong))
     assert worst(last(mutant).population, AT_ONCE.truth()) > 6

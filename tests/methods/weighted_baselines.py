@@ -14,8 +14,7 @@ from fmtt.api import Run
 from fmtt.flow.schedules import PowerRamp, RampFrom
 from fmtt.methods import baselines
 from fmtt.methods.loop import State
-from fmtt.methods.presets import Mode
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
 from fmtt.tilt.look_ahead import Denoiser
 from tests.gaussian_chain import reference
@@ -37,7 +36,7 @@ GAUSSIAN_RUNS = {
 }
 
 
-def gaussian_run(mode: Callable[..., Mode], scale: float = 1.0, **changes: object) -> Run:
+def gaussian_run(mode: Callable[..., Composition], scale: float = 1.0, **changes: object) -> Run:
     arguments = {"steps": 12, "groups": 128, "particles": 128, "chunk": 1_000_000, "look_ahead": Denoiser} | changes
     return fmtt.assemble(GAUSSIAN, REWARDS["quadratic"], mode=mode, scale=scale, **arguments)  # type: ignore[arg-type]
 
@@ -50,10 +49,10 @@ def chain(scale: float = 1.0, **changes: object) -> Truth:
     return reference(Setup(weights="kernel", scale=scale).but(**changes))
 
 
-def preset(name: str) -> Sampler:
+def preset(name: str) -> Trajectory:
     mode, scale, ramp = GAUSSIAN_RUNS[name]
     loop = gaussian_run(mode, scale, beta=ramp).loop
-    assert isinstance(loop, Sampler)
+    assert isinstance(loop, Trajectory)
     return loop
 
 
@@ -71,7 +70,7 @@ def found(name: str, mutate: Mutation) -> float:
 
 
 @dataclass(frozen=True)
-class LastStepAltered(Sampler):
+class LastStepAltered(Trajectory):
     """The log-weights of the last step get ``extra(before, after)`` on top."""
 
     extra: Callable[[State, State], Tensor] = lambda before, after: torch.zeros_like(after.population.log_weights)
@@ -87,7 +86,7 @@ class LastStepAltered(Sampler):
 
 
 def at_the_end(extra: Callable[[State, State], Tensor]) -> Mutation:
-    def mutate(sampler: Sampler) -> Sampler:
+    def mutate(sampler: Trajectory) -> Trajectory:
         return LastStepAltered(**{field.name: getattr(sampler, field.name) for field in fields(sampler)}, extra=extra)
 
     return mutate

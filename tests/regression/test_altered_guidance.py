@@ -53,7 +53,7 @@ GUIDANCES = {
 
 
 def with_guidance(setup: Setup, name: str):
-    sampler = setup.sampler()
+    sampler = setup.loop()
     return replace(sampler, dynamics=replace(sampler.dynamics, guidance=GUIDANCES[name]))
 
 
@@ -66,7 +66,7 @@ def test_kernel_weights_are_right_for_any_guidance(name: str) -> None:
 @pytest.mark.parametrize("weights", [Jarzynski(), Material()], ids=["jarzynski", "material"])
 @pytest.mark.parametrize("name", GUIDANCES)
 def test_other_weights_refuse(name: str, weights) -> None:
-    dynamics = Setup(weights="jarzynski").sampler().dynamics
+    dynamics = Setup(weights="jarzynski").loop().dynamics
     kind = type(weights).__name__.lower()
     with pytest.raises(
         ValueError, match=f"mode.weights={kind}: needs the unmodified gradient.*use mode.weights=kernel"
@@ -83,7 +83,7 @@ def test_short_weights_would_be_wrong_for_them() -> None:
             pass
 
     setup = Setup(weights="jarzynski", seed=12)
-    sampler = setup.sampler()
+    sampler = setup.loop()
     for name in ("clipped", "absent"):
         wrong = replace(sampler, dynamics=replace(sampler.dynamics, guidance=GUIDANCES[name], weights=Unchecked()))
         assert worst(last(wrong).population, reference(setup)) > 6

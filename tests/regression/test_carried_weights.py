@@ -17,7 +17,7 @@ STRONG = Setup(scale=3.0, groups=256, seed=3)
 @pytest.mark.parametrize("threshold", [0.0, 0.7, 0.9, 1.0])
 def test_law_does_not_depend_on_when_to_resample(threshold: float, weights: str, look_ahead: str) -> None:
     setup = STRONG.but(weights=weights, look_ahead=look_ahead, ess_threshold=threshold)
-    state = last(setup.sampler())
+    state = last(setup.loop())
     assert worst(state.population, reference(setup)) < 4
     resamplings = state.selections.double()
     if threshold == 0:

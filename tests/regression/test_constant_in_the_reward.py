@@ -18,7 +18,7 @@ ALL = [("jarzynski", "flowmap1"), ("material", "denoiser"), ("kernel", "denoiser
 @pytest.mark.parametrize("constant", [-1e4, 100.0, 1e4])
 @pytest.mark.parametrize(("weights", "look_ahead"), ALL)
 def test_constant_shifts_log_z_and_nothing_else(weights: str, look_ahead: str, constant: float, ramp) -> None:
-    sampler = Setup(weights=weights, look_ahead=look_ahead, ramp=ramp, scale=2.0, groups=4, particles=32).sampler()
+    sampler = Setup(weights=weights, look_ahead=look_ahead, ramp=ramp, scale=2.0, groups=4, particles=32).loop()
     tilt = sampler.dynamics.tilt
     plain, shifted = (replace(tilt, reward=lambda x, c=c: tilt.reward(x).double() + c) for c in (0.0, constant))
     first, second = (
@@ -35,7 +35,7 @@ def test_enormous_scale_stays_finite(scale: float) -> None:
     """Weights of a reward of ten thousand; what is left of them is one particle, not NaN."""
     sampler = Setup(
         reward="linear", look_ahead="none", weights="kernel", scale=scale, groups=2, particles=16, steps=4
-    ).sampler()
+    ).loop()
     population = last(
         replace(sampler, dynamics=replace(sampler.dynamics, epsilon=type(sampler.dynamics.epsilon)(0.0)))
     ).population

@@ -21,9 +21,9 @@ from tests.support import LOOK_AHEADS, Setup
 def test_gradient_raises_the_tilt(model: str, look_ahead: str) -> None:
     """The guided move minus the base move, with the same noise, taken a short way from where we are."""
     setup = Setup(model=model, look_ahead=look_ahead, weights="kernel", groups=2, particles=40)
-    guided = setup.sampler().dynamics
+    guided = setup.loop().dynamics
     base = replace(guided, guidance=NoGuidance(), weights=NoWeights())
-    start = setup.sampler().start().population.x.double() * 0.7
+    start = setup.loop().start().population.x.double() * 0.7
     t, then = 0.4, 0.45
     before = guided.look(start, t, then)
     moves = [d.step(start, before, (t, then, None), Draws(torch.zeros_like(start))).x for d in (guided, base)]
@@ -35,8 +35,8 @@ def test_gradient_raises_the_tilt(model: str, look_ahead: str) -> None:
 
 def test_negative_scale_lowers_the_reward() -> None:
     setup = Setup(look_ahead="flowmap1", groups=2, particles=40)
-    up, down = (setup.but(scale=scale).sampler().dynamics for scale in (1.0, -1.0))
-    x = setup.sampler().start().population.x
+    up, down = (setup.but(scale=scale).loop().dynamics for scale in (1.0, -1.0))
+    x = setup.loop().start().population.x
     gradients = [dynamics.look(x, 0.4, 0.45).gradient for dynamics in (up, down)]
     torch.testing.assert_close(gradients[0], -gradients[1])
     assert gradients[0].abs().max() > 0.1
@@ -45,8 +45,8 @@ def test_negative_scale_lowers_the_reward() -> None:
 def test_score_pulls_toward_the_data() -> None:
     """Far out, the noisy move without its noise ends nearer to the data than the noiseless one."""
     setup = Setup(model="mixture", weights="kernel", scale=0.0, look_ahead="none", groups=1, particles=8)
-    noisy = setup.sampler().dynamics
-    far = 30 * torch.nn.functional.normalize(setup.sampler().start().population.x, dim=-1)
+    noisy = setup.loop().dynamics
+    far = 30 * torch.nn.functional.normalize(setup.loop().start().population.x, dim=-1)
     before = noisy.look(far, 0.4, 0.45)
     silent = replace(noisy, epsilon=type(noisy.epsilon)(0.0))
     with_score = noisy.step(far, before, (0.4, 0.45, None), Draws(torch.zeros_like(far))).x

@@ -22,7 +22,7 @@ SETUPS = {
 
 @pytest.mark.parametrize("name", SETUPS)
 def test_caches_belong_to_their_particles_at_every_step(name: str) -> None:
-    sampler = SETUPS[name].sampler()
+    sampler = SETUPS[name].loop()
     times = (*sampler.times, None, None)
     states = list(sampler.run())
     for state in states:
@@ -53,5 +53,5 @@ def test_every_tensor_is_that_of_the_ancestor(kind: str) -> None:
 
 def weighted_state() -> State:
     """Half a run without resampling."""
-    run = SETUPS["denoiser"].but(ess_threshold=0.0).sampler().run()
+    run = SETUPS["denoiser"].but(ess_threshold=0.0).loop().run()
     return next(state for state in run if state.step == 6)

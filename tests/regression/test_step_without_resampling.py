@@ -17,7 +17,7 @@ NOISE = Noise(0, (0, 1, 2))
 def weighted() -> Population:
     run = (
         Setup(look_ahead="denoiser", weights="kernel", scale=3.0, groups=3, particles=20, ess_threshold=0.0)
-        .sampler()
+        .loop()
         .run()
     )
     return next(state.population for state in run if state.step == 6)
@@ -53,6 +53,6 @@ def test_groups_above_the_threshold_are_left_alone() -> None:
 
 
 def test_first_step_may_pass_without_resampling() -> None:
-    state = next(state for state in Setup(groups=3, particles=20, ess_threshold=0.0).sampler().run() if state.step == 1)
+    state = next(state for state in Setup(groups=3, particles=20, ess_threshold=0.0).loop().run() if state.step == 1)
     assert torch.equal(state.population.ancestors, torch.arange(20).expand(3, 20))
     assert state.population.log_weights.std() > 0

@@ -40,7 +40,7 @@ def test_it_predicts_the_spread_over_populations(resampler: str, ratio: tuple[fl
     resampling is better than the multinomial one that the formula is for, so there the estimate is too large.
     """
     setup = Setup(weights="kernel", ess_threshold=0.9, resampler=resampler, scale=2.0, groups=512)
-    state = last(setup.sampler())
+    state = last(setup.loop())
     population, resamplings = state.population, state.selections
     assert 1 <= resamplings.double().mean() <= 4
     z = (population.log_evidence - population.log_evidence.logsumexp(0)).exp() * 512

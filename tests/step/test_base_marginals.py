@@ -6,7 +6,7 @@ import torch
 from fmtt.flow.noise import Noise
 from fmtt.flow.schedules import ConstantEpsilon, PowerEpsilon, PowerGrid, PowerRamp, RegularisedEpsilon, ZeroEpsilon
 from fmtt.methods import presets as modes
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
 from fmtt.step.dynamics import Dynamics
 from fmtt.step.transport import Euler
@@ -23,7 +23,7 @@ def sampled(epsilon) -> Population:
     mode = modes.base(look_ahead, epsilon)
     tilt = Tilt(look_ahead, REWARDS["linear"], 1.0, PowerRamp(), 1_000_000)
     dynamics = Dynamics(MIXTURE, tilt, epsilon, mode.guidance, mode.weights, Euler(MIXTURE))
-    return last(Sampler(dynamics, mode.selection, PowerGrid().times(200), 32, Noise(0, tuple(range(64))))).population
+    return last(Trajectory(dynamics, mode.selection, PowerGrid().times(200), 32, Noise(0, tuple(range(64))))).population
 
 
 @pytest.mark.parametrize("epsilon", EPSILONS, ids=str)

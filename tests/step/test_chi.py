@@ -69,7 +69,7 @@ def test_zero_chi_changes_nothing() -> None:
     """Remark A.3."""
     for weights in ("jarzynski", "kernel"):
         setup = Setup(weights=weights, groups=3, particles=8)
-        there, here = (last(setup.but(chi=chi).sampler()).population for chi in (ZeroChi(), RegularisedChi(0.0)))
+        there, here = (last(setup.but(chi=chi).loop()).population for chi in (ZeroChi(), RegularisedChi(0.0)))
         assert torch.equal(there.x, here.x)
         assert torch.equal(there.log_weights, here.log_weights)
 
@@ -83,23 +83,23 @@ FINE = Setup(weights="jarzynski", chi=MILD, steps=160, groups=48, particles=64)
 def test_tilted_law_is_sampled(model: str, look_ahead: str, weights: str, epsilon) -> None:
     """In the limit of short steps: twice the result of 160 steps less that of 80, whose error is of second order."""
     setup = FINE.but(model=model, look_ahead=look_ahead, weights=weights, epsilon=epsilon)
-    coarse, fine = (deviations(last(setup.but(steps=steps).sampler()).population, setup.truth()) for steps in (80, 160))
+    coarse, fine = (deviations(last(setup.but(steps=steps).loop()).population, setup.truth()) for steps in (80, 160))
     assert max(abs(standardised(2 * fine[name] - coarse[name])) for name in fine) < 4
 
 
 def test_schedules_of_the_paper() -> None:
     """``eps = 1 - t``, ``chi = 1.05 (1 - t) / (t + 0.05)``, which is stiff at the start."""
     setup = FINE.but(chi=RegularisedChi(), steps=400, groups=32)
-    assert worst(last(setup.sampler()).population, setup.truth()) < 4
+    assert worst(last(setup.loop()).population, setup.truth()) < 4
 
 
 def test_kernel_weights_are_exact_for_the_finite_chain() -> None:
     setup = Setup(weights="kernel", chi=MILD)
-    assert worst(last(setup.sampler()).population, reference(setup)) < 4
+    assert worst(last(setup.loop()).population, reference(setup)) < 4
 
 
 def test_probes_are_drawn_only_where_they_are_needed() -> None:
-    wide = replace(Setup(weights="jarzynski", chi=MILD).sampler().dynamics, model=Wide())
+    wide = replace(Setup(weights="jarzynski", chi=MILD).loop().dynamics, model=Wide())
     assert wide.probes == 8
     assert replace(wide, chi=ZeroChi()).probes == 0
     assert replace(wide, weights=Kernel()).probes == 0
@@ -111,7 +111,7 @@ class Wide:
 
 
 def test_kernel_needs_noise_wherever_chi_guides() -> None:
-    d = Setup(weights="kernel").sampler().dynamics
+    d = Setup(weights="kernel").loop().dynamics
     with pytest.raises(ValueError, match=r"mode\.weights=kernel: needs noise wherever chi guides"):
         replace(d, epsilon=ZeroEpsilon(), chi=MILD)
     assert replace(d, epsilon=ConstantEpsilon(0.3), chi=MILD).chi is MILD
@@ -119,6 +119,6 @@ def test_kernel_needs_noise_wherever_chi_guides() -> None:
 
 @pytest.mark.parametrize("weights", [Jarzynski(), Material()], ids=["jarzynski", "material"])
 def test_altered_gradient_is_refused_without_noise_too(weights: Jarzynski) -> None:
-    d = Setup(weights="jarzynski").sampler().dynamics
+    d = Setup(weights="jarzynski").loop().dynamics
     with pytest.raises(ValueError, match="needs the unmodified gradient"):
         replace(d, epsilon=ZeroEpsilon(), chi=MILD, guidance=ClippedGradient(1.0), weights=weights)

@@ -12,14 +12,14 @@ from tests.support import Setup, last, worst
 
 @functools.cache
 def right(setup: Setup) -> Population:
-    return last(setup.sampler()).population
+    return last(setup.loop()).population
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_mutant_is_detected(name: str) -> None:
     setup, mutate = MUTANTS[name]
     truth = reference(setup)
-    accepted, detected = worst(right(setup), truth), worst(last(mutate(setup.sampler())).population, truth)
+    accepted, detected = worst(right(setup), truth), worst(last(mutate(setup.loop())).population, truth)
     assert accepted < 4
     assert detected > 6
 
@@ -38,5 +38,5 @@ def test_mutation_that_changes_nothing_passes() -> None:
     """The way mutants are built is not itself a mistake."""
     truth = reference(ALWAYS)
     for mutate in (score_times(1.0), selection(lambda before, after, where: after)):
-        found = worst(last(mutate(ALWAYS.sampler())).population, truth)
+        found = worst(last(mutate(ALWAYS.loop())).population, truth)
         assert found < 4

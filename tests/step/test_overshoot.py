@@ -17,7 +17,7 @@ SETUP = Setup(reward="quadratic", weights="jarzynski", transport=FlowMapTranspor
 def test_overshoot_predicts_the_variance_that_a_kick_adds() -> None:
     """In each coordinate: h / 2v under the tilted law of time t, whose variance is v; one kick makes it v + h^2 / v."""
     t, then = 0.4, 0.45
-    dynamics = SETUP.sampler().dynamics
+    dynamics = SETUP.loop().dynamics
     h = 0.8 * (then - t)
     sigma = torch.sqrt((1 - t) ** 2 + t**2 * GAUSSIAN.std**2)
     stretch = GAUSSIAN.std / sigma  # of the flow map to t = 1
@@ -34,7 +34,7 @@ def test_overshoot_predicts_the_variance_that_a_kick_adds() -> None:
 
 
 def test_it_falls_with_the_step_and_is_zero_without_noise() -> None:
-    coarse, fine = (last(SETUP.but(steps=steps).sampler()).overshoot.mean() / steps for steps in (20, 80))
+    coarse, fine = (last(SETUP.but(steps=steps).loop()).overshoot.mean() / steps for steps in (20, 80))
     assert coarse / fine == pytest.approx(4, rel=0.25)
-    assert last(SETUP.but(epsilon=ConstantEpsilon(0.0)).sampler()).overshoot.abs().max() == 0
-    assert math.isnan(last(SETUP.but(weights="kernel").sampler()).overshoot.mean())
+    assert last(SETUP.but(epsilon=ConstantEpsilon(0.0)).loop()).overshoot.abs().max() == 0
+    assert math.isnan(last(SETUP.but(weights="kernel").loop()).overshoot.mean())

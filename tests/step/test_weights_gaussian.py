@@ -32,7 +32,7 @@ LEGAL = [
 
 def found(setup: Setup) -> float:
     """Largest deviation in standard errors."""
-    return worst(last(setup.sampler()).population, reference(setup))
+    return worst(last(setup.loop()).population, reference(setup))
 
 
 @pytest.mark.parametrize("reward", ["linear", "quadratic"])
@@ -92,4 +92,4 @@ def test_resamplers(resampler: str, threshold: float) -> None:
 @pytest.mark.parametrize("weights", ["jarzynski", "kernel"])
 def test_fine_steps_reach_the_tilted_law_itself(weights: str) -> None:
     setup = Setup(weights=weights, steps=240, groups=96, particles=24, seed=104)
-    assert worst(last(setup.sampler()).population, setup.truth()) < 4
+    assert worst(last(setup.loop()).population, setup.truth()) < 4

@@ -20,7 +20,7 @@ CHEAP = [
 
 def found(setup: Setup) -> float:
     """Largest deviation in standard errors."""
-    return worst(last(setup.sampler()).population, setup.truth())
+    return worst(last(setup.loop()).population, setup.truth())
 
 
 @pytest.mark.parametrize("reward", ["linear", "quadratic"])
@@ -52,7 +52,7 @@ def test_material_weights_mend_a_coarse_flow_map(monkeypatch: pytest.MonkeyPatch
     setup = FINE.but(look_ahead="flowmap1", seed=22)
     assert found(setup.but(weights="material")) < 4
     wrong = setup.but(weights="jarzynski", steps=40, particles=256)
-    assert worst(last(wrong.sampler()).population, wrong.truth()) > 6
+    assert worst(last(wrong.loop()).population, wrong.truth()) > 6
 
 
 @pytest.mark.parametrize("epsilon", [ZeroEpsilon(), RegularisedEpsilon()], ids=str)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from fmtt.flow import noise
 from fmtt.flow.meter import Meter, MeteredModel
-from fmtt.flow.model import Flow
+from fmtt.flow.protocols import Flow
 from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, NoLookAhead
 from tests.support import GAUSSIAN, LOOK_AHEADS, MIXTURE, TRANSPORTED
 

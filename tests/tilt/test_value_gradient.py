@@ -12,11 +12,10 @@ from torch import Tensor
 
 import fmtt
 from fmtt.flow import noise
-from fmtt.flow.model import FlowMap
+from fmtt.flow.protocols import FlowMap
 from fmtt.flow.schedules import PowerRamp, RegularisedChi, ZeroEpsilon
 from fmtt.methods import baselines
 from fmtt.methods import presets as modes
-from fmtt.methods.presets import Mode
 from fmtt.models.analytic import MixtureLaw
 from fmtt.step.transport import FlowMapTransport
 from fmtt.tilt.look_ahead import FlowMapJumps
@@ -194,7 +193,7 @@ def limit(reward: str, steps: int, h: float) -> Truth:
     return Truth(mean, mean**2 + spread**2, torch.zeros(()).double())
 
 
-def moments(mode: Callable[..., Mode], reward: str, steps: int, groups: int = 32) -> Tensor:
+def moments(mode: Callable[..., Composition], reward: str, steps: int, groups: int = 32) -> Tensor:
     """Mean and second moment by coordinate in each group, ``(G, 4)``."""
     run = fmtt.assemble(
         GAUSSIAN, REWARDS[reward], mode=mode, epsilon=ZeroEpsilon(), chi=RegularisedChi(1.0, EARLY), steps=steps,
@@ -237,7 +236,7 @@ def test_gradient_of_the_landing_alone_does_not_lead_there(reward: str) -> None:
 
 
 def test_outside_its_window_diamond_is_the_base_model() -> None:
-    def run(mode: Callable[..., Mode]) -> list[Tensor]:
+    def run(mode: Callable[..., Composition]) -> list[Tensor]:
         loop = fmtt.assemble(
             GAUSSIAN, REWARDS["linear"], mode=mode, epsilon=ZeroEpsilon(), chi=RegularisedChi(1.0, EARLY), steps=10,
             transport=FlowMapTransport, groups=2, particles=8,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from fmtt.flow.schedules import PowerEpsilon, PowerRamp
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from tests.mutants import Unchecked, weights
 from tests.support import TRANSPORTED
 from tests.validation.problems import GROUPS, LOOK_AHEADS, PARTICLES, TRANSPORTS, Score, problem, score
@@ -33,7 +33,7 @@ class Estimator:
     wrong: bool = False
 
     @property
-    def mutation(self) -> Callable[[Sampler], Sampler]:
+    def mutation(self) -> Callable[[Trajectory], Trajectory]:
         return weights(Unchecked()) if self.wrong else lambda sampler: sampler
 
 

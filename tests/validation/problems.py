@@ -17,7 +17,7 @@ from torch import Tensor
 import fmtt
 from fmtt.api import Run
 from fmtt.flow import noise
-from fmtt.flow.model import Velocity
+from fmtt.flow.protocols import Velocity
 from fmtt.flow.schedules import (
     ConstantEpsilon,
     EarlyRamp,
@@ -29,7 +29,7 @@ from fmtt.flow.schedules import (
     ZeroEpsilon,
 )
 from fmtt.methods import presets as modes
-from fmtt.methods.trajectory import Sampler
+from fmtt.methods.trajectory import Trajectory
 from fmtt.models.analytic import GaussianMixture
 from fmtt.rewards import Linear, Quadratic
 from fmtt.smc.diagnostics import weighted_mean
@@ -118,7 +118,7 @@ class Score(NamedTuple):
 
 
 def score(
-    of: Problem, mutate: Callable[[Sampler], Sampler] = lambda sampler: sampler, steps: int | None = None
+    of: Problem, mutate: Callable[[Trajectory], Trajectory] = lambda sampler: sampler, steps: int | None = None
 ) -> Score:
     """Run a problem; with Zhat the estimate of a group, ``Zhat``, ``Zhat m`` and ``Zhat q`` have known means.
 

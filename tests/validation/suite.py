@@ -106,7 +106,7 @@ def measured_order(case: tuple[str, Setup]) -> Order:
     errors, uncertainties = [], []
     for steps in STEPS:
         at = setup.but(steps=steps)
-        z = deviations(last(at.sampler()).population, at.truth())["Z"]
+        z = deviations(last(at.loop()).population, at.truth())["Z"]
         errors.append(z.mean().item())
         uncertainties.append((z.std() / len(z) ** 0.5).item())
     return Order(name, STEPS, tuple(errors), tuple(uncertainties), *slope(errors, uncertainties))
@@ -142,7 +142,7 @@ def mutant(name: str) -> Mutant:
     torch.set_num_threads(1)
     setup, mutate = MUTANTS[name]
     truth = reference(setup)
-    right, mutated = (worst(last(s).population, truth) for s in (setup.sampler(), mutate(setup.sampler())))
+    right, mutated = (worst(last(s).population, truth) for s in (setup.loop(), mutate(setup.loop())))
     return Mutant(name, right, mutated)
 
 
