@@ -72,7 +72,7 @@ def test_the_meter_counts_the_decoder() -> None:
     result = fmtt.finish(tilted, tilted.loop.last())
     counts = result.meter.counts
     assert counts["decode"] == counts["reward"] + 8  # and the samples that are returned
-    assert counts["decode_backward"] == counts["reward_backward"] == 2 * 8  # the start has no tilt, and the end no move
+    assert counts["decode_backward"] == counts["reward_backward"] == 8  # at t = 1/3: no tilt before, no noise after
     assert result.decoded.shape == (2, 4, 3)
     torch.testing.assert_close(result.decoded, result.samples @ MATRIX.T)
 
