@@ -65,6 +65,19 @@ class Composition:
     def block(self) -> int:
         return self.selection.block
 
+    @property
+    def unused(self) -> frozenset[str]:
+        """Settings without effect; a maximiser that only ranks uses no more than the sign of the scale."""
+        tilted = self.weighted or self.selection.draws_by_value
+        driven = self.guidance is not None and self.guidance.needs.gradient
+        passive = {
+            "sampler.chi": self.guidance is None,
+            "sampler.beta": not (tilted or driven),
+            "reward.scale": not tilted and self.guidance is None and self.field is None,
+            "lookahead": self.guidance is None and self.field is None and not self.selection.acts and not tilted,
+        }
+        return frozenset(name for name, without_effect in passive.items() if without_effect)
+
     def loop(self, problem: Problem) -> Trajectory:
         if problem.particles % self.block:
             raise ValueError(

@@ -20,10 +20,14 @@ class Method(Protocol):
         weighted: whether its weights make the particles a sample of the tilted law.
         multinomial: whether it resamples by independent draws, so that equal weights too have unequal offspring.
         block: particles come in multiples of this.
+        unused: settings of the command line that have no effect, such as ``sampler.chi``.
     """
 
     @property
     def weighted(self) -> bool: ...
+
+    @property
+    def unused(self) -> frozenset[str]: ...
 
     @property
     def multinomial(self) -> bool: ...
@@ -44,11 +48,17 @@ class Method(Protocol):
         ...
 
 
+# settings of the trajectory through time, which methods without one do not use
+OF_TRAJECTORIES = frozenset({"sampler.epsilon", "sampler.chi", "sampler.beta", "sampler.transport", "sampler.probes"})
+NO_TRAJECTORY = OF_TRAJECTORIES | {"sampler.grid"}
+
+
 class Maximiser:
     """Shared by methods that look for a maximum: no weights, any number of particles, and the best is returned."""
 
     weighted = multinomial = False
     block = 1
+    unused = NO_TRAJECTORY
 
     def choose(self, population: Population, noise: Noise) -> Tensor:
         return best(population)

@@ -15,7 +15,7 @@ from torch import Tensor
 from fmtt.checks import at_least, choice, fraction, positive, whole_number
 from fmtt.flow.noise import Noise
 from fmtt.methods.loop import Info, Loop, State
-from fmtt.methods.method import drawn
+from fmtt.methods.method import NO_TRAJECTORY, drawn
 from fmtt.methods.noise_moves import MOVES, Move, Point, accept
 from fmtt.methods.problem import Problem
 from fmtt.smc.population import Population, effective_fraction, require_finite
@@ -70,6 +70,7 @@ class NoiseSmc:
 
     weighted = True
     block = 1
+    unused = NO_TRAJECTORY
 
     @property
     def multinomial(self) -> bool:

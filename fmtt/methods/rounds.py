@@ -10,7 +10,7 @@ from torch import Tensor
 from fmtt.flow.noise import Noise
 from fmtt.flow.schedules import RampFrom
 from fmtt.methods.loop import Info, Loop, State
-from fmtt.methods.method import Maximiser, best
+from fmtt.methods.method import OF_TRAJECTORIES, Maximiser, best
 from fmtt.methods.problem import Problem
 from fmtt.smc.population import Population, require_finite
 from fmtt.smc.potentials import PathValue
@@ -89,6 +89,8 @@ def keep(winner: Population, landed: Population) -> Population:
 @dataclass(frozen=True)
 class MultiBestOfN(Maximiser):
     """The preset; see :func:`multi_best_of_n`."""
+
+    unused = OF_TRAJECTORIES | {"reward.scale"}
 
     def loop(self, problem: Problem) -> Rounds:
         generator = require_generator(problem.generator, "multi_best_of_n")

@@ -46,7 +46,7 @@ class ConvolutionalNetwork(nn.Module):
         return self if self.head.weight.device == device else self.to(device)
 
     def features(self, x: Tensor) -> Tensor:
-        return F.silu(self.hidden(self.body(x)))
+        return F.silu(self.hidden(self.body(x.to(self.head.weight.dtype))))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.features(x))

@@ -13,6 +13,7 @@ from fmtt.models.analytic import GaussianMixture, MixtureLaw
 from fmtt.models.checkpoints import load_network
 from fmtt.models.mlp import TwoTimeMLP
 from fmtt.models.ring import Ring
+from fmtt.models.two_time import in_precision
 from fmtt.models.unet import TwoTimeUNet
 
 TWO_TIME: tuple[type[TwoTimeUNet] | type[TwoTimeMLP], ...] = (TwoTimeUNet, TwoTimeMLP)
@@ -52,7 +53,7 @@ class TwoTimeModel:
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> TwoTimeModel:
         """The same with its networks on a device, in a precision."""
-        nets = self.net.to(device, dtype), self.map_net.to(device, dtype)
+        nets = in_precision(self.net, device, dtype), in_precision(self.map_net, device, dtype)
         return TwoTimeModel(nets[0], self.shape, self.evaluator, self.law, self.usual_error, nets[1])
 
 

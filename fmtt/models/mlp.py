@@ -47,4 +47,7 @@ class TwoTimeMLP(nn.Module):
 
     def forward(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
         frame = gaussian_frame(x, expand(s, x), expand(t, x), self.mean, self.std)
-        return frame.velocity + frame.unit * self.outlet(self.hidden(torch.cat([frame.x, self.times(s, t)], dim=1)))
+        times = self.times(s, t)
+        return frame.velocity + frame.unit * self.outlet(
+            self.hidden(torch.cat([frame.x.to(times.dtype), times], dim=1))
+        )

@@ -33,6 +33,20 @@ def gaussian_frame(x: Tensor, s: Tensor, t: Tensor, mean: Tensor, std: Tensor) -
     return Frame(centred, velocity, std / sigma_s)
 
 
+def in_precision(net: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
+    """The network on a device with parameters in ``dtype``; buffers stay in float32 where that is more exact.
+
+    Times and the frame of a Gaussian are computed from buffers, and do not bear bfloat16.
+    """
+    buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
+    net = net.to(device, dtype)
+    for name, buffer in buffers.items():
+        module, _, leaf = name.rpartition(".")
+        exact = torch.promote_types(buffer.dtype, dtype) if buffer.is_floating_point() else buffer.dtype
+        setattr(net.get_submodule(module), leaf, buffer.to(device, exact))
+    return net
+
+
 class TimePair(nn.Module):
     """Embedding of two times ``(s, t)``, each ``(B,)``, from Fourier features of s and of t - s; ``(B, width)``."""
 
@@ -46,4 +60,5 @@ class TimePair(nn.Module):
 
     def forward(self, s: Tensor, t: Tensor) -> Tensor:
         phases = torch.cat([s[:, None] * self.omega, (t - s)[:, None] * self.omega], dim=1)
-        return self.net(torch.cat([phases.sin(), phases.cos()], dim=1))
+        first: Tensor = self.net[0].weight  # type: ignore[assignment]
+        return self.net(torch.cat([phases.sin(), phases.cos()], dim=1).to(first.dtype))

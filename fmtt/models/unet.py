@@ -121,7 +121,7 @@ class TwoTimeUNet(nn.Module):
 
     def correction(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
         embedding = self.times(s, t)
-        h = self.inlet(F.pixel_unshuffle(x, 2))
+        h = self.inlet(F.pixel_unshuffle(x.to(embedding.dtype), 2))
         for block in self.down:
             h = block(h, embedding)
         skip, h = h, self.reduce(h)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric import Fabric
@@ -86,12 +88,29 @@ def _build(config: DictConfig) -> Job:
     size = Size(sampler.steps, config.population.particles)
     run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
     differentiable = probe(run)
+    warn_of_unused(method, typed_settings(), scale=as_reward(reward).scale)
     budget = Budget(**config.budget)
     if budget.nfe is not None:
         size = afford(budget, size, dry_model(model), dry_reward(differentiable), method, common)
         run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
     loggers = [instantiate(node) for node in (config.logger or {}).values()]
     return Job(run, config.baseline, fabric, loggers, budget, prompts)
+
+
+def typed_settings() -> list[str]:
+    """The settings that the user typed, such as ``sampler.chi.c``; groups are written with points, too."""
+    if not HydraConfig.initialized():
+        return []
+    words = HydraConfig.get().overrides.task
+    return [word.lstrip("+~").partition("=")[0].replace("/", ".") for word in words]
+
+
+def warn_of_unused(method: Method, typed: Sequence[str], scale: float) -> None:
+    """Say on stderr which of the settings that were typed the method does not use."""
+    for name in sorted(method.unused):
+        only_the_sign = name == "reward.scale" and scale < 0
+        if not only_the_sign and any(word == name or word.startswith(f"{name}.") for word in typed):
+            print(f"fmtt: warning: {name} has no effect: this mode does not use it", file=sys.stderr)
 
 
 def on_device(model: Any, device: torch.device, dtype: torch.dtype) -> Velocity:

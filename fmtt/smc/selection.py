@@ -31,6 +31,16 @@ class Selection(Protocol):
         """Whether it resamples by independent draws, so that equal weights too have unequal numbers of offspring."""
         ...
 
+    @property
+    def acts(self) -> bool:
+        """Whether it ever changes a population."""
+        ...
+
+    @property
+    def draws_by_value(self) -> bool:
+        """Whether it draws particles by ``exp(r_t)``, beside what weights do."""
+        ...
+
     def due(self, step: int, steps: int) -> bool:
         """Whether it may act after ``step`` of ``steps`` steps, so that it wants to know the tilt there."""
         ...
@@ -42,7 +52,7 @@ class Selection(Protocol):
 class KeepAll:
     """No selection."""
 
-    block, multinomial = 1, False
+    block, multinomial, acts, draws_by_value = 1, False, False, False
 
     def due(self, step: int, steps: int) -> bool:
         return False
@@ -61,7 +71,7 @@ class ResampleOnEss:
     threshold: float
     resampler: Resampler
     interval: int = 1
-    block = 1
+    block, acts, draws_by_value = 1, True, False
 
     @property
     def multinomial(self) -> bool:
@@ -85,7 +95,7 @@ class ResampleAtSteps:
 
     at: tuple[int, ...]
     resampler: Resampler
-    block = 1
+    block, acts, draws_by_value = 1, True, False
 
     @property
     def multinomial(self) -> bool:
@@ -116,7 +126,7 @@ class TopAndClone:
 
     keep: int
     rounds: int
-    block, multinomial = 1, False
+    block, multinomial, acts, draws_by_value = 1, False, True, False
 
     def __post_init__(self) -> None:
         whole_number("mode.keep", self.keep, 1)
@@ -146,7 +156,11 @@ class ChooseAmongDuplicates:
 
     duplicates: int
     greedy: bool
-    multinomial = False
+    multinomial, acts = False, True
+
+    @property
+    def draws_by_value(self) -> bool:
+        return not self.greedy
 
     @property
     def block(self) -> int:

@@ -97,8 +97,9 @@ class Dynamics:
     def moves(self, last: Interval) -> Moves:
         """The kind of its moves, for the weights; ``last`` is the last step."""
         invariant = self.guidance is not None and self.guidance.invariant and self.window.whole
-        follows = self.transport.growth is not None
-        return Moves(self.tilt.looks, invariant, self.epsilon, self.chi, last, follows)
+        growth = self.transport.growth
+        free = growth is not None and growth.gap_needs.rate and not self.epsilon.vanishes
+        return Moves(self.tilt.looks, invariant, self.epsilon, self.chi, last, growth is not None, free)
 
     def interval(self, t: float, t_next: float) -> Interval:
         """The step from t to t_next."""

@@ -78,6 +78,7 @@ class Moves(NamedTuple):
         epsilon, chi: the schedules of noise and extra drift.
         last: the last step; the schedules may vanish at its end.
         follows_ode: whether the transport follows the base ODE.
+        gap_is_free: whether the gap of the flow map comes with the gradient that guides.
     """
 
     look_ahead: LookAhead
@@ -86,6 +87,7 @@ class Moves(NamedTuple):
     chi: Chi
     last: Interval
     follows_ode: bool
+    gap_is_free: bool
 
 
 class Weights(Protocol):
@@ -133,9 +135,14 @@ class Jarzynski:
     """The paper's ``dA = beta'(t) scale r(X_{t,1}(x_t)) dt``.
 
     A drift ``chi grad r_t`` adds ``chi (lap r_t + grad r_t . (s_t + grad r_t)) dt`` (Cor. A.2). Right for a
-    transported look-ahead and the unmodified gradient, up to the error of the time step.
+    transported look-ahead and the unmodified gradient, up to the error of the time step. On a learned flow map they
+    are off by its error, which is measured where that costs no evaluation.
+
+    Attributes:
+        measured: whether the gap of the flow map is measured. It does not enter the weights.
     """
 
+    measured: bool = False
     weighted = invariant = True
 
     def fitted(self, moves: Moves) -> Jarzynski:
@@ -145,16 +152,16 @@ class Jarzynski:
                 f" {type(moves.look_ahead).__name__} is not one; use mode.weights=material or kernel"
             )
         require_invariance("jarzynski", moves)
-        return self
+        return Jarzynski(measured=moves.gap_is_free and not moves.look_ahead.exact)
 
     def needs(self, driven: bool) -> Needs:
         extra = Needs(gradient=True, velocity=True, laplacian=True) if driven else NOTHING
-        return Needs(tilt=True, work=True) | extra
+        return Needs(tilt=True, work=True, gap=self.measured) | extra
 
     def increment(self, move: Move) -> Increment:
         assert move.work is not None
         extra = dissipation(move)
-        return Increment(move.work if extra is None else move.work + extra, overshoot=overshoot(move))
+        return Increment(move.work if extra is None else move.work + extra, move.gap, overshoot(move))
 
 
 @dataclass(frozen=True)
