@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fmtt.flow.noise import Noise
 from fmtt.methods import noise_smc as module
+from fmtt.methods.loop import Info, State
 from fmtt.methods.noise_moves import Move, Point
 from fmtt.methods.noise_smc import AnnealedState, NoiseAnnealing
 from fmtt.smc.population import Population
@@ -78,7 +79,7 @@ def ratio(change: Callable[[Tensor, Point, Point, Tensor], Tensor]) -> Mutation:
 class Unweighted(NoiseAnnealing):
     """Increments dropped: moves alone follow the temperature."""
 
-    def step(self, state: AnnealedState) -> AnnealedState:
+    def step(self, state: State) -> tuple[AnnealedState, Info]:
         tilt = state.population.tilt
         blind = replace(state.population, tilt=tilt._replace(value=torch.zeros_like(tilt.value)))
         return super().step(replace(state, population=blind))
@@ -115,13 +116,13 @@ def kind(mutant: type[NoiseAnnealing]) -> Mutation:
 
 @dataclass(frozen=True)
 class Selecting:
-    """As much of a sampler as a mutation of its selection needs."""
+    """As much of a loop as a mutation of its selection needs."""
 
     selection: Selection | None = None
 
 
 def resampling(mutation: mutants.Mutation) -> Mutation:
-    """What ``mutation`` does to the result of a sampler's selection, done to that of resampling."""
+    """What ``mutation`` does to the result of a loop's selection, done to that of resampling."""
     change = mutation(Selecting()).selection.change
 
     def mutate(loop: NoiseAnnealing, patch: pytest.MonkeyPatch) -> NoiseAnnealing:

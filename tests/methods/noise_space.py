@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fmtt import api as engine
 from fmtt.flow import noise
+from fmtt.flow.batches import Batches
 from fmtt.flow.schedules import RampFrom
 from fmtt.methods.noise_moves import MOVES, Move, Point, accept
 from fmtt.methods.noise_smc import AnnealedState, NoiseAnnealing, noise_smc
@@ -130,7 +131,8 @@ class Chained(NamedTuple):
 
 
 def evaluator(model: str, reward: Reward, scale: float) -> Callable[[Tensor], TiltValue]:
-    tilt = Tilt(FlowMapJumps(MODELS[model], 1), reward, scale, RampFrom(1.0), 1_000_000)
+    look_ahead = partial(FlowMapJumps, steps=1)
+    tilt = Tilt(MODELS[model], look_ahead, reward, scale, RampFrom(1.0), Batches(1_000_000))
     return lambda z: tilt.evaluate(z, 0.0, gradient=True)
 
 

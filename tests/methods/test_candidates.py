@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cache, partial
 
 import pytest
@@ -16,11 +15,13 @@ from fmtt.flow.noise import Noise
 from fmtt.flow.schedules import PowerEpsilon, RampFrom, ZeroEpsilon
 from fmtt.methods import baselines
 from fmtt.methods import presets as modes
+from fmtt.methods.composition import Composition
 from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
 from fmtt.smc.selection import ChooseAmongDuplicates
 from fmtt.step.transport import Euler, FlowMapTransport
 from fmtt.tilt.look_ahead import Denoiser
+from fmtt.tilt.tilt import TiltValue
 from tests.gaussian_chain import reference
 from tests.support import (
     GAUSSIAN,
@@ -101,7 +102,7 @@ def proposals() -> tuple[Tensor, Tensor]:
     """Where particles are after one step, ``(F, 4, 2)``, and their values, by families of 1500 groups."""
     run = svdd_run(1500, mode=modes.base)
     assert isinstance(run.loop, Trajectory)
-    state = run.loop.step(run.loop.start())
+    state, _ = run.loop.step(run.loop.start()[0])
     value = run.loop.dynamics.tilt.evaluate(state.population.x, state.t, gradient=False).value
     return state.population.x.reshape(-1, DUPLICATES, 2), value.reshape(-1, DUPLICATES)
 
@@ -109,7 +110,8 @@ def proposals() -> tuple[Tensor, Tensor]:
 def survivors(greedy: bool) -> Tensor:
     """Which proposal of each family the first selection of a run has kept, ``(F,)``."""
     run = svdd_run(1500, greedy)
-    families = run.loop.step(run.loop.start()).population.x.reshape(-1, DUPLICATES, 2)
+    state, _ = run.loop.step(run.loop.start()[0])
+    families = state.population.x.reshape(-1, DUPLICATES, 2)
     kept = (families[:, :, None] == proposals()[0][:, None]).all(-1)  # by the place it stands at
     assert (kept.sum(-1) == 1).all()
     assert (kept == kept[:, :1]).all()  # the whole family is made of one
@@ -144,7 +146,7 @@ def test_greedy_survivor_is_the_best() -> None:
 def test_families_never_mix(greedy: bool) -> None:
     run = svdd_run(64, greedy)
     family = torch.arange(PROPOSALS) // DUPLICATES
-    for state in list(run.loop.run())[1:]:
+    for state, _ in list(run.loop.run())[1:]:
         ancestors = state.population.ancestors
         assert (ancestors // DUPLICATES == family).all()
         assert (ancestors.reshape(-1, DUPLICATES) == ancestors.reshape(-1, DUPLICATES)[:, :1]).all()  # one survivor
@@ -157,14 +159,8 @@ def test_families_do_not_compete() -> None:
     """However much worse the second family is, it lives on, and its survivor is drawn by its own values."""
     value = torch.tensor([50.0, 51.0, 52.0, 53.0, 0.0, 1.0, -1.0, 0.5], dtype=torch.float64)
     groups = 20_000
-    sampler = svdd_run(2).loop
-    assert isinstance(sampler, Trajectory)
-    start = sampler.start().population
-    population = Population.start(torch.zeros(groups, PROPOSALS, 2), start.tilt)
-    tilt = start.tilt._replace(
-        reward=value.expand(groups, -1), value=value.expand(groups, -1), gradient=None, sample=None, peak=None
-    )
-    population = replace(population, tilt=tilt)
+    tilt = TiltValue(value.expand(groups, -1), value.expand(groups, -1))
+    population = Population.start(torch.zeros(groups, PROPOSALS, 2), tilt)
     after, where = ChooseAmongDuplicates(DUPLICATES, greedy=False)(population, 3, 6, Noise(5, tuple(range(groups))))
     assert where.all()
     first = after.ancestors.reshape(groups, FAMILIES, DUPLICATES)[..., 0]

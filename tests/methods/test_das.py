@@ -16,37 +16,38 @@ from fmtt.methods.loop import State
 from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
 from fmtt.smc.selection import Selection
-from fmtt.tilt.tilt import Tilt
+from tests.methods.states import Reached, way
 from tests.methods.weighted_baselines import BINDING, at_the_end, found, gaussian_run, preset, same
 
 
-def in_force(run: Run) -> tuple[Tensor, Tensor, list[State]]:
+def in_force(run: Run) -> tuple[Tensor, Tensor, list[Reached]]:
     """Share of the ramp ``t`` that is let in, and their product, after each step, ``(K + 1, G)``."""
-    states = list(run.loop.run())
-    shares = torch.stack([state.temper for state in states])
-    times = torch.tensor([state.t for state in states], dtype=torch.float64)
-    return shares, shares * times[:, None], states
+    whole = way(run.loop)
+    shares = torch.stack([reached.state.temper for reached in whole])
+    assert torch.equal(shares, torch.stack([reached.info.numbers["temper"] for reached in whole]))
+    times = torch.tensor([reached.state.t for reached in whole], dtype=torch.float64)
+    return shares, shares * times[:, None], whole
 
 
 @pytest.mark.parametrize("ess_threshold", [0.5, 0.95])
 def test_tempering_binds_and_lets_go(ess_threshold: float) -> None:
-    shares, strength, states = in_force(gaussian_run(partial(BINDING, ess_threshold=ess_threshold), 3.0, groups=32))
+    shares, strength, whole = in_force(gaussian_run(partial(BINDING, ess_threshold=ess_threshold), 3.0, groups=32))
     assert (shares.min(0).values < 0.8).all()
     assert (shares[-1] == 1).all()
     assert (strength.diff(dim=0) > -1e-12).all()
     assert (shares <= 1).all()  # never above the ramp
     allowed = -torch.tensor(0.98).log() + 1e-6
-    for before, after, state in zip(strength, strength[1:], states[1:-1], strict=False):
+    for before, after, (state, _, totals) in zip(strength, strength[1:], whole[1:-1], strict=False):
         grows = after > before + 1e-9  # where it does not, there was nothing to choose
-        assert (state.step_discrepancy[grows] <= allowed).all()
+        assert (totals.step_discrepancy[grows] <= allowed).all()
         tight = grows & (state.temper < 1)
-        assert (state.step_discrepancy[tight] > 0.99 * allowed).all()  # and it grows as far as it may
-    assert (states[-1].selections > 0).any() == (ess_threshold == 0.95)
+        assert (totals.step_discrepancy[tight] > 0.99 * allowed).all()  # and it grows as far as it may
+    assert (whole[-1].totals.selections > 0).any() == (ess_threshold == 0.95)
 
 
 def test_tempering_that_never_binds_is_tds() -> None:
     loose = gaussian_run(partial(baselines.das, tempering=0.01, resampler="systematic"), groups=8)
-    for das, tds in zip(loose.loop.run(), gaussian_run(baselines.tds, groups=8).loop.run(), strict=True):
+    for (das, _), (tds, _) in zip(loose.loop.run(), gaussian_run(baselines.tds, groups=8).loop.run(), strict=True):
         assert (das.temper == 1).all()
         assert same(das.population, tds.population)
 
@@ -64,19 +65,18 @@ class WithWholeValue:
     """Increments that count the tilt after a step whole, though only a share of it is let in and subtracted next."""
 
     right: Selection
-    tilt: Tilt
-    times: tuple[float, ...]
+    block, multinomial = 1, False
 
     def due(self, step: int, steps: int) -> bool:
         return self.right.due(step, steps)
 
     def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]:
-        forgotten = self.tilt.strength(self.times[step]) * population.tilt.reward - population.tilt.value
+        forgotten = population.tilt.value - population.path.value
         return self.right(replace(population, log_weights=population.log_weights + forgotten), step, steps, noise)
 
 
-def whole_value(sampler: Trajectory) -> Trajectory:
-    return replace(sampler, selection=WithWholeValue(sampler.selection, sampler.dynamics.tilt, sampler.times))
+def whole_value(loop: Trajectory) -> Trajectory:
+    return replace(loop, selection=WithWholeValue(loop.selection))
 
 
 MUTANTS = {

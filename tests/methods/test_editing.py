@@ -17,10 +17,11 @@ from fmtt.methods.auto import auto
 from fmtt.methods.editing import NoisedImage
 from fmtt.methods.noise_opt import noise_opt
 from fmtt.methods.noise_smc import AnnealedStart, noise_smc
+from fmtt.methods.problem import Problem, normal_start
 from fmtt.methods.rounds import multi_best_of_n
 from fmtt.smc.diagnostics import log_mean_and_error, mean_and_error, weighted_mean
-from fmtt.smc.population import Population
 from fmtt.step.transport import Euler, FlowMapTransport
+from fmtt.step.weights import WEIGHTS
 from tests.gaussian_chain import reference
 from tests.support import GAUSSIAN, LOOK_AHEADS, REWARDS, Setup, worst
 
@@ -41,7 +42,7 @@ def flat(function: Callable) -> Callable:
     return lambda x, *times: function(x.reshape(-1, 2), *times).reshape(-1, *SHAPE)
 
 
-MODEL = Flow(SHAPE, flat(GAUSSIAN.velocity), flat(GAUSSIAN.flow_map))
+MODEL = Flow(SHAPE, flat(GAUSSIAN.velocity), flat(GAUSSIAN.flow_map), exact_flow_map=True)
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +67,7 @@ def found(run: Run, setup: Setup) -> float:
     """Largest deviation from the law of the edits in standard errors."""
     late = setup.but(grid=LateGrid(), ramp=lambda t: (t - T0) / (1 - T0))
     population = run.loop.last().population
-    flat = Population.start(population.x.flatten(2), population.tilt)
-    flat = replace(flat, log_weights=population.log_weights, log_z=population.log_z)
-    return worst(flat, reference(late, (-T0, 0.6 * T0)))
+    return worst(replace(population, x=population.x.flatten(2)), reference(late, (-T0, 0.6 * T0)))
 
 
 RIGHT = [
@@ -100,18 +99,18 @@ def test_neither_times_nor_picture_may_be_forgotten(picture: str, forgotten: str
 def test_the_tilt_begins_with_the_edit(picture: str) -> None:
     """The ramp is zero at t0, so that particles start with equal weights."""
     setup = Setup(weights="kernel", groups=2, particles=4)
-    population = edit(setup, NoisedImage(picture, T0)).loop.start().population
+    population = edit(setup, NoisedImage(picture, T0)).loop.start()[0].population
     assert not population.tilt.value.any() and not population.log_weights.any()
-    early = edit(setup, lambda setting: replace(NoisedImage(picture, T0)(problem), tilt=problem.tilt))
-    assert early.loop.start().population.log_weights.all()
+    early = edit(setup, lambda problem: replace(NoisedImage(picture, T0)(problem), tilt=problem.tilt))
+    assert early.loop.start()[0].population.log_weights.all()
 
 
 def test_a_window_of_guidance_is_one_of_the_edit(picture: str) -> None:
     """The first quarter of the steps, as it would be from noise."""
     setup, mode = Setup(steps=8, groups=2, particles=4), partial(modes.tilted_ode, window=(0, 0.25))
-    for start in (NoisedImage(picture, T0), lambda setting: setting):
+    for start in (NoisedImage(picture, T0), normal_start):
         loop = edit(setup, start, mode).loop
-        assert [loop.dynamics.guidance.active(t) for t in loop.times[:-1]] == [True] * 2 + [False] * 6
+        assert [interval.guided for interval in loop.intervals] == [True] * 2 + [False] * 6
 
 
 @pytest.mark.parametrize(("weights", "look_ahead"), [("jarzynski", "flowmap1"), ("material", "denoiser")])
@@ -123,7 +122,7 @@ def test_weights_that_trust_the_noise_are_refused_and_would_be_wrong(picture: st
     right = setup.but(weights="kernel")
     run = edit(right, NoisedImage(picture, T0))
     assert found(run, right) < 4
-    dynamics = replace(run.loop.dynamics, weights=modes.WEIGHTS[weights]())
+    dynamics = replace(run.loop.dynamics, weights=WEIGHTS[weights]())
     assert found(replace(run, loop=replace(run.loop, dynamics=dynamics)), right) > 6
 
 
@@ -139,14 +138,14 @@ def affine(x: Tensor) -> Tensor:
 def test_methods_in_noise_space_land_from_the_picture(picture: str, method: Callable) -> None:
     setup = Setup(steps=3, groups=2, particles=5)
     run = edit(setup, NoisedImage(picture, T0), mode=method)
-    start = run.loop.start()
-    first = next(iter(run.loop.run())) if method is not multi_best_of_n else run.loop.step(start)
+    start, _ = run.loop.start()
+    first, _ = next(iter(run.loop.run())) if method is not multi_best_of_n else run.loop.step(start)
     torch.testing.assert_close(first.population.tilt.sample, affine(start.population.x).to(start.population.x))
 
 
 def test_the_slope_of_an_edit_is_that_of_its_noise(picture: str) -> None:
     run = edit(Setup(reward="linear", steps=3, groups=1, particles=2), NoisedImage(picture, T0), mode=noise_opt)
-    population = run.loop.start().population
+    population = run.loop.start()[0].population
     x = population.x.clone().requires_grad_()
     reward = run.loop.tilt.scale * REWARDS["linear"](affine(x).reshape(-1, 2)).sum()
     torch.testing.assert_close(population.tilt.gradient, torch.autograd.grad(reward, x)[0], rtol=1e-5, atol=1e-6)
@@ -201,4 +200,4 @@ def test_a_model_of_points_makes_no_pictures(picture: str) -> None:
 
 def test_history_begins_at_t0(picture: str) -> None:
     run = edit(Setup(steps=3, groups=1, particles=2, epsilon=ZeroEpsilon()), NoisedImage(picture, T0))
-    assert [state.t for state in run.loop.run()] == pytest.approx([0.4, 0.6, 0.8, 1.0])
+    assert [state.t for state, _ in run.loop.run()] == pytest.approx([0.4, 0.6, 0.8, 1.0])

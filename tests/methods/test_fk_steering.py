@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -13,8 +14,9 @@ from fmtt.methods import baselines
 from fmtt.methods import presets as modes
 from fmtt.methods.loop import State
 from fmtt.methods.trajectory import Trajectory
+from tests.methods.states import way
 from tests.methods.weighted_baselines import FK, WHOLE, at_the_end, found, gaussian_run, same
-from tests.mutants import stale
+from tests.mutants import Mutation, selection
 
 NEVER = (0.999, 1.0)  # no step starts here
 
@@ -33,9 +35,9 @@ def test_steering_by_differences_is_importance_sampling_without_gradient(ramp, s
     steered = gaussian_run(partial(baselines.fk_steering, **steering), 2.0, beta=ramp, groups=8)
     plain = partial(modes.importance, weights="kernel", window=NEVER, **weighing)
     weighed = gaussian_run(plain, 2.0, beta=ramp, groups=8)
-    for one, other in zip(steered.loop.run(), weighed.loop.run(), strict=True):
-        assert same(one.population, other.population)
-    assert one.selections.sum() > 0
+    for one, other in zip(way(steered.loop), way(weighed.loop), strict=True):
+        assert same(one.state.population, other.state.population)
+    assert one.totals.selections.sum() > 0
     assert steered.meter.reward == weighed.meter.reward
     assert steered.meter.backward == weighed.meter.backward == 0
 
@@ -51,24 +53,31 @@ def test_reward_is_asked_at_the_looks_and_at_the_end(potential: str, steps: int,
 STEERED_BY_MAX = gaussian_run(FK["max"], 2.0, beta=WHOLE, groups=16).loop
 
 
-def broken_peaks(sampler: Trajectory) -> int:
+def broken_peaks(loop: Trajectory) -> int:
     """Particles whose peak after the second look, at step 8, is not that of their own path.
 
     The value is then ``m_4 + m_8`` and the peak ``m_8 = max(m_4, r_8)``, all three carried by the particle.
     """
-    *_, state = (state for state in sampler.run() if state.step == 8)
-    tilt = state.population.tilt
-    assert tilt.peak is not None
-    path = torch.maximum(tilt.value - tilt.peak, 2.0 * tilt.reward)
-    return int(((path - tilt.peak).abs() > 1e-9).sum())
+    (population,) = (state.population for state, _ in loop.run() if state.step == 8)
+    value, peak = population.path
+    assert peak is not None
+    expected = torch.maximum(value - peak, 2.0 * population.tilt.reward)
+    return int(((expected - peak).abs() > 1e-9).sum())
+
+
+def stale_on_path(name: str) -> Mutation:
+    """One value of the paths not permuted."""
+    return selection(
+        lambda before, after, where: replace(after, path=after.path._replace(**{name: getattr(before.path, name)}))
+    )
 
 
 def test_peaks_follow_their_particles() -> None:
     """No closed form can see a peak left behind: whatever potential steers, the last weight takes it back."""
-    sampler = STEERED_BY_MAX
-    assert isinstance(sampler, Trajectory)
-    assert broken_peaks(sampler) == 0
-    assert broken_peaks(stale("peak")(sampler)) > 100
+    loop = STEERED_BY_MAX
+    assert isinstance(loop, Trajectory)
+    assert broken_peaks(loop) == 0
+    assert broken_peaks(stale_on_path("peak")(loop)) > 100
 
 
 # --- mutants -----------------------------------------------------------------------------------------------------
@@ -76,14 +85,14 @@ def test_peaks_follow_their_particles() -> None:
 
 def summed_to_the_end(before: State, after: State) -> Tensor:
     """The last value is ``r_1 + ... + r_K`` and not ``r_K``."""
-    return before.population.tilt.value
+    return before.population.path.value
 
 
 MUTANTS = {
     "sum that stays the sum": ("fk sum", at_the_end(summed_to_the_end)),
     "sum that stays the sum, under another name": ("fk max", at_the_end(summed_to_the_end)),
-    "value not permuted": ("fk sum", stale("value")),
-    "value of the peaks not permuted": ("fk max", stale("value")),
+    "value not permuted": ("fk sum", stale_on_path("value")),
+    "value of the peaks not permuted": ("fk max", stale_on_path("value")),
 }
 
 

@@ -14,9 +14,11 @@ from fmtt.api import Run
 from fmtt.flow.schedules import ConstantChi, RampFrom, ZeroEpsilon
 from fmtt.methods import baselines
 from fmtt.methods import presets as modes
+from fmtt.methods.composition import Composition
 from fmtt.rewards.plane import HalfPlane
 from fmtt.step.guidance import Guidance, LikeVelocity, NormalisedGradient, Vantage
 from fmtt.step.transport import FlowMapTransport
+from tests.methods.states import states
 from tests.support import GAUSSIAN, MIXTURE, REWARDS, standardised
 
 QUADRATIC = REWARDS["quadratic"]  # largest, and zero, at its centre
@@ -24,7 +26,7 @@ CENTRE = torch.tensor(QUADRATIC.center)
 GROUPS, PARTICLES = 8, 16
 
 
-def guided(mode: Callable[..., modes.Mode], steps: int = 100, model=GAUSSIAN, reward=QUADRATIC, **changes) -> Run:
+def guided(mode: Callable[..., Composition], steps: int = 100, model=GAUSSIAN, reward=QUADRATIC, **changes) -> Run:
     """With the schedules of ``configs/mode/fmrg.yaml``."""
     return fmtt.assemble(
         model, reward, mode=mode, epsilon=ZeroEpsilon(), chi=ConstantChi(), beta=RampFrom(1.0), steps=steps,
@@ -77,7 +79,7 @@ def test_push_without_the_jacobian_is_along_the_gradient_of_the_reward() -> None
     """``factor`` lengths of the velocity, along ``grad r`` at the landing; with the Jacobian, along that in x."""
     for jacobian in (True, False):
         run = guided(partial(baselines.fmrg, jacobian=jacobian, factor=1.5, window=(0, 1)), steps=10)
-        before, after = list(run.loop.run())[3:5]
+        before, after = states(run.loop)[3:5]
         x = before.population.x.flatten(0, 1)
         now, then, end = (torch.full((len(x),), t) for t in (0.3, 0.4, 1.0))
         landing = GAUSSIAN.flow_map(x, now, end)
@@ -94,11 +96,10 @@ def test_push_without_the_jacobian_is_along_the_gradient_of_the_reward() -> None
 
 def test_outside_its_window_fmrg_is_the_flow_map() -> None:
     run = guided(partial(baselines.fmrg, window=(0.25, 0.5)), steps=8, model=MIXTURE)
-    base = guided(baselines.best_of_n, steps=8, model=MIXTURE)
-    for one, other in zip(list(run.loop.run())[:3], base.loop.run(), strict=False):
+    way, base = states(run.loop), guided(baselines.best_of_n, steps=8, model=MIXTURE)
+    for one, other in zip(way[:3], states(base.loop), strict=False):
         assert torch.equal(one.population.x, other.population.x)
-    states = list(run.loop.run())
-    for k, (before, after) in enumerate(pairwise(states)):
+    for k, (before, after) in enumerate(pairwise(way)):
         x = before.population.x.flatten(0, 1)
         jump = MIXTURE.flow_map(x, torch.full((len(x),), before.t), torch.full((len(x),), after.t))
         assert torch.equal(jump.reshape(after.population.x.shape), after.population.x) == (k not in (2, 3))
@@ -120,7 +121,7 @@ def test_reward_that_is_flat_somewhere_pushes_nobody_there() -> None:
     flat = HalfPlane()
     run = guided(partial(baselines.fmrg, window=(0.0, 1.0), factor=10.0), steps=10, reward=flat)
     base = guided(modes.base, steps=10, reward=flat)
-    start = run.loop.start().population
+    start = run.loop.start()[0].population
     landing = GAUSSIAN.flow_map(start.x.flatten(0, 1), torch.zeros(128), torch.ones(128)).reshape(start.x.shape)
     content = landing[..., 0] > 0
     assert 20 < content.sum() < 120

@@ -15,6 +15,7 @@ from fmtt.methods.loop import State
 from fmtt.methods.noise_opt import NoiseAscent, noise_opt
 from fmtt.models.analytic import Gaussian
 from fmtt.rewards.plane import Linear
+from tests.methods.states import states
 from tests.support import GAUSSIAN, REWARDS
 
 QUADRATIC = REWARDS["quadratic"]  # largest, and zero, at its centre
@@ -35,7 +36,7 @@ def test_ascent_finds_the_maximum() -> None:
     state = run.loop.last()
     assert (state.population.x - CENTRE).abs().max() < 1e-3
     assert (state.population.tilt.reward > -1e-5).all()
-    assert (run.loop.start().population.tilt.reward < -1).sum() > 50
+    assert (run.loop.start()[0].population.tilt.reward < -1).sum() > 50
     result = finish(run, state)
     assert torch.equal(result.rewards.gather(1, result.selected[:, None])[:, 0], result.rewards.max(1).values)
 
@@ -50,7 +51,7 @@ def test_ascent_with_the_settings_of_the_paper_comes_near() -> None:
 @pytest.mark.parametrize(("rate", "scale"), [(0.2, 1.0), (30.0, 1.0), (0.5, -1.0)])
 def test_the_best_iterate_is_returned(rate: float, scale: float) -> None:
     """Also where the ascent does not converge, and where the smallest reward is wanted."""
-    *way, state = ascent(rate=rate, scale=scale, steps=30).loop.run()
+    *way, state = states(ascent(rate=rate, scale=scale, steps=30).loop)
     rewards = torch.stack([scale * earlier.population.tilt.reward for earlier in way])
     final = scale * state.population.tilt.reward
     assert (final >= rewards.max(0).values).all()
@@ -66,11 +67,11 @@ def test_iterates_are_those_of_nesterov_in_torch() -> None:
     """An independent optimiser, with clipping on the way, from the same noise."""
     rate, momentum, clip, regularisation = 0.4, 0.8, 0.5, 0.3
     run = ascent(rate=rate, momentum=momentum, clip=clip, regularisation=regularisation, steps=12, scale=1.7)
-    states = list(run.loop.run())
-    z = states[0].population.x[0, 3].clone().requires_grad_()
+    way = states(run.loop)
+    z = way[0].population.x[0, 3].clone().requires_grad_()
     optimiser = torch.optim.SGD([z], lr=rate, momentum=momentum, nesterov=True, maximize=True)
     clipped = 0
-    for state in states[:-1]:
+    for state in way[:-1]:
         assert torch.allclose(z, state.population.x[0, 3], atol=1e-5)
         x = GAUSSIAN.flow_map(z[None], torch.zeros(1), torch.ones(1))
         size = z.norm()
@@ -88,21 +89,21 @@ FIRST = Linear((1.0, *[0.0] * 63))
 
 def lengths_of_noise(regularisation: float) -> tuple[Tensor, Tensor, list[State]]:
     """|z| before and after, and the states."""
-    states = list(ascent(model=WIDE, reward=FIRST, regularisation=regularisation, rate=0.1, steps=100).loop.run())
-    first, last = states[0].population.x, states[-2].population.x  # the last state holds samples
-    return first.norm(dim=2), last.norm(dim=2), states
+    way = states(ascent(model=WIDE, reward=FIRST, regularisation=regularisation, rate=0.1, steps=100).loop)
+    first, last = way[0].population.x, way[-2].population.x  # the last state holds samples
+    return first.norm(dim=2), last.norm(dim=2), way
 
 
 def test_regularised_noise_stays_as_long_as_noise_is() -> None:
     """It settles where ``|z| - (d - 1) / |z|`` is the slope of the reward over the regularisation."""
     regularisation = 0.5
-    before, after, states = lengths_of_noise(regularisation)
+    before, after, way = lengths_of_noise(regularisation)
     slope = 0.5 / regularisation  # the std of the first coordinate is 0.5
     settled = (slope + (slope**2 + 4 * 63) ** 0.5) / 2
     assert abs(settled - 8) < 0.6
     assert (after - 8).abs().max() < 0.7
     assert (after <= settled + 1e-3).all()
-    assert states[-1].population.tilt.reward.min() > states[0].population.tilt.reward.max()
+    assert way[-1].population.tilt.reward.min() > way[0].population.tilt.reward.max()
     assert (before - 8).abs().max() > 1  # not because it had been there
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from fmtt.flow.noise import Noise
 from fmtt.rewards.plane import Linear
 from tests.methods.noise_space import ADAPTIVE, EACH_MOVE, FIXED, SMALL, Annealed, end
-from tests.methods.states import differing
-from tests.support import REWARDS
+from tests.methods.states import differing, end_of, way
+from tests.support import REWARDS, ended
 
 
 @EACH_MOVE
@@ -36,8 +36,8 @@ def test_constant_in_the_reward_shifts_log_z_and_changes_no_sample(move: str) ->
     def reward(x: Tensor, constant: float = 0.0) -> Tensor:
         return REWARDS["quadratic"](x.double()) + constant
 
-    plain, shifted = end(setup.loop(reward)), end(setup.loop(partial(reward, constant=-7.3)))
-    assert plain.selections.min() > 0
+    (plain, totals), (shifted, _) = (ended(setup.loop(partial(reward, constant=constant))) for constant in (0.0, -7.3))
+    assert totals.selections.min() > 0
     assert torch.equal(plain.population.x, shifted.population.x)
     shift = shifted.population.log_evidence - plain.population.log_evidence
     torch.testing.assert_close(shift, torch.full((8,), 3.0 * -7.3).double())
@@ -47,16 +47,16 @@ def test_constant_in_the_reward_shifts_log_z_and_changes_no_sample(move: str) ->
 @pytest.mark.parametrize("chunk", [1, 7, 48])
 def test_chunks_do_not_matter(move: str, chunk: int) -> None:
     setup = SMALL.but(model="gaussian", move=move)
-    assert differing(end(setup.loop()), end(setup.but(chunk=chunk).loop()), exactly=False) == []
+    assert differing(end_of(setup.loop()), end_of(setup.but(chunk=chunk).loop()), exactly=False) == []
 
 
 @EACH_MOVE
 def test_groups_run_together_or_apart(move: str) -> None:
     loop = SMALL.but(move=move).loop()
-    together = end(loop)
-    assert together.selections.min() > 0
+    together = end_of(loop)
+    assert together.totals.selections.min() > 0
     for group in range(3):
-        apart = end(replace(loop, noise=Noise(11, (group,))))
+        apart = end_of(replace(loop, noise=Noise(11, (group,))))
         assert differing(together, apart, exactly=False, group=group) == []
 
 
@@ -64,10 +64,10 @@ def test_groups_run_together_or_apart(move: str) -> None:
 @pytest.mark.parametrize("step", [0, 1, 5, 8])
 def test_run_goes_on_from_any_state(move: str, step: int) -> None:
     setup = SMALL.but(move=move, moves=2)
-    states = list(setup.loop().run())
-    resumed = list(setup.loop().run(states[step]))
-    assert [state.step for state in resumed] == list(range(step, 9))
-    assert differing(states[-1], resumed[-1], exactly=True) == []
+    whole = way(setup.loop())
+    resumed = way(setup.loop(), whole[step])
+    assert [reached.state.step for reached in resumed] == list(range(step, 9))
+    assert differing(whole[-1], resumed[-1], exactly=True) == []
 
 
 @EACH_MOVE
@@ -90,14 +90,14 @@ def test_moves_never_use_a_draw_twice(move: str) -> None:
 @EACH_MOVE
 def test_caches_belong_to_their_particles_after_every_sweep(move: str) -> None:
     loop = SMALL.but(move=move, resampler="multinomial").loop()
-    states = list(loop.run())
-    assert states[-1].selections.min() > 0
-    for state in states[:-1]:
+    *before, last = way(loop)
+    assert last.totals.selections.min() > 0
+    for state, _, _ in before:
         fresh, cached = loop.evaluate(state.population.x), state.population.tilt
         for name, values in fresh._asdict().items():
             if values is not None:
                 torch.testing.assert_close(getattr(cached, name), values, rtol=1e-4, atol=1e-4)
-    landed = states[-1].population
+    landed = last.state.population
     reward = REWARDS["quadratic"](landed.x.flatten(0, 1)).double().reshape(3, 16)
     torch.testing.assert_close(landed.tilt.reward, reward)
     assert torch.equal(landed.x, landed.tilt.sample)

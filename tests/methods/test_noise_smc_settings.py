@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -15,8 +14,8 @@ from fmtt.flow.schedules import PowerEpsilon
 from fmtt.methods.noise_moves import MOVES
 from fmtt.methods.noise_smc import noise_smc
 from fmtt.tilt.look_ahead import Denoiser, NoLookAhead
-from tests.methods.noise_space import ADAPTIVE, EACH_MOVE, FIXED, end
-from tests.methods.states import differing
+from tests.methods.noise_space import ADAPTIVE, EACH_MOVE, FIXED
+from tests.methods.states import differing, end_of, states, way
 from tests.support import GAUSSIAN, REWARDS
 
 # --- temperatures and strides ------------------------------------------------------------------------------------
@@ -25,54 +24,58 @@ from tests.support import GAUSSIAN, REWARDS
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.9])
 def test_temperatures_rise_to_one_as_far_as_the_weights_bear(threshold: float) -> None:
     setup = ADAPTIVE.but(groups=16, steps=40, scale=20.0, ess_threshold=threshold, seed=51)
-    states = list(setup.loop().run())
-    assert (states[0].temper == 0).all()
-    assert (states[-1].temper == 1).all()
-    for before, after in itertools.pairwise(states):
-        assert (after.temper >= before.temper).all()
-        climbing = (after.temper < 1) & (before.temper < 1)
-        assert (after.temper[climbing] > before.temper[climbing]).all()
-        assert (after.ess[climbing] < threshold + 1e-6).all()  # it went as far as it could
-        assert after.selected[after.temper < 1].all()  # else it may have stopped just short of the threshold for good
-        if after.step < 40:
-            assert (after.ess >= threshold - 1e-9).all()
-    assert states[1].temper.max() < 1
+    whole = way(setup.loop())
+    tempers = [reached.state.temper for reached in whole]
+    assert (tempers[0] == 0).all()
+    assert (tempers[-1] == 1).all()
+    for before, after, (state, info, _) in zip(tempers, tempers[1:], whole[1:], strict=False):
+        assert (after >= before).all()
+        climbing = (after < 1) & (before < 1)
+        assert (after[climbing] > before[climbing]).all()
+        assert (info.ess[climbing] < threshold + 1e-6).all()  # it went as far as it could
+        assert info.selected[after < 1].all()  # else it may have stopped just short of the threshold for good
+        if state.step < 40:
+            assert (info.ess >= threshold - 1e-9).all()
+    assert tempers[1].max() < 1
 
 
 def test_weights_that_bear_next_to_nothing_still_let_the_temperatures_rise() -> None:
-    states = list(ADAPTIVE.but(groups=16, steps=30, scale=1e5, seed=51).loop().run())
-    assert all(after.selected[after.temper < 1].all() for after in states[1:])
-    assert states[1].temper.max() < 1
+    whole = way(ADAPTIVE.but(groups=16, steps=30, scale=1e5, seed=51).loop())
+    assert all(info.selected[state.temper < 1].all() for state, info, _ in whole[1:])
+    assert whole[1].state.temper.max() < 1
 
 
 def test_temperatures_reach_one_in_too_few_sweeps() -> None:
-    states = list(ADAPTIVE.but(groups=4, steps=2, scale=50.0).loop().run())
-    assert states[1].temper.max() < 1
-    assert (states[2].temper == 1).all()
-    assert states[2].ess.max() < 0.5
-    assert not states[2].selected.any()
+    _, first, last = way(ADAPTIVE.but(groups=4, steps=2, scale=50.0).loop())
+    assert first.state.temper.max() < 1
+    assert (last.state.temper == 1).all()
+    assert last.info.ess.max() < 0.5
+    assert not last.info.selected.any()
 
 
 def test_nothing_adapts_where_all_is_given() -> None:
-    states = list(FIXED.but(groups=2).loop().run())
-    assert [state.temper.unique().tolist() for state in states] == [[0.0], *([t] for t in FIXED.temperatures)]
-    assert all(state.stride.unique().tolist() == [0.5] for state in states)
+    found = states(FIXED.but(groups=2).loop())
+    assert [state.temper.unique().tolist() for state in found] == [[0.0], *([t] for t in FIXED.temperatures)]
+    assert all(state.stride.unique().tolist() == [0.5] for state in found)
 
 
 @EACH_MOVE
 def test_acceptance_approaches_the_target(move: str) -> None:
     setup = ADAPTIVE.but(move=move, groups=16, steps=50, scale=30.0, stride=0.02, seed=52)
-    states = list(setup.loop().run())
-    late = torch.stack([state.acceptance for state in states[-20:]]).mean(0)
+    whole = way(setup.loop())
+    late = torch.stack([state.acceptance for state, _, _ in whole[-20:]]).mean(0)
     assert (late - MOVES[move]().target).abs().max() < 0.05
-    assert (states[1].acceptance > 0.9).all()  # it had a long way to go
-    strides = torch.stack([state.stride for state in states])
+    assert (whole[1].state.acceptance > 0.9).all()  # it had a long way to go
+    for state, info, _ in whole[1:]:
+        assert info.numbers.keys() == {"stride", "acceptance", "temper"}
+        assert all(torch.equal(values, getattr(state, name)) for name, values in info.numbers.items())
+    strides = torch.stack([state.stride for state, _, _ in whole])
     assert (strides > 1e-3).all()
     assert (strides <= 1).all()
 
 
 def test_epsilon_is_of_no_account() -> None:
-    one, other = (end(FIXED.but(groups=2, epsilon=PowerEpsilon(c)).loop()) for c in (1.0, 3.0))
+    one, other = (end_of(FIXED.but(groups=2, epsilon=PowerEpsilon(c)).loop()) for c in (1.0, 3.0))
     assert differing(one, other, exactly=True) == []
 
 

@@ -11,7 +11,7 @@ from fmtt.flow.schedules import EarlyRamp
 from fmtt.methods import presets as modes
 from fmtt.methods.pilots import GeodesicGrid, GeodesicRamp, TabulatedRamp, interpolate, pilot_lengths
 from fmtt.rewards import Quadratic
-from tests.support import GAUSSIAN, Setup, last, worst
+from tests.support import GAUSSIAN, Setup, ended, last, worst
 
 # A sharp reward, and a ramp that is over at t = 0.3: the uniform grid wastes two thirds of its steps.
 HARD = Setup(weights="jarzynski", scale=4.0, ramp=EarlyRamp(0.3), steps=40, groups=32, particles=64)
@@ -29,10 +29,10 @@ def test_grid_equalises_the_length_of_steps() -> None:
     assert tuned.times[0] == 0 and tuned.times[-1] == 1
     assert len(tuned.times) == len(plain.times)
     assert all(then > now for now, then in pairwise(tuned.times))
-    before, after = (unevenness(pilot_lengths(sampler, 512)) for sampler in (plain, tuned))
+    before, after = (unevenness(pilot_lengths(loop, 512)) for loop in (plain, tuned))
     assert before > 3
     assert after < 1.7
-    assert last(tuned).discrepancy.mean() < 0.6 * last(plain).discrepancy.mean()
+    assert ended(tuned)[1].discrepancy.mean() < 0.6 * ended(plain)[1].discrepancy.mean()
 
 
 def test_ramp_equalises_the_length_of_steps() -> None:
@@ -41,14 +41,14 @@ def test_ramp_equalises_the_length_of_steps() -> None:
     ramp = tuned.dynamics.tilt.ramp
     assert ramp(0.0) == 0 and ramp(1.0) == pytest.approx(1)
     assert all(ramp(then) > ramp(now) for now, then in pairwise(plain.times))
-    before, after = (unevenness(pilot_lengths(sampler, 512)) for sampler in (plain, tuned))
+    before, after = (unevenness(pilot_lengths(loop, 512)) for loop in (plain, tuned))
     assert before > 2
     assert after < 1.6
-    assert last(tuned).discrepancy.mean() < 0.8 * last(plain).discrepancy.mean()
+    assert ended(tuned)[1].discrepancy.mean() < 0.8 * ended(plain)[1].discrepancy.mean()
 
 
 @pytest.mark.parametrize("schedule", [GeodesicGrid(), GeodesicRamp()], ids=["grid", "ramp"])
-def test_tuned_sampler_samples_the_tilted_law(schedule) -> None:
+def test_tuned_loop_samples_the_tilted_law(schedule) -> None:
     setup = Setup(weights="jarzynski", steps=120, groups=64, particles=64)
     assert worst(last(schedule.tune(setup.loop())).population, setup.truth()) < 4
 

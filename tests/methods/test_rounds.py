@@ -16,6 +16,7 @@ from fmtt.methods.loop import State
 from fmtt.methods.rounds import multi_best_of_n
 from fmtt.step.transport import FlowMapTransport
 from fmtt.tilt.look_ahead import FlowMapJumps
+from tests.methods.states import states
 from tests.support import GAUSSIAN, REWARDS, standardised
 
 QUADRATIC = REWARDS["quadratic"]  # largest, and zero, at its centre
@@ -34,11 +35,11 @@ def best_reward(state: State) -> Tensor:
 
 @pytest.mark.parametrize("scale", [1.0, -1.0])
 def test_best_never_gets_worse_from_round_to_round(scale: float) -> None:
-    states = list(rounds(12, groups=64, scale=scale).loop.run())[1:]
-    best = torch.stack([state.population.tilt.value.max(1).values for state in states])
+    way = states(rounds(12, groups=64, scale=scale).loop)[1:]
+    best = torch.stack([state.population.tilt.value.max(1).values for state in way])
     assert (best.diff(dim=0) >= 0).all()
     assert (best.diff(dim=0) > 0).any(0).double().mean() > 0.9
-    for state in states:
+    for state in way:
         x, tilt = state.population.x, state.population.tilt
         assert torch.equal(QUADRATIC(x.flatten(0, 1)).double(), tilt.reward.flatten())
         assert torch.equal(scale * tilt.reward, tilt.value)
@@ -66,7 +67,7 @@ def test_each_round_asks_once_for_each_particle(steps: int) -> None:
 @pytest.mark.parametrize("jumps", [1, 3])
 def test_first_round_is_best_of_n_from_the_same_noise(jumps: int) -> None:
     look = partial(FlowMapJumps, steps=jumps)
-    first = list(rounds(5, look_ahead=look).loop.run())[1].population
+    first = states(rounds(5, look_ahead=look).loop)[1].population
     run = fmtt.assemble(
         GAUSSIAN, QUADRATIC, mode=baselines.best_of_n, epsilon=ZeroEpsilon(), transport=FlowMapTransport, steps=jumps,
         groups=GROUPS, particles=6,
@@ -76,12 +77,12 @@ def test_first_round_is_best_of_n_from_the_same_noise(jumps: int) -> None:
     alone = rounds(1, look_ahead=look)
     state = alone.loop.last()
     assert torch.equal(state.population.x, first.x)
-    assert torch.equal(alone.mode.choose(state.population, alone.loop.noise), best.tilt.reward.argmax(1))
+    assert torch.equal(alone.method.choose(state.population, alone.loop.noise), best.tilt.reward.argmax(1))
 
 
 def test_later_rounds_renoise_the_best() -> None:
     """A landing of a late round lies near the best before it: noise of size ``1 - t`` about ``t`` times that."""
-    *_, before, after = rounds(100).loop.run()
+    *_, before, after = states(rounds(100).loop)
     best = before.population.x[torch.arange(GROUPS), before.population.tilt.reward.argmax(1)]
     assert (after.population.x - best[:, None]).abs().max() < 0.1
     assert (after.population.x != best[:, None]).any()
@@ -89,7 +90,7 @@ def test_later_rounds_renoise_the_best() -> None:
 
 def test_all_landings_of_a_later_round_descend_from_the_best() -> None:
     """They are renoised copies of it; no other noise of the start has left anything in them."""
-    *_, before, after = list(rounds(5).loop.run())[:3]
+    *_, before, after = states(rounds(5).loop)[:3]
     ancestor = before.population.ancestors.gather(1, before.population.tilt.reward.argmax(1, keepdim=True))
     assert (after.population.ancestors == ancestor).all()
 

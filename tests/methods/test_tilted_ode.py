@@ -13,6 +13,7 @@ from fmtt.api import Run, finish
 from fmtt.flow.schedules import ConstantChi, ZeroEpsilon
 from fmtt.methods import presets as modes
 from fmtt.step.guidance import TiltGradient
+from tests.methods.states import states
 from tests.support import GAUSSIAN, REWARDS, standardised
 
 QUADRATIC = REWARDS["quadratic"]  # largest, and zero, at its centre
@@ -42,7 +43,7 @@ def test_strength_is_a_factor_of_the_scale(strength: float) -> None:
     """The path of a strengthened gradient is that of the gradient at a larger scale; a change of sign is not made."""
     strengthened = tilted(partial(modes.tilted_ode, gradient=TiltGradient(strength)), steps=20)
     scaled = tilted(partial(modes.tilted_ode, gradient=TiltGradient()), scale=strength, steps=20)
-    for one, other in zip(strengthened.loop.run(), scaled.loop.run(), strict=True):
+    for one, other in zip(states(strengthened.loop), states(scaled.loop), strict=True):
         assert torch.allclose(one.population.x, other.population.x, atol=1e-5)
 
 

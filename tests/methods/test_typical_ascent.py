@@ -13,6 +13,7 @@ from torch import Tensor
 
 import fmtt
 from fmtt.api import Run
+from fmtt.flow.batches import Batches
 from fmtt.flow.protocols import Flow
 from fmtt.methods.auto import auto
 from fmtt.methods.typical_ascent import LENIENT, TypicalAscent, TypicalState, best_within
@@ -38,7 +39,13 @@ def ascent(steps: int = 40, groups: int = GROUPS, model=MODEL, reward=UPWARD, sc
 
 def states(run: Run) -> list[TypicalState]:
     assert isinstance(run.loop, TypicalAscent)
-    return list(run.loop.run())  # type: ignore[arg-type]
+    return [state for state, _ in run.loop.run()]  # type: ignore[misc]
+
+
+def start_of(run: Run) -> TypicalState:
+    start, _ = run.loop.start()
+    assert isinstance(start, TypicalState)
+    return start
 
 
 def error_of(samples: Tensor, noise: Tensor) -> Tensor:
@@ -61,9 +68,9 @@ def test_denoising_error_of_a_gaussian() -> None:
     samples, noise = torch.randn(3, 5, D, generator=generator), torch.randn(3, 4, 5, D, generator=generator)
     expected = (error_of(samples, noise[:, 0]) + error_of(samples, noise[:, 1])) / 2
     for chunk in (100, 4):
-        found = denoising_error(MODEL, samples, noise[:, :2], chunk)
+        found = denoising_error(MODEL, samples, noise[:, :2], Batches(chunk))
         assert torch.allclose(found, expected.double(), atol=1e-5)
-    assert not torch.allclose(denoising_error(MODEL, samples, noise[:, 2:], 100), expected.double(), atol=1e-2)
+    assert not torch.allclose(denoising_error(MODEL, samples, noise[:, 2:], Batches(100)), expected.double(), atol=1e-2)
 
 
 def test_samples_of_the_model_have_its_posterior_variance() -> None:
@@ -73,9 +80,9 @@ def test_samples_of_the_model_have_its_posterior_variance() -> None:
     samples = MEAN + STD * samples
     for t in (0.3, 0.5, 0.8):
         variance = (STD**2 * (1 - t) ** 2 / ((1 - t) ** 2 + t**2 * STD**2)).mean()
-        errors = denoising_error(MODEL, samples, noise, 100_000, t)
+        errors = denoising_error(MODEL, samples, noise, Batches(100_000), t)
         assert standardised(errors.mean(1) - variance) < 3.5
-        far = denoising_error(MODEL, MEAN + 2 * (samples - MEAN), noise, 100_000, t)
+        far = denoising_error(MODEL, MEAN + 2 * (samples - MEAN), noise, Batches(100_000), t)
         assert standardised((far - errors).mean(1)) > 6
 
 
@@ -95,11 +102,12 @@ def test_every_returned_sample_is_within_the_limit(scale: float) -> None:
 
 def test_without_a_limit_the_best_of_the_way_is_returned() -> None:
     run = ascent(scale=-1.0)
-    start = run.loop.start()
-    *way, last = run.loop.run(replace(start, limit=torch.full_like(start.limit, math.inf)))  # type: ignore[call-arg]
+    start = start_of(run)
+    begun = replace(start, limit=torch.full_like(start.limit, math.inf))
+    *way, last = (begun, *(state for state, _ in run.loop.run(begun)))
     lowest = torch.stack([state.population.tilt.reward for state in way[:-1]]).amin(0)
     assert (last.population.tilt.reward <= lowest).all()
-    assert (errors_in(run, last.population.x) > start.limit).double().mean() > 0.9  # type: ignore[attr-defined]
+    assert (errors_in(run, last.population.x) > start.limit).double().mean() > 0.9
 
 
 def test_a_maximum_within_the_model_is_found() -> None:
@@ -116,10 +124,9 @@ def test_limit_is_a_quantile_of_what_the_model_draws() -> None:
     samples, noise = torch.randn(20_000, D, generator=generator), torch.randn(DRAWS, 20_000, D, generator=generator)
     samples = MEAN + STD * samples
     expected = float(torch.stack([error_of(samples, draw) for draw in noise]).mean(0).quantile(0.75))
-    assert usual_error(MODEL, samples[None], noise[None], 100_000) == pytest.approx(expected, rel=1e-4)
+    assert usual_error(MODEL, samples[None], noise[None], Batches(100_000)) == pytest.approx(expected, rel=1e-4)
     run = ascent(pilot=4000)
-    start = run.loop.start()
-    assert isinstance(start, TypicalState)
+    start = start_of(run)
     assert start.limit.min() == pytest.approx(expected, rel=0.02)
     own = errors_in(run, start.samples[:, :, 0]).double()
     assert torch.allclose(start.limit, own.clamp_min(start.limit.min()), atol=1e-4)
@@ -130,8 +137,7 @@ def test_a_model_that_knows_its_usual_error_needs_no_pilot() -> None:
     knowing = Flow(MODEL.shape, MODEL.velocity, MODEL.flow_map, usual_error=0.5)
     for steps, draws, limit in ((39, 1, 0.5 * LENIENT), (40, 2, 0.5)):
         run = ascent(model=knowing, steps=steps)
-        start = run.loop.start()
-        assert isinstance(start, TypicalState)
+        start = start_of(run)
         assert (start.limit == errors_in(run, start.samples[:, :, 0]).clamp_min(limit)).double().mean() > 0.99
         assert run.meter.forward == (1 + draws) * GROUPS * PARTICLES
 
@@ -157,9 +163,8 @@ def test_nobody_leaves_the_sphere_but_who_starts_anew() -> None:
 
 def test_half_the_pace_is_half_the_way() -> None:
     run = ascent(rate=1e-3)
-    start = run.loop.start()
-    assert isinstance(start, TypicalState)
-    full, half = (run.loop.step(replace(start, pace=torch.full_like(start.pace, pace))) for pace in (1.0, 0.5))
+    start = start_of(run)
+    full, half = (run.loop.step(replace(start, pace=torch.full_like(start.pace, pace)))[0] for pace in (1.0, 0.5))
     ways = [(state.population.x - start.population.x) for state in (full, half)]
     assert torch.allclose(ways[1], ways[0] / 2, atol=1e-6)
 

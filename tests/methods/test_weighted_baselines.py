@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 import pytest
 import torch
-from torch import Tensor
 
 import fmtt
 from fmtt.api import Run
 from fmtt.flow.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
 from fmtt.methods import baselines
 from fmtt.methods import presets as modes
+from fmtt.methods.composition import Composition
+from fmtt.methods.loop import Info, State
+from fmtt.methods.trajectory import Trajectory
 from fmtt.models.analytic import GaussianMixture
 from fmtt.step.transport import FlowMapTransport
-from fmtt.step.weights import Jarzynski, Kernel
 from fmtt.tilt.look_ahead import Denoiser
+from tests.methods.states import states
 from tests.methods.weighted_baselines import FK, GAUSSIAN_RUNS, WHOLE, chain, gaussian_run
-from tests.support import MIXTURE_ARGUMENTS, REWARDS, Setup, last, worst
+from tests.support import MIXTURE_ARGUMENTS, REWARDS, Setup, ended, last, worst
 
 # A step of 1/40 is one Runge-Kutta step; the look-ahead is the denoiser, so that no longer jump is made.
 SHORT_JUMPS = GaussianMixture(*MIXTURE_ARGUMENTS, steps=1)
@@ -46,18 +48,18 @@ def mixture_run(mode: Callable[..., Composition], reward: str, **changes: object
 def test_weighted_baselines_on_the_gaussian(name: str) -> None:
     mode, scale, ramp = GAUSSIAN_RUNS[name]
     run = gaussian_run(mode, scale, beta=ramp)
-    state = run.loop.last()
+    state, totals = ended(run.loop)
     assert worst(state.population, chain(scale)) < 4
-    assert state.selections.sum() > 0  # weights that resampling has used up are part of what is tested
+    assert totals.selections.sum() > 0  # weights that resampling has used up are part of what is tested
 
 
 @pytest.mark.parametrize("reward", REWARDS)
 @pytest.mark.parametrize("name", MIXTURE_RUNS)
 def test_weighted_baselines_on_the_mixture(name: str, reward: str) -> None:
     mode, ramp = MIXTURE_RUNS[name]
-    *way, state = mixture_run(mode, reward, beta=ramp).loop.run()
+    *earlier, state = states(mixture_run(mode, reward, beta=ramp).loop)
     assert worst(state.population, Setup(model="mixture", reward=reward).truth()) < 4
-    assert (name == "das") == any((earlier.temper < 0.9).all() for earlier in way)
+    assert (name == "das") == any((before.temper < 0.9).all() for before in earlier)
 
 
 # --- the whole tilt from the start -------------------------------------------------------------------------------
@@ -77,27 +79,22 @@ AT_ONCE_RUNS = {
 @pytest.mark.parametrize("name", AT_ONCE_RUNS)
 def test_whole_tilt_from_the_start(name: str) -> None:
     setup = AT_ONCE_RUNS[name]
-    state = last(setup.loop())
+    state, totals = ended(setup.loop())
     assert worst(state.population, setup.truth()) < 4
-    assert state.lowest_ess.max() < 0.9
+    assert totals.lowest_ess.max() < 0.9
 
 
-class Unweighted(Jarzynski):
+class Unweighted(Trajectory):
     """Forgets the weights with which particles start."""
 
-    def start(self, value: Tensor) -> Tensor:
-        return torch.zeros_like(value)
+    def start(self) -> tuple[State, Info]:
+        state, info = super().start()
+        population = replace(state.population, log_weights=torch.zeros_like(state.population.log_weights))
+        return replace(state, population=population), info
 
 
-class UnweightedKernel(Kernel):
-    """Forgets the weights with which particles start."""
-
-    def start(self, value: Tensor) -> Tensor:
-        return torch.zeros_like(value)
-
-
-@pytest.mark.parametrize(("name", "wrong"), [("kernel", UnweightedKernel()), ("jarzynski", Unweighted())])
-def test_weights_at_the_start_matter(name: str, wrong: Jarzynski | Kernel) -> None:
-    sampler = AT_ONCE_RUNS[name].loop()
-    mutant = replace(sampler, dynamics=replace(sampler.dynamics, weights=wrong))
+@pytest.mark.parametrize("name", ["kernel", "jarzynski"])
+def test_weights_at_the_start_matter(name: str) -> None:
+    loop = AT_ONCE_RUNS[name].loop()
+    mutant = Unweighted(**{field.name: getattr(loop, field.name) for field in fields(loop)})
     assert worst(last(mutant).population, AT_ONCE.truth()) > 6

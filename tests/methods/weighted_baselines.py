@@ -13,7 +13,8 @@ import fmtt
 from fmtt.api import Run
 from fmtt.flow.schedules import PowerRamp, RampFrom
 from fmtt.methods import baselines
-from fmtt.methods.loop import State
+from fmtt.methods.composition import Composition
+from fmtt.methods.loop import Info, State
 from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
 from fmtt.tilt.look_ahead import Denoiser
@@ -75,18 +76,16 @@ class LastStepAltered(Trajectory):
 
     extra: Callable[[State, State], Tensor] = lambda before, after: torch.zeros_like(after.population.log_weights)
 
-    def step(self, state: State) -> State:
-        after = super().step(state)
+    def step(self, state: State) -> tuple[State, Info]:
+        after, info = super().step(state)
         if after.step < self.steps:
-            return after
-        population = after.population
-        return replace(
-            after, population=replace(population, log_weights=population.log_weights + self.extra(state, after))
-        )
+            return after, info
+        log_weights = after.population.log_weights + self.extra(state, after)
+        return replace(after, population=replace(after.population, log_weights=log_weights)), info
 
 
 def at_the_end(extra: Callable[[State, State], Tensor]) -> Mutation:
-    def mutate(sampler: Trajectory) -> Trajectory:
-        return LastStepAltered(**{field.name: getattr(sampler, field.name) for field in fields(sampler)}, extra=extra)
+    def mutate(loop: Trajectory) -> Trajectory:
+        return LastStepAltered(**{field.name: getattr(loop, field.name) for field in fields(loop)}, extra=extra)
 
     return mutate

@@ -1,10 +1,13 @@
 """The tilt: value, gradient through the whole look-ahead, and the gap of transport."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import Tensor
 
 from fmtt.flow import noise
+from fmtt.flow.batches import Batches
 from fmtt.flow.schedules import EarlyRamp, PowerRamp
 from fmtt.tilt.look_ahead import Denoiser, FlowMapJumps, NoLookAhead
 from fmtt.tilt.tilt import Tilt
@@ -14,7 +17,7 @@ QUADRATIC = REWARDS["quadratic"]
 
 
 def tilt(name: str = "denoiser", scale: float = 1.7, ramp=PowerRamp(2.0), chunk: int = 1000, model=MIXTURE) -> Tilt:
-    return Tilt(LOOK_AHEADS[name](model), QUADRATIC, scale, ramp, chunk)
+    return Tilt(model, LOOK_AHEADS[name], QUADRATIC, scale, ramp, Batches(chunk))
 
 
 @pytest.fixture
@@ -52,7 +55,8 @@ def test_clean_points_are_not_looked_ahead_of(x: Tensor) -> None:
     def broken(x: Tensor, t: Tensor) -> None:
         raise AssertionError("called")
 
-    value = Tilt(broken, QUADRATIC, 1.0, PowerRamp(), 5).evaluate(x, 1.0, gradient=False)
+    here = Tilt(MIXTURE, lambda model: broken, QUADRATIC, 1.0, PowerRamp(), Batches(5))
+    value = here.evaluate(x, 1.0, gradient=False)
     torch.testing.assert_close(value.reward, QUADRATIC(x.flatten(0, 1)).reshape(3, 4))
     assert value.velocity is None
 
@@ -74,7 +78,7 @@ def test_largest_batch_is_the_chunk(x: Tensor) -> None:
         sizes.append(len(points))
         return points.sum(1)
 
-    Tilt(NoLookAhead(MIXTURE), reward, 1.0, PowerRamp(), 5).evaluate(x, 0.4, gradient=True)
+    Tilt(MIXTURE, NoLookAhead, reward, 1.0, PowerRamp(), Batches(5)).evaluate(x, 0.4, gradient=True)
     assert sizes == [5, 5, 2]
 
 
@@ -106,7 +110,8 @@ def test_estimates_of_a_landing_change_along_the_ode(name: str, x: Tensor) -> No
 
 
 def test_exact_flow_maps_do_not_change_along_the_ode(x: Tensor) -> None:
-    gap = along_the_ode(Tilt(FlowMapJumps(GAUSSIAN, 1), QUADRATIC, 1.0, EarlyRamp(), 1000), GAUSSIAN, x, 0.4)
+    here = Tilt(GAUSSIAN, partial(FlowMapJumps, steps=1), QUADRATIC, 1.0, EarlyRamp(), Batches(1000))
+    gap = along_the_ode(here, GAUSSIAN, x, 0.4)
     torch.testing.assert_close(gap, torch.zeros_like(gap), rtol=0, atol=1e-12)
 
 
@@ -117,7 +122,7 @@ def test_nothing_keeps_a_graph(x: Tensor) -> None:
 
 def test_reward_that_cannot_be_differentiated_is_refused(x: Tensor) -> None:
     for reward in (lambda points: (points.sum(1) > 0).double(), lambda points: points.detach().sum(1)):
-        hard = Tilt(NoLookAhead(MIXTURE), reward, 1.0, PowerRamp(), 1000)
+        hard = Tilt(MIXTURE, NoLookAhead, reward, 1.0, PowerRamp(), Batches(1000))
         with pytest.raises(ValueError, match="reward is not differentiable, and this mode needs its gradient"):
             hard.evaluate(x, 0.4, gradient=True)
         assert hard.evaluate(x, 0.4, gradient=False).reward.shape == (3, 4)

@@ -12,10 +12,12 @@ from torch import Tensor
 
 import fmtt
 from fmtt.flow import noise
+from fmtt.flow.batches import Batches
 from fmtt.flow.protocols import FlowMap
 from fmtt.flow.schedules import PowerRamp, RegularisedChi, ZeroEpsilon
 from fmtt.methods import baselines
 from fmtt.methods import presets as modes
+from fmtt.methods.composition import Composition
 from fmtt.models.analytic import MixtureLaw
 from fmtt.step.transport import FlowMapTransport
 from fmtt.tilt.look_ahead import FlowMapJumps
@@ -40,7 +42,8 @@ def estimates(
     def base(at: Tensor, time: float) -> Tensor:
         return model.velocity(at.flatten(0, 1), at.new_full((at[..., 0].numel(),), time)).reshape(at.shape)
 
-    tilt = Tilt(FlowMapJumps(model, 1), REWARDS[reward], SCALE, PowerRamp(), 200_000)
+    look_ahead = partial(FlowMapJumps, steps=1)
+    tilt = Tilt(model, look_ahead, REWARDS[reward], SCALE, PowerRamp(), Batches(200_000))
     draws = noise.normal((groups, posterior.samples, *x.shape), seed, "look")
     return value_gradient(posterior, x.expand(groups, *x.shape), t, base, tilt, draws).double()
 
@@ -241,7 +244,7 @@ def test_outside_its_window_diamond_is_the_base_model() -> None:
             GAUSSIAN, REWARDS["linear"], mode=mode, epsilon=ZeroEpsilon(), chi=RegularisedChi(1.0, EARLY), steps=10,
             transport=FlowMapTransport, groups=2, particles=8,
         ).loop  # fmt: skip
-        return [state.population.x for state in loop.run()]
+        return [state.population.x for state, _ in loop.run()]
 
     guided, base = run(partial(baselines.diamond, window=(0.5, 0.75))), run(modes.base)
     assert [torch.equal(*pair) for pair in zip(guided, base, strict=True)] == [True] * 6 + [False] * 5
