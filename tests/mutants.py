@@ -41,8 +41,8 @@ class Wrong:
     def fitted(self, moves: Moves) -> Wrong:
         return self
 
-    def needs(self, driven: bool) -> Needs:
-        return self.right.needs(driven)
+    def needs(self, interval: Interval) -> Needs:
+        return self.right.needs(interval)
 
     def increment(self, move: Move) -> Increment:
         return self.change(self.right, move)

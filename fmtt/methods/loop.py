@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -47,29 +47,34 @@ class Info:
     """What a step did. It serves diagnostics alone: nothing of it is needed to go on.
 
     Attributes:
-        ess: effective sample size before the selection, as a fraction of N, ``(G,)``.
+        weighed: the population after the step, before the selection.
         selected: the groups on which the selection acted, ``(G,)``.
         log_weights: the log-weights before the step, ``(G, N)``, or None for methods whose steps change no weights.
         increment: what the step added to them, ``(G, N)``, likewise.
         transport_gap: the part of the increment that an exact flow map would not have, ``(G, N)``, or None.
-        overshoot: by how much the kicks overshoot, ``(G, N)``, or None where it does not matter.
+        overshoot: computes by how much the kicks overshoot, ``(G, N)``; None where it does not matter.
         numbers: what else a method reports of each step, by name, ``(G,)`` each.
         before: diagnostics of a run that prepared the start, or None.
     """
 
-    ess: Tensor
+    weighed: Population
     selected: Tensor
     log_weights: Tensor | None = None
     increment: Tensor | None = None
     transport_gap: Tensor | None = None
-    overshoot: Tensor | None = None
+    overshoot: Callable[[], Tensor] | None = None
     numbers: Mapping[str, Tensor] = field(default_factory=dict)
     before: Totals | None = None
+
+    @property
+    def ess(self) -> Tensor:
+        """Effective sample size before the selection, as a fraction of N, ``(G,)``."""
+        return self.weighed.ess
 
     @staticmethod
     def still(population: Population) -> Info:
         """Nothing was weighed or selected."""
-        return Info(population.ess, torch.zeros_like(population.log_z, dtype=torch.bool))
+        return Info(population, torch.zeros_like(population.log_z, dtype=torch.bool))
 
 
 class Loop(ABC):
@@ -113,4 +118,5 @@ def totals(info: Info, before: Totals | None) -> Totals:
     """The diagnostics of a run after a step that did ``info``; ``before`` is None at its start."""
     if before is None:
         return Totals.start(info.ess) if info.before is None else info.before
-    return before.after(info.ess, info.selected, info.log_weights, info.increment, info.transport_gap, info.overshoot)
+    overshoot = None if info.overshoot is None else info.overshoot()
+    return before.after(info.ess, info.selected, info.log_weights, info.increment, info.transport_gap, overshoot)

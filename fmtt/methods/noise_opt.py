@@ -38,7 +38,7 @@ class NoiseAscent(Loop):
     def start(self) -> tuple[AscentState, Info]:
         z = self.noise.normal((self.particles, *self.shape), 0, "start")
         tilt = self.tilt.evaluate(z, 0.0, gradient=True)
-        require_finite("the reward", tilt.reward, 0, self.noise.groups)
+        require_finite({"the reward": tilt.reward}, 0, self.noise.groups)
         state = AscentState.start_from(z, tilt)
         return state, Info.still(state.population)
 
@@ -46,7 +46,7 @@ class NoiseAscent(Loop):
         assert isinstance(state, AscentState)
         z, momentum = self.climb(state.population.x, state.momentum, self.slope(state.population))
         tilt = self.tilt.evaluate(z, 0.0, gradient=state.step + 1 < self.iterations)
-        require_finite("the reward", tilt.reward, state.step + 1, self.noise.groups)
+        require_finite({"the reward": tilt.reward}, state.step + 1, self.noise.groups)
         later = replace(state, momentum=momentum).improved(tilt, self.tilt.scale)
         return later.climbed(z, tilt, self.tilt.scale, self.iterations)
 

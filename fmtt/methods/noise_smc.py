@@ -133,7 +133,7 @@ class NoiseAnnealing(Loop):
     def start(self) -> tuple[AnnealedState, Info]:
         z = self.noise.normal((self.particles, *self.shape), 0, "start")
         tilt = self.evaluate(z)
-        require_finite("the reward", tilt.reward, 0, self.noise.groups)
+        require_finite({"the reward": tilt.reward}, 0, self.noise.groups)
         begun = State.start(Population.start(z, tilt))
         unknown = torch.full_like(begun.temper, torch.nan)
         state = AnnealedState(
@@ -162,10 +162,10 @@ class NoiseAnnealing(Loop):
         assert isinstance(state, AnnealedState)
         k, population, temper = state.step, state.population, self.next_temper(state)
         increment = (temper - state.temper)[:, None] * population.tilt.value
-        require_finite("the log-weight", increment, k + 1, self.noise.groups)
+        require_finite({"the log-weight": increment}, k + 1, self.noise.groups)
         before = population.log_weights
         population = replace(population, log_weights=before + increment)
-        ess = population.ess
+        weighed, ess = population, population.ess
         # below its target an adaptive temperature has stopped at the threshold, up to the rounding of the bisection
         borne = (temper >= self.target) | bool(self.rule.temperatures)
         selected = ((ess <= self.rule.threshold) | ~borne) & (k + 1 < self.sweeps)
@@ -179,7 +179,7 @@ class NoiseAnnealing(Loop):
             state.moved((k + 1) / self.sweeps, population),
             temper=temper, stride=stride.clamp(SHORTEST, 1.0), acceptance=acceptance,
         )  # fmt: skip
-        return later, Info(ess, selected, before, increment, numbers=later.numbers)
+        return later, Info(weighed, selected, before, increment, numbers=later.numbers)
 
     def moved(self, population: Population, temper: Tensor, stride: Tensor, sweep: int) -> tuple[Population, Tensor]:
         """The population after the moves of a sweep, and their mean acceptance probability ``(G,)``."""
@@ -188,8 +188,8 @@ class NoiseAnnealing(Loop):
             normal = self.noise.normal(population.x.shape[1:], number, "proposal").to(population.x.dtype)
             u = self.noise.uniform(population.x.shape[1:2], number, "acceptance")
             there, log_ratio = self.rule.move.propose(here, temper, stride, normal, self.evaluate)
-            require_finite("the reward", there.tilt.reward, sweep + 1, self.noise.groups)
-            require_finite("the logarithm of an acceptance ratio", log_ratio, sweep + 1, self.noise.groups)
+            found = {"the reward": there.tilt.reward, "the logarithm of an acceptance ratio": log_ratio}
+            require_finite(found, sweep + 1, self.noise.groups)
             here, chance = accept(here, there, log_ratio, u)
             chances.append(chance.mean(1))
         return replace(population, x=here.z, tilt=here.tilt), torch.stack(chances).mean(0)

@@ -56,7 +56,7 @@ class Rounds(Loop):
             winner = population.take(best(population)[:, None])
             fresh = self.noise.normal((self.particles, *self.shape), k, "renoising")
             tilt = self.tilt.evaluate((1 - t) * fresh + t * winner.x, t, gradient=False)
-        require_finite("the reward", tilt.reward, k + 1, self.noise.groups)
+        require_finite({"the reward": tilt.reward}, k + 1, self.noise.groups)
         assert tilt.sample is not None
         landed = replace(population, x=tilt.sample, tilt=tilt)
         if k > 0:

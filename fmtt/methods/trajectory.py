@@ -74,7 +74,7 @@ class Trajectory(Loop):
         tilt = TiltValue.unknown(x)
         if self.needs[0].tilt:
             tilt = self.dynamics.look(x, t, self.needs[0])
-            require_finite("the reward", tilt.reward, 0, self.noise.groups)
+            require_finite({"the reward": tilt.reward}, 0, self.noise.groups)
         population = Population.start(x, tilt)
         if self.dynamics.weights.weighted:  # the tilt in force at t_0 weighs the noise
             population = replace(population, log_weights=tilt.value)
@@ -125,12 +125,12 @@ class Trajectory(Loop):
         change = path.value - population.path.value
         increment = dynamics.weigh(population.x, moved, population.tilt, tilt, change, interval, needs, draws)
         tempered, path, temper = self.tempered(state, increment.log_weights, path, tilt, interval)
-        require_finite("the log-weight", tempered, k + 1, self.noise.groups)
+        self.check(tilt, tempered, k + 1)
         log_weights = population.log_weights + tempered
         weighed = replace(population, x=moved.x, tilt=tilt, path=path, log_weights=log_weights)
         selected, where = self.select(weighed, k + 1)
         info = Info(
-            weighed.ess, where, population.log_weights, tempered, increment.transport_gap, increment.overshoot,
+            weighed, where, population.log_weights, tempered, increment.transport_gap, increment.overshoot,
             self.numbers(temper),
         )  # fmt: skip
         return replace(state.moved(interval.t_next, selected), temper=temper), info
@@ -140,9 +140,12 @@ class Trajectory(Loop):
         needs = self.needs[step]
         if not needs.tilt:
             return before.moved_on()
-        tilt = self.dynamics.look(x, self.times[step], needs)
-        require_finite("the reward", tilt.reward, step, self.noise.groups)
-        return tilt
+        return self.dynamics.look(x, self.times[step], needs)
+
+    def check(self, tilt: TiltValue, increment: Tensor, step: int) -> None:
+        """FloatingPointError if a reward or an increment after ``step`` steps is not finite."""
+        known = {"the reward": tilt.reward} if self.needs[step].tilt else {}
+        require_finite(known | {"the log-weight": increment}, step, self.noise.groups)
 
     def valued(self, path: PathValue, tilt: TiltValue, step: int) -> PathValue:
         """The value of the paths after ``step`` steps; at the end it is the tilt itself."""

@@ -78,7 +78,7 @@ class TypicalAscent(Loop):
     def start(self) -> tuple[TypicalState, Info]:
         z = self.noise.normal((self.particles, *self.model.shape), 0, "start")
         tilt = self.tilt.evaluate(z, 0.0, gradient=True)
-        require_finite("the reward", tilt.reward, 0, self.noise.groups)
+        require_finite({"the reward": tilt.reward}, 0, self.noise.groups)
         assert tilt.sample is not None
         usual = self.usual().to(z.device) * (LENIENT if self.short else 1.0)
         limit = torch.maximum(self.surprise(tilt.sample), usual)
@@ -93,7 +93,7 @@ class TypicalAscent(Loop):
         z, momentum, pace = self.target(state)
         step = state.step + 1
         tilt = self.tilt.evaluate(z, 0.0, gradient=step < self.iterations)
-        require_finite("the reward", tilt.reward, step, self.noise.groups)
+        require_finite({"the reward": tilt.reward}, step, self.noise.groups)
         assert tilt.sample is not None
         samples = torch.cat([state.samples, tilt.sample[:, :, None]], dim=2)
         rewards = torch.cat([state.rewards, tilt.reward[:, :, None]], dim=2)

@@ -6,8 +6,9 @@ Weights that are not used up by a resampling are carried. ``log Z`` is defined o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -44,12 +45,12 @@ class Population:
         ancestors = torch.arange(particles, device=x.device).expand(groups, particles)
         return Population(x, tilt, PathValue(tilt.value), zeros, zeros[:, 0].clone(), ancestors)
 
-    @property
+    @cached_property
     def log_evidence(self) -> Tensor:
         """The estimate of log Z of each group, ``(G,)``: what resamplings used up plus the log-mean weight since."""
         return self.log_z + log_mean_weight(self.log_weights)
 
-    @property
+    @cached_property
     def ess(self) -> Tensor:
         """Effective sample size as a fraction of N, ``(G,)``."""
         return effective_fraction(self.log_weights)
@@ -88,13 +89,16 @@ def effective_fraction(log_weights: Tensor) -> Tensor:
     return (log_ess.exp() / log_weights.shape[1]).clamp_max(1.0)
 
 
-def require_finite(name: str, values: Tensor, step: int, groups: Sequence[int]) -> None:
-    """Check rewards or log-weights ``(G, N)`` of the groups with these numbers; the one synchronisation of a step.
+def require_finite(values: Mapping[str, Tensor], step: int, groups: Sequence[int]) -> None:
+    """Check rewards and log-weights ``(G, N)``, by name, of the groups with these numbers, in one synchronisation.
 
     Raises:
         FloatingPointError: naming the first group and particle with a NaN or an infinity, and the step.
     """
-    if not torch.isfinite(values).all():
-        row, particle = torch.nonzero(~torch.isfinite(values))[0].tolist()
-        value = values[row, particle].item()
-        raise FloatingPointError(f"{name} is {value} for particle {particle} of group {groups[row]} at step {step}")
+    sums = torch.stack([value.sum() for value in values.values()])  # not finite as soon as one of its terms is not
+    if all(math.isfinite(total) for total in sums.tolist()):
+        return
+    for name, value in values.items():
+        for row, particle in torch.nonzero(~torch.isfinite(value)).tolist()[:1]:
+            where = f"for particle {particle} of group {groups[row]} at step {step}"
+            raise FloatingPointError(f"{name} is {value[row, particle].item()} {where}")

@@ -85,7 +85,9 @@ class ResampleOnEss:
         return self.threshold > 0 and step % self.interval == 0
 
     def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]:
-        where = population.ess <= (self.threshold if self.due(step, steps) else 0.0)
+        if not self.due(step, steps):
+            return KeepAll()(population, step, steps, noise)
+        where = population.ess <= self.threshold
         return resample(population, self.resampler, where, step, noise), where
 
 
@@ -110,7 +112,9 @@ class ResampleAtSteps:
 
 
 def resample(population: Population, resampler: Resampler, where: Tensor, step: int, noise: Noise) -> Population:
-    """Replace the groups ``where (G,)`` by their offspring; their weights become log Z."""
+    """Replace the groups ``where (G,)`` by their offspring; their weights become log Z. Costs nothing for no group."""
+    if not where.any():
+        return population
     particles = population.log_weights.shape[1]
     u = noise.uniform((2 * particles,), step, "resampling")
     return population.resampled(resampler(normalised_weights(population.log_weights), u, particles), where)

@@ -109,7 +109,7 @@ class Dynamics:
 
     def needs(self, interval: Interval) -> Needs:
         """What a step uses: the joined needs of all of its parts."""
-        weights = self.weights.needs(interval.guided and interval.chi > 0)
+        weights = self.weights.needs(interval)
         growth = self.transport.growth
         return (
             weights

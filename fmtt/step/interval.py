@@ -24,6 +24,11 @@ class Interval(NamedTuple):
     guided: bool
 
     @property
+    def driven(self) -> bool:
+        """Whether the extra drift acts."""
+        return self.guided and self.chi > 0
+
+    @property
     def dt(self) -> float:
         return self.t_next - self.t
 

@@ -7,7 +7,9 @@ An increment is a pure function of the move. How work and gap are measured is th
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import torch
@@ -61,12 +63,12 @@ class Increment(NamedTuple):
     Attributes:
         log_weights: ``(G, N)`` in float64.
         transport_gap: the part of it that an exact flow map would not have, ``(G, N)``, or None if it is not known.
-        overshoot: see :func:`overshoot`, or None for weights that do not rely on the kick's balance.
+        overshoot: computes :func:`overshoot`, or None for weights that do not rely on the kick's balance.
     """
 
     log_weights: Tensor
     transport_gap: Tensor | None = None
-    overshoot: Tensor | None = None
+    overshoot: Callable[[], Tensor] | None = None
 
 
 class Moves(NamedTuple):
@@ -108,8 +110,8 @@ class Weights(Protocol):
         """
         ...
 
-    def needs(self, driven: bool) -> Needs:
-        """What a step uses; ``driven`` says whether ``chi g`` is a part of its drift."""
+    def needs(self, interval: Interval) -> Needs:
+        """What a step uses."""
         ...
 
     def increment(self, move: Move) -> Increment: ...
@@ -123,7 +125,7 @@ class NoWeights:
     def fitted(self, moves: Moves) -> NoWeights:
         return self
 
-    def needs(self, driven: bool) -> Needs:
+    def needs(self, interval: Interval) -> Needs:
         return NOTHING
 
     def increment(self, move: Move) -> Increment:
@@ -139,7 +141,7 @@ class Jarzynski:
     are off by its error, which is measured where that costs no evaluation.
 
     Attributes:
-        measured: whether the gap of the flow map is measured. It does not enter the weights.
+        measured: whether the gap of the flow map is measured in guided steps. It does not enter the weights.
     """
 
     measured: bool = False
@@ -154,14 +156,15 @@ class Jarzynski:
         require_invariance("jarzynski", moves)
         return Jarzynski(measured=moves.gap_is_free and not moves.look_ahead.exact)
 
-    def needs(self, driven: bool) -> Needs:
-        extra = Needs(gradient=True, velocity=True, laplacian=True) if driven else NOTHING
-        return Needs(tilt=True, work=True, gap=self.measured) | extra
+    def needs(self, interval: Interval) -> Needs:
+        extra = Needs(gradient=True, velocity=True, laplacian=True) if interval.driven else NOTHING
+        return Needs(tilt=True, work=True, gap=self.measured and interval.guided) | extra
 
     def increment(self, move: Move) -> Increment:
         assert move.work is not None
         extra = dissipation(move)
-        return Increment(move.work if extra is None else move.work + extra, move.gap, overshoot(move))
+        gap = torch.zeros_like(move.work) if self.measured and move.gap is None else move.gap
+        return Increment(move.work if extra is None else move.work + extra, gap, partial(overshoot, move))
 
 
 @dataclass(frozen=True)
@@ -178,8 +181,8 @@ class Material:
         require_invariance("material", moves)
         return self
 
-    def needs(self, driven: bool) -> Needs:
-        return Jarzynski().needs(driven) | Needs(gap=True)
+    def needs(self, interval: Interval) -> Needs:
+        return Jarzynski().needs(interval) | Needs(gap=True)
 
     def increment(self, move: Move) -> Increment:
         assert move.gap is not None
@@ -206,7 +209,7 @@ class Kernel:
             )
         return self
 
-    def needs(self, driven: bool) -> Needs:
+    def needs(self, interval: Interval) -> Needs:
         return NOTHING
 
     def increment(self, move: Move) -> Increment:
@@ -236,7 +239,7 @@ class Auto:
             chosen = Material() if moves.epsilon.vanishes and moves.follows_ode else Kernel()
         return chosen.fitted(moves)
 
-    def needs(self, driven: bool) -> Needs:
+    def needs(self, interval: Interval) -> Needs:
         raise NotImplementedError("weights=auto are fitted to the moves before they are used")
 
     def increment(self, move: Move) -> Increment:
