@@ -132,3 +132,16 @@ def test_reward_that_cannot_be_differentiated_is_refused(x: Tensor) -> None:
 def test_bad_scales_are_refused(scale) -> None:
     with pytest.raises(ValueError, match=f"reward.scale={scale}: must be a finite number"):
         tilt(scale=scale)
+
+
+@pytest.mark.parametrize("name", LOOK_AHEADS)
+@pytest.mark.parametrize("t", [0.3, 1.0])
+@pytest.mark.parametrize("chunk", [5, 1000])
+def test_landings_are_those_of_the_look_ahead(name: str, t: float, chunk: int, x: Tensor) -> None:
+    here = tilt(name, chunk=chunk)
+    value = here.evaluate(x, t, gradient=False)
+    sample, reward = here.land(x, t)
+    torch.testing.assert_close(sample, value.sample)
+    torch.testing.assert_close(reward, value.reward)
+    torch.testing.assert_close(here.landings(x, t), sample)
+    assert not here.landings(x.requires_grad_(), t).requires_grad
