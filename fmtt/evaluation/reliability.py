@@ -28,6 +28,12 @@ def doubts(metrics: Mapping[str, Any]) -> list[str]:
         found.append(f"a group came down to {lowest:.1f} effective particles of {particles}: log Z may be too low")
     if error > UNCERTAIN:
         found.append(f"the genealogy gives log Z an error of {error:.2f}")
+    gap = metrics.get("log_z/ignored_gap")
+    if gap is not None:
+        found.append(
+            f"short weights trust the learned flow map, whose error changes log Z by about {gap:+.2f};"
+            " mode.weights=material is right for it"
+        )
     overshoot = metrics.get("overshoot", 0.0)
     if overshoot > TOO_LONG:
         found.append(

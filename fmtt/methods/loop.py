@@ -53,6 +53,7 @@ class Info:
         increment: what the step added to them, ``(G, N)``, likewise.
         transport_gap: the part of the increment that an exact flow map would not have, ``(G, N)``, or None.
         overshoot: computes by how much the kicks overshoot, ``(G, N)``; None where it does not matter.
+        ignored_gap: what right weights would add for the error of a learned flow map, ``(G, N)``, or None.
         numbers: what else a method reports of each step, by name, ``(G,)`` each.
         before: diagnostics of a run that prepared the start, or None.
     """
@@ -63,6 +64,7 @@ class Info:
     increment: Tensor | None = None
     transport_gap: Tensor | None = None
     overshoot: Callable[[], Tensor] | None = None
+    ignored_gap: Tensor | None = None
     numbers: Mapping[str, Tensor] = field(default_factory=dict)
     before: Totals | None = None
 
@@ -119,4 +121,5 @@ def totals(info: Info, before: Totals | None) -> Totals:
     if before is None:
         return Totals.start(info.ess) if info.before is None else info.before
     overshoot = None if info.overshoot is None else info.overshoot()
-    return before.after(info.ess, info.selected, info.log_weights, info.increment, info.transport_gap, overshoot)
+    weighed = before.after(info.ess, info.selected, info.log_weights, info.increment, info.transport_gap, overshoot)
+    return weighed.ignoring(info.log_weights, info.ignored_gap)

@@ -131,7 +131,7 @@ class Trajectory(Loop):
         selected, where = self.select(weighed, k + 1)
         info = Info(
             weighed, where, population.log_weights, tempered, increment.transport_gap, increment.overshoot,
-            self.numbers(temper),
+            increment.ignored_gap, self.numbers(temper),
         )  # fmt: skip
         return replace(state.moved(interval.t_next, selected), temper=temper), info
 

@@ -110,6 +110,7 @@ def errors_of_the_steps(totals: Totals, steps: int) -> dict[str, float]:
     found = {
         "transport_gap": totals.transport_gap.mean().item(),
         "overshoot": totals.overshoot.mean().item() / max(steps, 1),
+        "log_z/ignored_gap": totals.ignored_gap.mean().item() if steps else math.nan,
     }
     return {name: value for name, value in found.items() if not math.isnan(value)}
 

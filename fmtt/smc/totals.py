@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -22,6 +22,8 @@ class Totals:
             log-weights; NaN where the weights do not measure it.
         overshoot: sum of the weighted means of the kicks' overshoot; NaN where it does not matter.
         selections: how often the selection acted.
+        ignored_gap: sum of the weighted means of what the weights ignore of a learned flow map's error: about the error
+            of log Z; NaN where nothing is ignored, or it is not measured.
     """
 
     lowest_ess: Tensor
@@ -31,12 +33,13 @@ class Totals:
     transport_gap: Tensor
     overshoot: Tensor
     selections: Tensor
+    ignored_gap: Tensor
 
     @staticmethod
     def start(ess: Tensor) -> Totals:
         """Before the first step, at an effective sample size of ``ess (G,)``."""
         zero = torch.zeros_like(ess)
-        return Totals(ess, zero, zero, zero, zero, zero, zero.long())
+        return Totals(ess, zero, zero, zero, zero, zero, zero.long(), zero)
 
     def after(
         self,
@@ -66,8 +69,14 @@ class Totals:
             excess = unknown if overshoot is None else weighted_mean(overshoot, log_weights)
         return Totals(
             torch.minimum(self.lowest_ess, ess), d, self.discrepancy + d, self.length + d.sqrt(),
-            self.transport_gap + size, self.overshoot + excess, self.selections + selected,
+            self.transport_gap + size, self.overshoot + excess, self.selections + selected, self.ignored_gap,
         )  # fmt: skip
+
+    def ignoring(self, log_weights: Tensor | None, gap: Tensor | None) -> Totals:
+        """The same with what the last step ignored of the flow map's error, ``(G, N)``; None if that is not known."""
+        unknown = torch.full_like(self.discrepancy, torch.nan)
+        ignored = unknown if gap is None or log_weights is None else weighted_mean(gap, log_weights)
+        return replace(self, ignored_gap=self.ignored_gap + ignored)
 
     @staticmethod
     def joined(parts: list[Totals]) -> Totals:

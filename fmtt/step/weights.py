@@ -64,11 +64,13 @@ class Increment(NamedTuple):
         log_weights: ``(G, N)`` in float64.
         transport_gap: the part of it that an exact flow map would not have, ``(G, N)``, or None if it is not known.
         overshoot: computes :func:`overshoot`, or None for weights that do not rely on the kick's balance.
+        ignored_gap: what right weights would add for the error of a learned flow map, ``(G, N)``, or None.
     """
 
     log_weights: Tensor
     transport_gap: Tensor | None = None
     overshoot: Callable[[], Tensor] | None = None
+    ignored_gap: Tensor | None = None
 
 
 class Moves(NamedTuple):
@@ -163,8 +165,9 @@ class Jarzynski:
     def increment(self, move: Move) -> Increment:
         assert move.work is not None
         extra = dissipation(move)
-        gap = torch.zeros_like(move.work) if self.measured and move.gap is None else move.gap
-        return Increment(move.work if extra is None else move.work + extra, gap, partial(overshoot, move))
+        ignored = torch.zeros_like(move.work) if self.measured and move.gap is None else move.gap
+        work = move.work if extra is None else move.work + extra
+        return Increment(work, None, partial(overshoot, move), ignored)
 
 
 @dataclass(frozen=True)
