@@ -47,7 +47,8 @@ lint: setup ## ruff, import-linter, types
 	$(BIN)/mypy
 
 docs: setup .venv/docs ## the pages of docs/ and the API reference as a site: site/index.html
-	PYTHONPATH=.venv/docs $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=.venv/docs $(BIN)/python -m mkdocs build --quiet --strict
+	@echo site/index.html
 
 validate: setup ## the statistical suite: 500 random problems, orders of convergence, mutants; outputs/validation/report.html
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.validation.suite

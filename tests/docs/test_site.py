@@ -29,14 +29,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+def test_the_site(site: Path) -> None:
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 20
     assert [str(page.relative_to(site)) for page in pages if ELSEWHERE.search(page.read_text())] == []
-
-
-@pytest.mark.slow
-def test_the_reference_and_the_notebooks_are_there(site: Path) -> None:
     api = (site / "reference" / "api.html").read_text()
     assert 'id="fmtt.api.sample"' in api and ":func:" not in api
     notebook = (site / "notebooks" / "own_model.html").read_text()

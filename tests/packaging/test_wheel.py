@@ -17,6 +17,12 @@ SOURCES = ("fmtt", "configs", "pyproject.toml", "setup.py", "MANIFEST.in", "READ
 JOB = ["lookahead=flowmap1", "reward=symmetry", "population.groups=1", "population.particles=2", "sampler.steps=2",
        "logger=none"]  # fmt: skip
 
+WRONG = {
+    "lookahead=crystal_ball": "flowmap4",
+    "reward.loudness=3": "allowed are",
+    "sampler.epsilon=loud": "regularised",
+}
+
 
 def call(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -67,28 +73,18 @@ def test_every_file_of_the_package_is_in_the_wheel(wheel: Path) -> None:
 
 @pytest.mark.slow
 def test_the_command_runs_in_an_empty_folder(bin_folder: Path, tmp_path: Path) -> None:
+    """One test, so that one process of several makes one environment."""
     done = call(bin_folder / "fmtt", *JOB, "hydra.run.dir=here", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(tmp_path / "here" / "report.html")
     assert [file.name for file in tmp_path.iterdir()] == ["here"]
     left = {file.name for file in (tmp_path / "here").iterdir()}
     assert {"config.yaml", "metrics.json", "history.csv", "samples.safetensors", "samples.png", "report.html"} <= left
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["lookahead=crystal_ball"], "flowmap4"),
-        (["reward.loudness=3"], "allowed are"),
-        (["sampler.epsilon=loud"], "regularised"),
-    ],
-)
-def test_a_wrong_word_is_one_line_and_status_2(bin_folder: Path, tmp_path: Path, words: list[str], said: str) -> None:
-    done = call(bin_folder / "fmtt", *JOB, *words, "hydra.run.dir=here", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr.startswith("fmtt: ") and len(done.stderr.splitlines()) == 1
-    assert said in done.stderr
+    for word, allowed in WRONG.items():
+        done = call(bin_folder / "fmtt", *JOB, word, "hydra.run.dir=there", cwd=tmp_path)
+        assert done.returncode == 2
+        assert done.stderr.startswith("fmtt: ") and len(done.stderr.splitlines()) == 1
+        assert allowed in done.stderr
 
 
 def test_configurations_are_inside_a_wheel_and_beside_the_package_of_a_checkout(tmp_path: Path) -> None:
