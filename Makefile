@@ -1,19 +1,23 @@
 # fmtt: `make demo` looks at a tilted flow map within a minute after installation
-PYTHON ?= python3.11
+PYTHONS := python3.11 python3.12 python3.13 python3.14 python3 python
+NEW_ENOUGH := -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for found in $(PYTHONS); do "$$found" $(NEW_ENOUGH) 2>/dev/null && echo "$$found" && break; done)
 BIN := .venv/bin
 RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint validate digests toy-a toy-b geodesic frontier frontier-untuned frontier-sampling figures \
-	figures-quick mnist-zeros geometry clocks clock-law sensitivity edit bench train-mnist train-clocks clean
+.PHONY: help setup demo test test-all lint docs validate digests toy-a toy-b geodesic frontier frontier-untuned \
+	frontier-sampling figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit bench train-mnist train-clocks clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-setup: .venv/installed ## create .venv from the pinned requirements
+setup: .venv/installed ## create .venv from the pinned requirements, with any Python from 3.11 on (PYTHON=... names one)
 
 .venv/installed: requirements.txt requirements-dev.txt pyproject.toml
-	$(PYTHON) -m venv .venv
+	@"$(PYTHON)" $(NEW_ENOUGH) 2>/dev/null || { echo "fmtt needs Python 3.11 or newer with venv" \
+		"(tried: $(or $(PYTHON),$(PYTHONS))); name one: make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	"$(PYTHON)" -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -25,14 +29,26 @@ demo: setup ## tilt MNIST digits toward mirror symmetry; look at the picture and
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r requirements-optuna.txt
 	@touch $@
 
-test: setup lint .venv/optuna ## lint, then all tests (5 to 12 minutes on 2 cores, depending on the processor)
-	OMP_NUM_THREADS=1 PYTHONPATH=.venv/optuna $(BIN)/python -m pytest -n 2 tests
+.venv/docs: requirements-docs.txt .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r requirements-docs.txt
+	@touch $@
+
+PYTEST := OMP_NUM_THREADS=1 PYTHONPATH=.venv/optuna $(BIN)/python -m pytest -n 2
+test: setup lint .venv/optuna ## lint, then the tests that are not marked slow
+	$(PYTEST) -m "not slow" tests
+
+test-all: setup lint .venv/optuna .venv/docs ## lint, then all tests (5 to 12 minutes on 2 cores, depending on the processor)
+	$(PYTEST) tests
 
 lint: setup ## ruff, import-linter, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+
+docs: setup .venv/docs ## the pages of docs/ and the API reference as a site: site/index.html
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=.venv/docs $(BIN)/python -m mkdocs build --quiet --strict
+	@echo site/index.html
 
 validate: setup ## the statistical suite: 500 random problems, orders of convergence, mutants; outputs/validation/report.html
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.validation.suite
@@ -205,5 +221,5 @@ train-clocks: setup ## train the bundled flow map and readers of clocks again (t
 		export=fmtt/models/bundled/clock_evaluator.safetensors
 	$(RUN) scripts/train_flow_map.py --config-name=clocks
 
-clean: ## delete .venv, outputs and caches
-	rm -rf .venv outputs .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache fmtt.egg-info
+clean: ## delete .venv, outputs, site and caches
+	rm -rf .venv outputs site .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache fmtt.egg-info

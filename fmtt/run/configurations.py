@@ -6,7 +6,16 @@ from pathlib import Path
 
 from hydra.errors import InstantiationException
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def find_configs(package: Path) -> Path:
+    """The configurations: inside the package where a wheel was installed, beside it in a checkout."""
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+CONFIGS = find_configs(PACKAGE)
 
 
 class ConfigurationError(ValueError):
