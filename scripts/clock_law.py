@@ -30,6 +30,7 @@ from fmtt.report.settings import method_name, read_settings
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.rewards import Clock
 from fmtt.rewards.clock import minutes
+from fmtt.run_folder import SAMPLES
 from fmtt.smc.diagnostics import log_mean_and_error, pooled_mean, weighted_mean
 
 APART = ("reward.time", "reward.scale", "population.particles")
@@ -100,7 +101,7 @@ def by_reward(samples: Tensor, tilt: Tilt) -> Law:
 
 def arrays(folder: Path, runs: Sequence[Entry], name: str) -> Tensor:
     """An array of runs, their groups one after the other."""
-    return torch.cat([load_file(folder / run.name / "samples.safetensors")[name] for run in runs])
+    return torch.cat([load_file(folder / run.name / SAMPLES)[name] for run in runs])
 
 
 def tilted(folder: Path, runs: Sequence[Entry], tilt: Tilt) -> Law:

@@ -24,6 +24,7 @@ from fmtt.data.clock_templates import LEGIBLE, TemplateReader
 from fmtt.report.settings import method_name
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.rewards.clock import TOLERANCE, minutes
+from fmtt.run_folder import SAMPLES
 
 APART = ("reward.time", "population.groups", "population.particles", "budget.nfe")
 
@@ -71,7 +72,7 @@ def time_of(entry: Entry) -> str:
 
 def judged(folder: Path, entry: Entry) -> Tensor:
     """The clock that each group returns; of a base run all of them, ``(B, 1, size, size)``."""
-    arrays = load_file(folder / entry.name / "samples.safetensors")
+    arrays = load_file(folder / entry.name / SAMPLES)
     if is_base(entry):
         return arrays["samples"].flatten(0, 1)
     return arrays["samples"][torch.arange(len(arrays["selected"])), arrays["selected"]]

@@ -16,6 +16,7 @@ from pathlib import Path
 from fmtt.report.compare import write_page
 from fmtt.report.gather import gather
 from fmtt.run.cli import script
+from fmtt.run_folder import COMPARISON
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
     common, runs = gather(options.paths)
-    page = options.out or common / "compare.html"
+    page = options.out or common / COMPARISON
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         write_page(page, common, runs)

@@ -26,6 +26,7 @@ from fmtt.report.frontier import Cell, Estimate, budgets, defeats, draw, optimal
 from fmtt.report.settings import INDIFFERENT, read_budget
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.run.cli import script
+from fmtt.run_folder import SAMPLES
 
 # settings that are no part of a method's name; those of the reward name the task
 APART = (
@@ -72,7 +73,7 @@ def mean(values: Tensor) -> Estimate:
 @torch.no_grad()
 def judged(key: tuple[str, str, float], runs: list[tuple[Path, Entry]], judge: DigitEvaluator, real: Tensor,
            base: dict[str, float]) -> Cell:  # fmt: skip
-    tensors = [load_file(folder / entry.name / "samples.safetensors") for folder, entry in runs]
+    tensors = [load_file(folder / entry.name / SAMPLES) for folder, entry in runs]
     rows = [torch.arange(len(part["selected"])) for part in tensors]
     samples = torch.cat([part["samples"][row, part["selected"]] for part, row in zip(tensors, rows, strict=True)])
     rewards = torch.cat([part["rewards"][row, part["selected"]] for part, row in zip(tensors, rows, strict=True)])
@@ -95,7 +96,7 @@ def judged(key: tuple[str, str, float], runs: list[tuple[Path, Entry]], judge: D
 @torch.no_grad()
 def base_of(runs: list[tuple[Path, Entry]], judge: DigitEvaluator, count: int = 500) -> dict[str, float]:
     """Recognition and spread of the model's own samples: all that best-of-N looked at."""
-    samples = torch.cat([load_file(folder / entry.name / "samples.safetensors")["samples"].flatten(0, 1)
+    samples = torch.cat([load_file(folder / entry.name / SAMPLES)["samples"].flatten(0, 1)
                          for folder, entry in runs])[:count]  # fmt: skip
     features = judge.features(samples)
     return {"recognised": judge(samples).sure.double().mean().item(), "spread": spread(features)[0]}

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 from fmtt.report.figures import mosaic
 from fmtt.report.settings import values_of
 from fmtt.report.sweep import Entry, read_sweep
+from fmtt.run_folder import SAMPLES
 
 
 def blocks(folders: list[Path], rows: str, columns: str) -> dict[tuple[str, str], tuple[Path, Entry]]:
@@ -32,7 +33,7 @@ def blocks(folders: list[Path], rows: str, columns: str) -> dict[tuple[str, str]
 
 def returned(folder: Path, shown: int) -> tuple[np.ndarray, float]:
     """A picture of the first samples that a run returned, and the mean reward of them all."""
-    arrays = load_file(folder / "samples.safetensors")
+    arrays = load_file(folder / SAMPLES)
     index = np.arange(len(arrays["selected"])), arrays["selected"]
     return mosaic(arrays["samples"][index][:shown]), arrays["rewards"][index].mean()
 

@@ -24,6 +24,7 @@ from fmtt.report.record import read_record
 from fmtt.report.settings import read_budget
 from fmtt.report.sweep import Entry, read_sweep
 from fmtt.run.cli import script
+from fmtt.run_folder import SAMPLES
 
 # settings whose value is part of a method's name; all others belong to the task
 NAMING = ("mode", "lookahead", "mode.move", "mode.weights")
@@ -46,7 +47,7 @@ def truth(folder: Path, runs: list[Entry]) -> tuple[float, float, str]:
     known = [run.metrics for run in runs if "exact/log_z" in run.metrics]
     if known:
         return known[0]["exact/log_z"], scale * known[0]["exact/reward"], "exact"
-    rewards = [load_file(folder / run.name / "samples.safetensors")["rewards"] for run in runs if is_base(run)]
+    rewards = [load_file(folder / run.name / SAMPLES)["rewards"] for run in runs if is_base(run)]
     if not rewards:
         sys.exit(f"{folder}: no exact values, and no runs of mode=base to take them from")
     tilt = scale * np.concatenate([part.ravel() for part in rewards])
@@ -70,7 +71,7 @@ def rms(errors: np.ndarray) -> Estimate:
 def cell(task: str, method: str, budget: float, runs: list[tuple[Path, Entry]], log_z: float, mean: float) -> Cell:
     found, means, scale = [], [], scale_of(runs[0][0] / runs[0][1].name)
     for folder, run in runs:
-        arrays = load_file(folder / run.name / "samples.safetensors")
+        arrays = load_file(folder / run.name / SAMPLES)
         found += list(np.atleast_1d(run.metrics["log_z"]))
         means += list(scale * (normalised(arrays["log_weights"]) * arrays["rewards"]).sum(1))
     cost = float(np.mean([run.metrics["nfe/weighted/group"] for _, run in runs]))

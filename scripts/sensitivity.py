@@ -28,6 +28,7 @@ from fmtt.models.learned import TwoTimeModel, load_flow_map
 from fmtt.report.frontier import COLORS, MARKERS
 from fmtt.report.settings import values_of
 from fmtt.report.sweep import Kind, average, read_sweep
+from fmtt.run_folder import CONFIG, SAMPLES
 from fmtt.smc.diagnostics import log_mean_and_error, pooled_mean, weighted_mean
 from fmtt.tilt.look_ahead import LookAhead
 from fmtt.training.evaluation import QUARTERS, ode_path, relative_error
@@ -54,7 +55,7 @@ def ode_of(checkpoint: str) -> Tensor:
 
 def error_of(folder: Path) -> float:
     """Mean error of the look-ahead of the run in ``folder`` against the ODE of its model."""
-    config = OmegaConf.load(folder / "config.yaml")
+    config = OmegaConf.load(folder / CONFIG)
     model: TwoTimeModel = instantiate(config.model)
     look_ahead: LookAhead = instantiate(config.lookahead)(model)
     path = ode_of(config.model.checkpoint)
@@ -75,7 +76,7 @@ def gain(means: Tensor, log_z: Tensor, base: Tensor) -> Estimate:
 
 def measured(folder: Path, kind: Kind) -> dict[str, Estimate]:
     """What the runs of a kind found, all their groups together."""
-    arrays = [load_file(folder / run.name / "samples.safetensors") for run in kind.runs]
+    arrays = [load_file(folder / run.name / SAMPLES) for run in kind.runs]
     if any("base_rewards" not in part for part in arrays):
         sys.exit(f"{folder}: the gain is one over the base model; the runs need baseline=true")
     means = torch.cat([weighted_mean(part["rewards"], part["log_weights"]) for part in arrays])

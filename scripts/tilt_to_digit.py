@@ -31,6 +31,7 @@ from fmtt.report.frontier import COLORS, MARKERS
 from fmtt.report.record import mean_and_error
 from fmtt.report.settings import values_of
 from fmtt.report.sweep import Entry, read_sweep
+from fmtt.run_folder import SAMPLES
 from fmtt.smc.diagnostics import log_mean_and_error
 
 METRICS = {
@@ -83,7 +84,7 @@ def against_real(name: str, features: Sequence[Tensor], real: Tensor, columns: d
 
 
 def tilted(name: str, runs: list[tuple[Path, Entry]], judge: DigitEvaluator, digit: int, real: Tensor) -> Row:
-    arrays = [load_file(folder / entry.name / "samples.safetensors") for folder, entry in runs]
+    arrays = [load_file(folder / entry.name / SAMPLES) for folder, entry in runs]
     share = np.array([entry.metrics["classes/tilted"][digit] for _, entry in runs])
     columns = {"accuracy": mean_and_error(share)}
     columns |= {title: mean_and_error(np.array([e.metrics[key] for _, e in runs])) for title, key in METRICS.items()}
@@ -96,7 +97,7 @@ def rejected(runs: list[tuple[Path, Entry]], judge: DigitEvaluator, digit: int, 
     """The base samples of each run that are accepted with probability ``exp(r)``; the rewards are log-probabilities."""
     accepted, chances = [], []
     for folder, entry in runs:
-        arrays = load_file(folder / entry.name / "samples.safetensors")
+        arrays = load_file(folder / entry.name / SAMPLES)
         chance = arrays["rewards"].flatten().exp()
         u = noise.uniform(chance.shape, int(entry.settings.get("seed", 0)), "rejection")
         accepted.append(arrays["samples"].flatten(0, 1)[u < chance])

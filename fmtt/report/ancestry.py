@@ -9,7 +9,7 @@ import numpy as np
 from fmtt.report import html
 from fmtt.report.charts import LAYOUT
 from fmtt.report.figures import BASE, EXTINCT, FAMILIES, TILTED
-from fmtt.report.record import Array
+from fmtt.run_folder import Array
 
 PLACES, GROUPS = 128, 16  # at most so many particles of a group, and groups, are drawn
 

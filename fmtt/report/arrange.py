@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-Array = np.ndarray
+from fmtt.run_folder import Array
 
 
 def normalised(log_weights: Array) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fmtt.report import html
 from fmtt.report.figures import BASE, BEST, ESS, LOG_Z, RESAMPLED, TILTED
-from fmtt.report.record import Array, Metrics
+from fmtt.run_folder import Array, Metrics
 
 LAYOUT = {
     "margin": {"l": 60, "r": 16, "t": 8, "b": 44},

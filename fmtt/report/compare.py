@@ -17,6 +17,7 @@ from fmtt.report.histories import QUANTITIES
 from fmtt.report.page import COSTS
 from fmtt.report.record import estimate, text_of
 from fmtt.report.settings import along, candidates, grouping, telling
+from fmtt.run_folder import REPORT, SAMPLES_PICTURE
 
 # the first that is there is drawn first
 REWARDS = ("reward/weighted_mean", "reward/selected_mean", "reward/mean", "reward/max")
@@ -31,7 +32,7 @@ def write_page(path: Path, common: Path, runs: Sequence[Run]) -> Path:
     done = [run for run in runs if run.entry.status == "done"]
     told = [run.settings for run in done or runs]
     names = telling(told)
-    links = [link(run.folder / "report.html", path) for run in runs]
+    links = [link(run.folder / REPORT, path) for run in runs]
     title = f"Comparison: {Path(*common.parts[-2:]).as_posix()}"
     body, script = [heading(title, runs, names)], ""
     if runs:
@@ -120,7 +121,7 @@ def along_the_way(done: Sequence[Run]) -> str:
 
 def gallery(page: Path, runs: Sequence[Run], names: Sequence[str]) -> str:
     """Samples of runs: first one of each kind, as far as the page has room; the others are links."""
-    pictured = [(number, run) for number, run in enumerate(runs) if (run.folder / "samples.png").is_file()]
+    pictured = [(number, run) for number, run in enumerate(runs) if (run.folder / SAMPLES_PICTURE).is_file()]
     if not pictured:
         return ""
     kinds = grouping([run.settings for _, run in pictured], names)
@@ -133,7 +134,7 @@ def gallery(page: Path, runs: Sequence[Run], names: Sequence[str]) -> str:
     turns.sort(key=lambda turn: turn[:3])
     inside = more = ""
     for place, (*_, number, run) in enumerate(turns):
-        picture, name = run.folder / "samples.png", label(run, names)
+        picture, name = run.folder / SAMPLES_PICTURE, label(run, names)
         if place < PICTURES:
             inside += f'<div data-run="{number}">{html.picture(picture, f"Samples of {name}", name)}</div>'
         else:

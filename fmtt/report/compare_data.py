@@ -10,8 +10,9 @@ from fmtt.report import html
 from fmtt.report.gather import Run
 from fmtt.report.histories import QUANTITIES, common_grid, curves
 from fmtt.report.page import COSTS, RESULTS
-from fmtt.report.record import Array, estimate
+from fmtt.report.record import estimate
 from fmtt.report.sweep import columns
+from fmtt.run_folder import Array
 
 COLUMNS = ("reward/weighted_mean", "reward/selected_mean", "reward/max", "log_z/mean", "ess/final",
            "nfe/weighted/group", "nfe/forward", "nfe/backward", "nfe/reward", "time/method_s")  # fmt: skip

@@ -10,7 +10,8 @@ import numpy as np
 
 from fmtt.report.arrange import normalised, shown
 from fmtt.report.figures import in_colour, is_picture, mosaic
-from fmtt.report.record import Array, read_record
+from fmtt.report.record import read_record
+from fmtt.run_folder import CURVES_PICTURE, SAMPLES_PICTURE, Array
 from fmtt.tracking import Exhibit
 from fmtt.tracking.exhibit import Cell
 
@@ -28,7 +29,7 @@ def read_exhibit(folder: Path) -> Exhibit:
     record = read_record(folder)
     columns, rows = table(record.arrays)
     return Exhibit(
-        pictures={name: folder / f"{name}.png" for name in ("samples", "curves")},
+        pictures={"samples": folder / SAMPLES_PICTURE, "curves": folder / CURVES_PICTURE},
         frames=frames(record.film) if record.film else {},
         columns=columns,
         rows=rows,

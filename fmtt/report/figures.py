@@ -16,8 +16,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from fmtt.report.arrange import by_weight, in_place, normalised, shown, with_selected
-
-Array = np.ndarray
+from fmtt.run_folder import Array
 
 BASE, TILTED, BEST, ESS, LOG_Z, RESAMPLED = "#64748b", "#2563eb", "#b45309", "#0f766e", "#7c3aed", "#dc2626"
 # neighbours differ in lightness too, for those who see no hues; what dies out is paler than all of them

@@ -11,7 +11,7 @@ import numpy as np
 from fmtt.report import html
 from fmtt.report.figures import BEST, TILTED, is_picture
 from fmtt.report.frames import bars, brief, extent, inlined, sheet
-from fmtt.report.record import Array
+from fmtt.run_folder import Array
 
 PACE = 250  # milliseconds of a frame
 WIDEST = 480  # pixels of a panel of pictures

@@ -10,8 +10,7 @@ import numpy as np
 from PIL import Image
 
 from fmtt.report.figures import in_colour
-
-Array = np.ndarray
+from fmtt.run_folder import Array
 
 PICTURE, FRAME = 96, 288  # pixels: the longest side of a picture, and of a frame with all its pictures
 LEVELS = 32  # of grey: noise does not compress, and nobody sees more of them in a film

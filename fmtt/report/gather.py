@@ -10,11 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from fmtt.report.record import Array, read_history
 from fmtt.report.settings import Settings, read_settings
 from fmtt.report.sweep import Entry, brief, natural, read_entry
+from fmtt.run_folder import HISTORY, HYDRA, METRICS, Array, read_history
 
-MARKS = (".hydra", "metrics.json")  # a folder with one of them is a run
+MARKS = (HYDRA, METRICS)  # a folder with one of them is a run
 DAMAGE = (
     OSError,
     ValueError,
@@ -91,7 +91,7 @@ def complete(folder: Path, entry: Entry) -> Run:
     except DAMAGE as error:
         damaged.append(f"the configuration cannot be read: {brief(error)}")
     try:
-        history = read_history(folder / "history.csv") if entry.status == "done" else {}
+        history = read_history(folder) if entry.status == "done" else {}
     except DAMAGE as error:
-        damaged.append(f"history.csv cannot be read: {brief(error)}")
+        damaged.append(f"{HISTORY} cannot be read: {brief(error)}")
     return Run(folder, entry, settings, history, tuple(damaged))

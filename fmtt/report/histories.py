@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from fmtt.report.record import Array
+from fmtt.run_folder import Array
 
 MOST = 60  # points of a curve
 DECIMALS = 6  # of a time; two runs that compute k / steps in different ways have the same times

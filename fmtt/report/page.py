@@ -17,8 +17,9 @@ from fmtt.report.arrange import normalised
 from fmtt.report.charts import classes, curves
 from fmtt.report.figures import Panel, save_curves, save_returned, save_samples
 from fmtt.report.film import film
-from fmtt.report.record import Metrics, Record, estimate, is_estimate, read_record, text_of
+from fmtt.report.record import Record, estimate, is_estimate, read_record, text_of
 from fmtt.report.weights import weights
+from fmtt.run_folder import CURVES_PICTURE, REPORT, RETURNED_PICTURES, SAMPLES_PICTURE, Metrics
 
 # what is measured -> its name on the page, and what it means
 RESULTS = {
@@ -63,9 +64,9 @@ def write_run(folder: Path) -> Path:
     record = read_record(folder)
     arrays = record.arrays
     base, tilted = panels(record)
-    save_samples(folder / "samples.png", tilted, base, arrays["selected"], arrays.get("ancestors"))
-    save_curves(folder / "curves.png", record.history, base_reward(record))
-    save_returned(folder / "pictures", arrays["samples"], arrays["selected"])
+    save_samples(folder / SAMPLES_PICTURE, tilted, base, arrays["selected"], arrays.get("ancestors"))
+    save_curves(folder / CURVES_PICTURE, record.history, base_reward(record))
+    save_returned(folder / RETURNED_PICTURES, arrays["samples"], arrays["selected"])
     return write_report(record)
 
 
@@ -94,7 +95,7 @@ def write_report(record: Record) -> Path:
     """``report.html`` from the record and the two pictures in its folder."""
     parts = [(title, *part) for title, part in sections(record).items()]
     body = [heading(record), *(html.section(title, place) for title, place, _ in parts if place)]
-    path = record.folder / "report.html"
+    path = record.folder / REPORT
     path.write_text(html.document(title_of(record), body, "\n".join(script for *_, script in parts)), encoding="utf-8")
     return path
 
@@ -102,9 +103,9 @@ def write_report(record: Record) -> Path:
 def sections(record: Record) -> dict[str, tuple[str, str]]:
     """What the page says under each heading, and the script that this needs; nothing where nothing is known."""
     frames, nothing = record.film, ("", "")
-    still = html.picture(record.folder / "curves.png", CURVES)
+    still = html.picture(record.folder / CURVES_PICTURE, CURVES)
     return {
-        "Samples": (html.picture(record.folder / "samples.png", describe_samples(record)), ""),
+        "Samples": (html.picture(record.folder / SAMPLES_PICTURE, describe_samples(record)), ""),
         "Film": film(frames),
         "Results": (results(record), ""),
         "Along the way": curves(record.history, base_reward(record), still),

@@ -1,9 +1,7 @@
-"""What a run folder says: its files read into one record (section 6 of the design says what lies there)."""
+"""A finished run, read from its folder into one record."""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from omegaconf import OmegaConf
 
+from fmtt import run_folder
+from fmtt.run_folder import Array, Metrics
 from fmtt.tracking import hydra_choices
-
-Array = np.ndarray
-Metrics = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -31,9 +27,8 @@ class Record:
         environment: versions, commit, device.
         overrides: what the user typed, ``key=value``.
         choices: what was chosen in each config group.
-        arrays: ``samples (G, N, *D)``, ``log_weights (G, N)``, ``rewards (G, N)``, ``selected (G,)``, and perhaps
-            ``base (G, N, *D)``, ``base_rewards (G, N)``, ``ancestors (G, N)``.
-        film: F frames of the population on its way, as :mod:`fmtt.run.film` says; nothing where none were kept.
+        arrays: the particles at the end, as in :data:`fmtt.run_folder.SAMPLES_ARRAYS`.
+        film: frames of the population on its way, as in :data:`fmtt.run_folder.FILM_ARRAYS`; nothing if none were kept.
     """
 
     folder: Path
@@ -51,64 +46,19 @@ def read_record(folder: Path) -> Record:
     """Read a finished run.
 
     Raises:
-        FileNotFoundError: if ``metrics.json``, ``history.csv``, ``config.yaml`` or ``samples.safetensors`` is missing.
+        FileNotFoundError: if the metrics, the history, the configuration or the samples are missing.
     """
-    from safetensors.numpy import load_file
-
-    environment, film = folder / "environment.json", folder / "film.safetensors"
     return Record(
         folder=folder,
-        config=(folder / "config.yaml").read_text(),
-        metrics=read_metrics(folder),
-        history=read_history(folder / "history.csv"),
-        environment=json.loads(environment.read_text()) if environment.is_file() else {},
-        overrides=read_overrides(folder),
+        config=(folder / run_folder.CONFIG).read_text(),
+        metrics=run_folder.read_metrics(folder),
+        history=run_folder.read_history(folder),
+        environment=run_folder.read_environment(folder),
+        overrides=run_folder.read_overrides(folder),
         choices=hydra_choices(folder),
-        arrays=load_file(folder / "samples.safetensors"),
-        film=load_file(film) if film.is_file() else {},
+        arrays=run_folder.read_samples(folder),
+        film=run_folder.read_film(folder),
     )
-
-
-def read_metrics(folder: Path) -> Metrics:
-    """``metrics.json`` with NaN where it has null.
-
-    Raises:
-        FileNotFoundError: if there is none.
-        ValueError: if it is not a JSON object.
-    """
-    metrics = json.loads((folder / "metrics.json").read_text())
-    if not isinstance(metrics, dict):
-        raise ValueError("metrics.json does not hold an object")
-    return {name: _with_nan(value) for name, value in metrics.items()}
-
-
-def _with_nan(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_with_nan(entry) for entry in value]
-    return math.nan if value is None else value
-
-
-def read_history(path: Path) -> dict[str, Array]:
-    """The columns of ``history.csv``, ``(steps,)`` each; NaN where a cell is empty or not a number."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    names = rows[0].keys() if rows else ()
-    return {name: np.array([_number(row[name]) for row in rows]) for name in names}
-
-
-def _number(text: str | None) -> float:
-    if text in ("True", "False"):
-        return float(text == "True")
-    try:
-        return float(text or "nan")
-    except ValueError:
-        return math.nan
-
-
-def read_overrides(folder: Path) -> tuple[str, ...]:
-    """What the user typed, from ``.hydra/overrides.yaml``; nothing where Hydra was not used."""
-    record = folder / ".hydra" / "overrides.yaml"
-    return tuple(OmegaConf.load(record)) if record.is_file() else ()
 
 
 def estimate(metrics: Metrics, name: str) -> tuple[float, float]:

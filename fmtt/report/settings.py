@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from fmtt.report.sweep import SEEDS
-from fmtt.tracking import DESCRIBED, hydra_choices, read_yaml
+from fmtt.run_folder import CONFIG, HYDRA_CONFIG, read_yaml
+from fmtt.tracking import DESCRIBED, hydra_choices
 
 INDIFFERENT = ("launcher", "logger", "report", "resume", "checkpoint", "hydra")  # they do not change what a run finds
 
@@ -34,8 +35,8 @@ class Settings:
 
 def read_settings(folder: Path, typed: Mapping[str, str]) -> Settings:
     """The settings of a run folder; a run that was refused early left only what Hydra had recorded by then."""
-    config = folder / "config.yaml" if (folder / "config.yaml").is_file() else folder / ".hydra" / "config.yaml"
-    leaves = dict(_leaves("", read_yaml(config))) if config.is_file() else {}
+    config = next((folder / name for name in (CONFIG, HYDRA_CONFIG) if (folder / name).is_file()), None)
+    leaves = dict(_leaves("", read_yaml(config))) if config else {}
     return Settings(typed, {**leaves, **hydra_choices(folder)})
 
 

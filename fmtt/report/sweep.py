@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fmtt.report.record import Metrics, error_name, estimate, is_estimate, mean_and_error, read_metrics, read_overrides
+from fmtt.report.record import error_name, estimate, is_estimate, mean_and_error
+from fmtt.run_folder import COMPARISON, HYDRA, SUMMARY, Metrics, read_error, read_metrics, read_overrides
 
 SEEDS = ("seed",)  # the settings over which runs of one kind are averaged
 
@@ -53,9 +54,9 @@ def write_sweep(folder: Path) -> list[Entry]:
     from fmtt.report.gather import complete
 
     entries = read_sweep(folder)
-    write_summary(folder / "summary.csv", entries)
+    write_summary(folder / SUMMARY, entries)
     runs = [complete((folder / entry.name).resolve(), entry) for entry in entries]
-    write_page(folder / "compare.html", folder.resolve(), runs)
+    write_page(folder / COMPARISON, folder.resolve(), runs)
     return entries
 
 
@@ -73,7 +74,7 @@ def failures(entries: Sequence[Entry]) -> list[str]:
 
 def read_sweep(folder: Path) -> list[Entry]:
     """Every run below ``folder``, in the order of their numbers; a broken one is an entry that says so."""
-    runs = {record.parent for record in folder.glob("**/.hydra") if record.parent != folder}
+    runs = {record.parent for record in folder.glob(f"**/{HYDRA}") if record.parent != folder}
     return [read_entry(run, run.relative_to(folder).as_posix()) for run in sorted(runs, key=natural)]
 
 
@@ -86,9 +87,8 @@ def read_entry(run: Path, name: str) -> Entry:
     settings: Mapping[str, str] = {}
     try:
         settings = parse(read_overrides(run))
-        if (run / "error.txt").is_file():
-            reason = (run / "error.txt").read_text().split(" ", 1)[-1].strip()
-            return Entry(name, settings, f"failed: {reason}", {})
+        if error := read_error(run):
+            return Entry(name, settings, f"failed: {error[1]}", {})
         metrics = read_metrics(run)
         for metric in columns([Entry(name, settings, "done", metrics)])[1]:
             estimate(metrics, metric)  # raises if a list holds anything but numbers

@@ -11,7 +11,7 @@ from fmtt.report import html
 from fmtt.report.arrange import normalised
 from fmtt.report.charts import LAYOUT
 from fmtt.report.figures import INK, TILTED
-from fmtt.report.record import Array
+from fmtt.run_folder import Array
 
 LEAST = -6.0  # log10 of the least weight, as a multiple of the mean, that has a place of its own
 MOST = 40  # bars, about

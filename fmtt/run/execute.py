@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import platform
 import resource
 import subprocess
@@ -18,9 +16,9 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import save
 from tqdm import tqdm
 
+from fmtt import run_folder
 from fmtt.api import Result, Run, finish
 from fmtt.methods.loop import Loop, State
 from fmtt.methods.trajectory import Sampler
@@ -49,12 +47,12 @@ def execute(config: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if config.resume and resume.finished(folder, config):
         print(f"{folder}: already done")
-        return float(json.loads((folder / resume.RESULT).read_text())["reward/weighted_mean"])
+        return float(run_folder.read_metrics(folder)["reward/weighted_mean"])
     resume.forget(folder)
     experiment = build(config)
     resolved = OmegaConf.to_container(config, resolve=True)
-    OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
-    (folder / "environment.json").write_text(json.dumps(environment(experiment), indent=2))
+    run_folder.write_config(folder, resolved)
+    run_folder.write_environment(folder, environment(experiment))
     run, checkpoint = experiment.run, _checkpoint(config, folder) if config.resume else None
     earlier = checkpoint.parent if checkpoint else folder
     with torch.no_grad(), experiment.fabric.autocast(), Tracker(experiment.loggers, folder, earlier) as tracker:
@@ -73,7 +71,7 @@ def execute(config: DictConfig) -> float:
         metrics |= results.class_metrics(experiment, result, base) | results.exact_metrics(experiment)
         metrics |= results.statistic_metrics(experiment, result) | results.distance_metrics(experiment, result)
         save_samples(folder, result, state.population, base)
-        (folder / resume.RESULT).write_text(json.dumps(results.json_ready(metrics), indent=2))
+        run_folder.write_metrics(folder, metrics)
         if config.report:
             write_artefacts(folder)
             if tracker.loggers:
@@ -82,7 +80,7 @@ def execute(config: DictConfig) -> float:
     for path in {checkpoint, resume.checkpoint_path(folder, config)} - {None}:
         path.unlink(missing_ok=True)
     print_table(metrics)
-    print(folder / "report.html" if config.report else folder)
+    print(folder / run_folder.REPORT if config.report else folder)
     return float(metrics["reward/weighted_mean"])  # type: ignore[arg-type]
 
 
@@ -119,9 +117,9 @@ def _sample(run: Run, config: DictConfig, folder: Path, checkpoint: Path | None,
         resume.save(path, reached, run, history)
         raise KeyboardInterrupt(f"checkpoint in {path}; the same command with resume=true goes on from it") from None
     finally:
-        write_history(folder, history)
+        run_folder.write_history(folder, history)
     if film:
-        film.write(folder / "film.safetensors")
+        film.write(folder)
     return reached
 
 
@@ -157,16 +155,8 @@ def _progress(run: Run, state: State | None) -> Iterator[State]:
             yield current
 
 
-def write_history(folder: Path, history: list[dict[str, float]]) -> None:
-    """``history.csv``, one row per step."""
-    with (folder / "history.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(history[0]) if history else results.HISTORY)
-        writer.writeheader()
-        writer.writerows(history)
-
-
 def save_samples(folder: Path, result: Result, population: Population, base: Population | None) -> None:
-    """``samples.safetensors``: the population and, from the same noise, the base model's."""
+    """The population at the end and, from the same noise, the base model's."""
     tensors = {
         "samples": result.samples.float(),
         "log_weights": result.log_weights,
@@ -176,8 +166,7 @@ def save_samples(folder: Path, result: Result, population: Population, base: Pop
     }
     if base is not None:
         tensors |= {"base": base.x.float(), "base_rewards": base.tilt.reward}
-    content = save({name: value.cpu().contiguous() for name, value in tensors.items()})
-    (folder / "samples.safetensors").write_bytes(content)
+    run_folder.write_samples(folder, {name: value.cpu().numpy() for name, value in tensors.items()})
 
 
 def environment(experiment: Experiment) -> dict[str, object]:

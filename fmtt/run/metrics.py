@@ -18,6 +18,7 @@ from fmtt.methods.presets import Method
 from fmtt.models.analytic import MixtureLaw
 from fmtt.run.budget import Budget
 from fmtt.run.build import Experiment
+from fmtt.run_folder import Metrics
 from fmtt.smc.diagnostics import (
     evidence_variance,
     log_mean_and_error,
@@ -27,12 +28,7 @@ from fmtt.smc.diagnostics import (
 )
 from fmtt.smc.population import Population
 
-HISTORY = ("step", "t", "reward/mean", "reward/max", "ess", "log_z", "discrepancy", "discrepancy/step",
-           "thermodynamic_length", "resampled", "nfe/forward", "ancestors/unique")  # fmt: skip
-
 EXACT = 2_511_226  # where the seeds begin of the independent draws that samples are compared with
-
-Metrics = dict[str, float | int | list[float]]
 
 
 def history_row(state: State, forward: int) -> dict[str, float]:
@@ -221,14 +217,3 @@ def distance_metrics(experiment: Experiment, result: Result) -> Metrics:
         "sliced_w2": sliced_w2(samples, target, weights),
         "sliced_w2/floor": sliced_w2(other, target, equal),
     }
-
-
-def json_ready(metrics: Metrics) -> dict[str, object]:
-    """NaN, which JSON does not know, becomes null."""
-
-    def plain(value: float | int | list[float]) -> object:
-        if isinstance(value, list):
-            return [plain(entry) for entry in value]
-        return None if isinstance(value, float) and math.isnan(value) else value
-
-    return {name: plain(value) for name, value in metrics.items()}

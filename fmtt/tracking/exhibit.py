@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from fmtt.run_folder import Array
 
-Array = np.ndarray
 Cell = bool | int | float | Array  # an array is a picture
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fmtt.run_folder import Metrics
 from fmtt.tracking.exhibit import Exhibit
-from fmtt.tracking.logger import Metrics, scalars
+from fmtt.tracking.logger import scalars
 
 
 class Csv:

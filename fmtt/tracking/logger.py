@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from fmtt.run_folder import Metrics
 from fmtt.tracking.exhibit import Exhibit
-
-Metrics = Mapping[str, float | list[float] | None]
 
 
 class Logger(Protocol):
@@ -35,6 +33,5 @@ class Logger(Protocol):
 
 
 def scalars(metrics: Metrics) -> dict[str, float]:
-    """The numbers among the results; NaN for those that are None, which JSON writes for it."""
-    numbers = {name: math.nan if value is None else value for name, value in metrics.items()}
-    return {name: float(value) for name, value in numbers.items() if isinstance(value, int | float)}
+    """The numbers among the results."""
+    return {name: float(value) for name, value in metrics.items() if isinstance(value, int | float)}

@@ -8,8 +8,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from fmtt.run_folder import Metrics
 from fmtt.tracking.exhibit import Exhibit
-from fmtt.tracking.logger import Logger, Metrics
+from fmtt.tracking.logger import Logger
 
 
 class Tracker:

@@ -16,10 +16,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fmtt.checks import choice
+from fmtt.run_folder import Metrics
 from fmtt.tracking.exhibit import Exhibit
 from fmtt.tracking.goals import WORST, goals
-from fmtt.tracking.logger import Metrics
-from fmtt.tracking.run_folder import DESCRIBED, hydra_choices, run_name, sweep_name
+from fmtt.tracking.hydra_records import DESCRIBED, hydra_choices, run_name, sweep_name
 
 MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # the last two are old names in W&B
 HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # W&B's own servers; the second is the default since wandb 0.31

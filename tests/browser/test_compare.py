@@ -10,8 +10,9 @@ import pytest
 
 from fmtt.report.compare import write_page
 from fmtt.report.gather import gather
-from fmtt.report.record import read_history, text_of
+from fmtt.report.record import text_of
 from fmtt.report.sweep import average, read_sweep
+from fmtt.run_folder import read_history
 from tests.browser.chromium import needs_chromium, on_phone, visit
 from tests.browser.comparison import SEEN, make_page, metrics
 from tests.browser.contrast import CONTRAST
@@ -129,7 +130,7 @@ def test_curves_are_means_and_bands_standard_errors(page: Path) -> None:
     """
     (line, band, ess, title), console = visit(page, SEEN + script)
     assert band["meta"] == "band" and len(line["x"]) <= 60 and console == []
-    history = read_history(page.parent / "6" / "history.csv")  # the first seed; the others are 0.1 and 0.2 above it
+    history = read_history(page.parent / "6")  # the first seed; the others are 0.1 and 0.2 above it
     middle = [index for index, value in enumerate(line["y"]) if value is not None]
     expected = {t: value + 0.1 for t, value in zip(history["t"], history["reward/mean"], strict=True)}
     for t, mean in ((line["x"][index], line["y"][index]) for index in (middle[0], middle[-1])):

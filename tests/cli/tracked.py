@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import numpy as np
 from fmtt.tracking import Exhibit, Logger, Tracker
 
 ROWS = [{"t": k / 4, "reward/mean": -1 + k / 5, "ess": 1 - k / 10, "log_z": -k / 2} for k in range(5)]
-METRICS = {"reward/mean": -0.2, "log_z/stderr": None, "resamples": [1, 2], "nfe/forward": 80}
+METRICS = {"reward/mean": -0.2, "log_z/stderr": math.nan, "resamples": [1, 2], "nfe/forward": 80}
 CONFIG = {"seed": 3, "population": {"groups": 2, "particles": 8}}
 
 

@@ -16,8 +16,9 @@ from PIL import Image
 from fmtt.report import charts, summarise, write_artefacts
 from fmtt.report.arrange import by_weight, in_place, shown, with_selected
 from fmtt.report.figures import FRAME, GAP, mosaic, save_returned
-from fmtt.report.record import estimate, read_history, read_metrics, text_of
+from fmtt.report.record import estimate, text_of
 from fmtt.report.sweep import average, differing, parse, read_sweep
+from fmtt.run_folder import read_history, read_metrics
 from tests.run_folder import STEPS, make_run
 
 
@@ -104,7 +105,7 @@ def test_one_group_has_no_error_bars(tmp_path):
 
 
 def test_charts_are_valid_plotly(tmp_path):
-    history = read_history(make_run(tmp_path / "run") / "history.csv")
+    history = read_history(make_run(tmp_path / "run"))
     drawings = [
         charts.curves(history, -0.75, "")[1],
         charts.curves({**history, "log_z": np.full(STEPS + 1, math.nan)}, math.nan, "")[1],

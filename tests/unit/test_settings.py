@@ -6,7 +6,8 @@ import pytest
 
 from fmtt.report.controls import order
 from fmtt.report.settings import Settings, along, as_typed, grouping, read_budget, read_settings, telling
-from fmtt.report.sweep import parse, read_overrides
+from fmtt.report.sweep import parse
+from fmtt.run_folder import read_overrides
 from tests.run_folder import make_run
 
 
