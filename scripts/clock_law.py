@@ -25,9 +25,10 @@ from torch import Tensor
 from fmtt.data.clock_templates import TemplateReader
 from fmtt.data.clocks import HALF_DAY, TEN_PAST_TEN, Times
 from fmtt.models.clock_reader import hands, shortfall
+from fmtt.report.comparison.run_summary import RunSummary
+from fmtt.report.comparison.settings import method_name, read_settings
+from fmtt.report.comparison.sweep import read_sweep
 from fmtt.report.frontier import COLORS, MARKERS
-from fmtt.report.settings import method_name, read_settings
-from fmtt.report.sweep import Entry, read_sweep
 from fmtt.rewards import Clock
 from fmtt.rewards.clock import minutes
 from fmtt.run_folder import SAMPLES
@@ -99,17 +100,17 @@ def by_reward(samples: Tensor, tilt: Tilt) -> Law:
     return by_weights(samples, value, value.logsumexp(1) - math.log(value.shape[1]), tilt.wanted)
 
 
-def arrays(folder: Path, runs: Sequence[Entry], name: str) -> Tensor:
+def arrays(folder: Path, runs: Sequence[RunSummary], name: str) -> Tensor:
     """An array of runs, their groups one after the other."""
     return torch.cat([load_file(folder / run.name / SAMPLES)[name] for run in runs])
 
 
-def tilted(folder: Path, runs: Sequence[Entry], tilt: Tilt) -> Law:
+def tilted(folder: Path, runs: Sequence[RunSummary], tilt: Tilt) -> Law:
     log_z = torch.tensor([value for run in runs for value in run.metrics["log_z"]], dtype=torch.float64)
     return by_weights(arrays(folder, runs, "samples"), arrays(folder, runs, "log_weights"), log_z, tilt.wanted)
 
 
-def tilt_of(folder: Path, run: Entry) -> Tilt | None:
+def tilt_of(folder: Path, run: RunSummary) -> Tilt | None:
     """None for the model's own clocks, which know of none."""
     if run.settings.get("mode") == "base":
         return None
@@ -117,7 +118,7 @@ def tilt_of(folder: Path, run: Entry) -> Tilt | None:
     return Tilt(known.value("reward.time").replace("\\", ""), float(known.value("reward.scale")))
 
 
-def laws(folder: Path, kinds: Mapping[str, Sequence[Entry]], tilt: Tilt) -> dict[str, Law]:
+def laws(folder: Path, kinds: Mapping[str, Sequence[RunSummary]], tilt: Tilt) -> dict[str, Law]:
     """All that is known of the law of a tilt, the truths first."""
     found = {"the law of the training clocks": by_integral(Times(), tilt)}
     for name, runs in kinds.items():
@@ -169,7 +170,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path("outputs/clock_law"))
     options = parser.parse_args()
-    kinds: dict[str, list[Entry]] = {}
+    kinds: dict[str, list[RunSummary]] = {}
     for entry in read_sweep(options.folder):
         if entry.status == "done":
             kinds.setdefault(method_name(entry.settings, APART), []).append(entry)

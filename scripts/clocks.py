@@ -21,15 +21,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
-from fmtt.report.settings import method_name
-from fmtt.report.sweep import Entry, read_sweep
+from fmtt.report.comparison.run_summary import RunSummary
+from fmtt.report.comparison.settings import method_name
+from fmtt.report.comparison.sweep import read_sweep
 from fmtt.rewards.clock import TOLERANCE, minutes
 from fmtt.run_folder import SAMPLES
 
 APART = ("reward.time", "population.groups", "population.particles", "budget.nfe")
 
 
-Run = tuple[Path, Entry]
+Run = tuple[Path, RunSummary]
 
 
 @dataclass(frozen=True)
@@ -62,15 +63,15 @@ class Row:
         return share(torch.stack(values).mean(0) if self.same else torch.cat(values))
 
 
-def is_base(entry: Entry) -> bool:
+def is_base(entry: RunSummary) -> bool:
     return entry.settings.get("mode") == "base"
 
 
-def time_of(entry: Entry) -> str:
+def time_of(entry: RunSummary) -> str:
     return entry.settings.get("reward.time", "4:45").replace("\\", "")  # it protects the colon
 
 
-def judged(folder: Path, entry: Entry) -> Tensor:
+def judged(folder: Path, entry: RunSummary) -> Tensor:
     """The clock that each group returns; of a base run all of them, ``(B, 1, size, size)``."""
     arrays = load_file(folder / entry.name / SAMPLES)
     if is_base(entry):

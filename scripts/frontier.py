@@ -22,9 +22,10 @@ from torch import Tensor
 from fmtt.data.mnist import test_images
 from fmtt.evaluation.evaluators import DigitEvaluator
 from fmtt.evaluation.feature_distances import frechet_distance, spread
+from fmtt.report.comparison.run_summary import RunSummary
+from fmtt.report.comparison.settings import INDIFFERENT, read_budget
+from fmtt.report.comparison.sweep import read_sweep
 from fmtt.report.frontier import Cell, Estimate, budgets, defeats, draw, optimal, summary, table
-from fmtt.report.settings import INDIFFERENT, read_budget
-from fmtt.report.sweep import Entry, read_sweep
 from fmtt.run.cli import script
 from fmtt.run_folder import SAMPLES
 
@@ -53,12 +54,12 @@ def is_of_task(key: str) -> bool:
     return key == "reward" or key.startswith("reward.")
 
 
-def task_of(entry: Entry) -> str:
+def task_of(entry: RunSummary) -> str:
     """The reward and its settings."""
     return " ".join(value for key, value in entry.settings.items() if is_of_task(key))
 
 
-def method_of(entry: Entry) -> str:
+def method_of(entry: RunSummary) -> str:
     """The mode, and whatever else was overridden."""
     others = [(key, value) for key, value in entry.settings.items() if key not in APART and not is_of_task(key)]
     words = [WORDS.get(key, {}).get(value, f"{key}={value}") for key, value in sorted(others)]
@@ -71,7 +72,7 @@ def mean(values: Tensor) -> Estimate:
 
 
 @torch.no_grad()
-def judged(key: tuple[str, str, float], runs: list[tuple[Path, Entry]], judge: DigitEvaluator, real: Tensor,
+def judged(key: tuple[str, str, float], runs: list[tuple[Path, RunSummary]], judge: DigitEvaluator, real: Tensor,
            base: dict[str, float]) -> Cell:  # fmt: skip
     tensors = [load_file(folder / entry.name / SAMPLES) for folder, entry in runs]
     rows = [torch.arange(len(part["selected"])) for part in tensors]
@@ -94,7 +95,7 @@ def judged(key: tuple[str, str, float], runs: list[tuple[Path, Entry]], judge: D
 
 
 @torch.no_grad()
-def base_of(runs: list[tuple[Path, Entry]], judge: DigitEvaluator, count: int = 500) -> dict[str, float]:
+def base_of(runs: list[tuple[Path, RunSummary]], judge: DigitEvaluator, count: int = 500) -> dict[str, float]:
     """Recognition and spread of the model's own samples: all that best-of-N looked at."""
     samples = torch.cat([load_file(folder / entry.name / SAMPLES)["samples"].flatten(0, 1)
                          for folder, entry in runs])[:count]  # fmt: skip
@@ -116,7 +117,7 @@ def main() -> None:
     with torch.no_grad():
         real = judge.features(test_images()[:2000])
     reference = base_of(base, judge)
-    cells: dict[tuple[str, str, float], list[tuple[Path, Entry]]] = {}
+    cells: dict[tuple[str, str, float], list[tuple[Path, RunSummary]]] = {}
     for folder, entry in done:
         key = (task_of(entry), method_of(entry), read_budget(folder / entry.name, entry.settings))
         cells.setdefault(key, []).append((folder, entry))

@@ -14,15 +14,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from safetensors.numpy import load_file
 
-from fmtt.report.figures import mosaic
-from fmtt.report.settings import values_of
-from fmtt.report.sweep import Entry, read_sweep
+from fmtt.report.common.pixels import mosaic
+from fmtt.report.comparison.run_summary import RunSummary
+from fmtt.report.comparison.settings import values_of
+from fmtt.report.comparison.sweep import read_sweep
 from fmtt.run_folder import SAMPLES
 
 
-def blocks(folders: list[Path], rows: str, columns: str) -> dict[tuple[str, str], tuple[Path, Entry]]:
+def blocks(folders: list[Path], rows: str, columns: str) -> dict[tuple[str, str], tuple[Path, RunSummary]]:
     """The first finished run for each pair of values, in the order in which they come."""
-    found: dict[tuple[str, str], tuple[Path, Entry]] = {}
+    found: dict[tuple[str, str], tuple[Path, RunSummary]] = {}
     for folder in folders:
         for entry in read_sweep(folder):
             if entry.status == "done":
@@ -38,7 +39,7 @@ def returned(folder: Path, shown: int) -> tuple[np.ndarray, float]:
     return mosaic(arrays["samples"][index][:shown]), arrays["rewards"][index].mean()
 
 
-def draw(path: Path, found: dict[tuple[str, str], tuple[Path, Entry]], shown: int) -> None:
+def draw(path: Path, found: dict[tuple[str, str], tuple[Path, RunSummary]], shown: int) -> None:
     """One row and one column for each value; ``shown`` samples in a block."""
     down, across = (list(dict.fromkeys(key[k] for key in found)) for k in (0, 1))
     pictures = {key: returned(folder, shown) for key, (folder, _) in found.items()}

@@ -15,33 +15,32 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from omegaconf import OmegaConf
 from safetensors.numpy import load_file
 
-from fmtt.report.arrange import normalised
+from fmtt.report.common.placement import normalised_weights
+from fmtt.report.comparison.run_summary import RunSummary
+from fmtt.report.comparison.settings import read_budget
+from fmtt.report.comparison.sweep import read_sweep
 from fmtt.report.frontier import Cell, Estimate, draw, optimal, table
-from fmtt.report.record import read_record
-from fmtt.report.settings import read_budget
-from fmtt.report.sweep import Entry, read_sweep
 from fmtt.run.cli import script
-from fmtt.run_folder import SAMPLES
+from fmtt.run_folder import CONFIG, SAMPLES, read_yaml
 
 # settings whose value is part of a method's name; all others belong to the task
 NAMING = ("mode", "lookahead", "mode.move", "mode.weights")
 WORDS = {"flowmap1": "1 jump", "diffusion4": ""}
 
 
-def method_of(entry: Entry) -> str:
+def method_of(entry: RunSummary) -> str:
     """The mode, and what makes it another method."""
     values = [entry.settings[key] for key in NAMING if key in entry.settings]
     return ", ".join(filter(None, (WORDS.get(value, value) for value in values)))
 
 
 def scale_of(folder: Path) -> float:
-    return float(OmegaConf.create(read_record(folder).config).reward.scale)
+    return float(read_yaml(folder / CONFIG)["reward"]["scale"])
 
 
-def truth(folder: Path, runs: list[Entry]) -> tuple[float, float, str]:
+def truth(folder: Path, runs: list[RunSummary]) -> tuple[float, float, str]:
     """Log Z, the tilted mean of the scaled reward, and a word on the error of both."""
     scale = scale_of(folder / runs[0].name)
     known = [run.metrics for run in runs if "exact/log_z" in run.metrics]
@@ -57,7 +56,7 @@ def truth(folder: Path, runs: list[Entry]) -> tuple[float, float, str]:
     return log_z, float((weights * tilt).sum() / weights.sum()), f"from {len(tilt)} samples, log Z ± {spread:.3f}"
 
 
-def is_base(run: Entry) -> bool:
+def is_base(run: RunSummary) -> bool:
     return run.settings.get("mode") == "base"
 
 
@@ -68,12 +67,12 @@ def rms(errors: np.ndarray) -> Estimate:
     return -root, float(squares.std(ddof=1) / math.sqrt(len(squares)) / (2 * root)) if root else 0.0
 
 
-def cell(task: str, method: str, budget: float, runs: list[tuple[Path, Entry]], log_z: float, mean: float) -> Cell:
+def cell(task: str, method: str, budget: float, runs: list[tuple[Path, RunSummary]], log_z: float, mean: float) -> Cell:
     found, means, scale = [], [], scale_of(runs[0][0] / runs[0][1].name)
     for folder, run in runs:
         arrays = load_file(folder / run.name / SAMPLES)
         found += list(np.atleast_1d(run.metrics["log_z"]))
-        means += list(scale * (normalised(arrays["log_weights"]) * arrays["rewards"]).sum(1))
+        means += list(scale * (normalised_weights(arrays["log_weights"]) * arrays["rewards"]).sum(1))
     cost = float(np.mean([run.metrics["nfe/weighted/group"] for _, run in runs]))
     seconds = float(np.mean([run.metrics["time/method_s"] / run.metrics["population/groups"] for _, run in runs]))
     quality = {
@@ -95,7 +94,7 @@ def main() -> None:
             sys.exit(f"no finished runs below {folder}")
         log_z, mean, origin = truth(folder, runs)
         notes.append(f"{folder.name}: log Z {log_z:.3f}, mean scaled reward {mean:.3f} ({origin})")
-        kinds: dict[tuple[str, float], list[tuple[Path, Entry]]] = {}
+        kinds: dict[tuple[str, float], list[tuple[Path, RunSummary]]] = {}
         for run in (run for run in runs if not is_base(run)):
             key = (method_of(run), read_budget(folder / run.name, run.settings))
             kinds.setdefault(key, []).append((folder, run))

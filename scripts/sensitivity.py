@@ -25,9 +25,10 @@ from torch import Tensor
 
 from fmtt.flow import noise
 from fmtt.models.learned import TwoTimeModel, load_flow_map
+from fmtt.report.comparison.kinds import Kind, average
+from fmtt.report.comparison.settings import values_of
+from fmtt.report.comparison.sweep import read_sweep
 from fmtt.report.frontier import COLORS, MARKERS
-from fmtt.report.settings import values_of
-from fmtt.report.sweep import Kind, average, read_sweep
 from fmtt.run_folder import CONFIG, SAMPLES
 from fmtt.smc.diagnostics import log_mean_and_error, pooled_mean, weighted_mean
 from fmtt.tilt.look_ahead import LookAhead

@@ -19,8 +19,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 
-from fmtt.report.record import mean_and_error, read_record, text_of
-from fmtt.report.sweep import Kind, average, differing, read_sweep
+from fmtt.report.common.estimates import mean_and_error, text_of
+from fmtt.report.comparison.kinds import Kind, average, differing
+from fmtt.report.comparison.sweep import read_sweep
+from fmtt.run_folder import read_samples
 
 
 def cell(estimate: tuple[float, float]) -> str:
@@ -51,7 +53,7 @@ def draw(path: Path, kinds: Sequence[tuple[Path, Kind]], columns: int = 4) -> No
     for axis in axes.flat:
         axis.set_axis_off()
     for axis, (folder, kind) in zip(axes.flat, kinds, strict=False):
-        arrays = read_record(folder / kind.runs[0].name).arrays
+        arrays = read_samples(folder / kind.runs[0].name)
         weights = np.exp(arrays["log_weights"] - arrays["log_weights"].max(1, keepdims=True))
         if "base" in arrays:
             axis.scatter(*arrays["base"].reshape(-1, 2).T, s=1, color="#cbd5e1")

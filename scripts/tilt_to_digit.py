@@ -26,11 +26,12 @@ from fmtt.data.mnist import load_mnist, to_unit_range
 from fmtt.evaluation.evaluators import DigitEvaluator
 from fmtt.evaluation.feature_distances import covered, frechet_distance
 from fmtt.flow import noise
-from fmtt.report.arrange import by_weight
+from fmtt.report.common.estimates import mean_and_error
+from fmtt.report.common.placement import drawn_by_weight
+from fmtt.report.comparison.run_summary import RunSummary
+from fmtt.report.comparison.settings import values_of
+from fmtt.report.comparison.sweep import read_sweep
 from fmtt.report.frontier import COLORS, MARKERS
-from fmtt.report.record import mean_and_error
-from fmtt.report.settings import values_of
-from fmtt.report.sweep import Entry, read_sweep
 from fmtt.run_folder import SAMPLES
 from fmtt.smc.diagnostics import log_mean_and_error
 
@@ -49,7 +50,7 @@ class Row:
     columns: dict[str, tuple[float, float]]
 
 
-def name_of(entry: Entry) -> str:
+def name_of(entry: RunSummary) -> str:
     """The look-ahead, with the weights where they are not those that it brings."""
     if entry.settings.get("mode") == "base":
         return "base"
@@ -58,7 +59,7 @@ def name_of(entry: Entry) -> str:
 
 def drawn(arrays: dict[str, Tensor]) -> Tensor:
     """All samples of a run, drawn by weight within their groups, ``(B, *D)``."""
-    index = torch.from_numpy(by_weight(arrays["log_weights"].numpy()))
+    index = torch.from_numpy(drawn_by_weight(arrays["log_weights"].numpy()))
     rows = torch.arange(len(index))[:, None]
     return arrays["samples"][rows, index].flatten(0, 1)
 
@@ -83,7 +84,7 @@ def against_real(name: str, features: Sequence[Tensor], real: Tensor, columns: d
     return Row(name, features, columns | measured)
 
 
-def tilted(name: str, runs: list[tuple[Path, Entry]], judge: DigitEvaluator, digit: int, real: Tensor) -> Row:
+def tilted(name: str, runs: list[tuple[Path, RunSummary]], judge: DigitEvaluator, digit: int, real: Tensor) -> Row:
     arrays = [load_file(folder / entry.name / SAMPLES) for folder, entry in runs]
     share = np.array([entry.metrics["classes/tilted"][digit] for _, entry in runs])
     columns = {"accuracy": mean_and_error(share)}
@@ -93,7 +94,7 @@ def tilted(name: str, runs: list[tuple[Path, Entry]], judge: DigitEvaluator, dig
     return against_real(name, [judge.features(drawn(part)) for part in arrays], real, columns)
 
 
-def rejected(runs: list[tuple[Path, Entry]], judge: DigitEvaluator, digit: int, real: Tensor) -> Row:
+def rejected(runs: list[tuple[Path, RunSummary]], judge: DigitEvaluator, digit: int, real: Tensor) -> Row:
     """The base samples of each run that are accepted with probability ``exp(r)``; the rewards are log-probabilities."""
     accepted, chances = [], []
     for folder, entry in runs:
@@ -123,7 +124,7 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def draw(path: Path, kinds: dict[str, list[tuple[Path, Entry]]]) -> None:
+def draw(path: Path, kinds: dict[str, list[tuple[Path, RunSummary]]]) -> None:
     """Length against reward, a mark for each run."""
     figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     axis = figure.subplots()
@@ -152,7 +153,7 @@ def main() -> None:
         sys.exit(f"no finished runs below {', '.join(map(str, options.folders))}")
     judge, (images, labels) = DigitEvaluator(), load_mnist("test")
     real = judge.features(to_unit_range(images[labels == options.digit]))
-    kinds: dict[str, list[tuple[Path, Entry]]] = {}
+    kinds: dict[str, list[tuple[Path, RunSummary]]] = {}
     for run in done:
         kinds.setdefault(name_of(run[1]), []).append(run)
     base = kinds.pop("base", None)

@@ -22,7 +22,7 @@ from fmtt import run_folder
 from fmtt.api import Result, Run, finish
 from fmtt.methods.loop import Loop, State
 from fmtt.methods.trajectory import Sampler
-from fmtt.report import make_exhibit, write_artefacts
+from fmtt.report import read_showcase, write_artefacts
 from fmtt.run import checkpoint as resume
 from fmtt.run import metrics as results
 from fmtt.run.build import Experiment, build
@@ -75,7 +75,7 @@ def execute(config: DictConfig) -> float:
         if config.report:
             write_artefacts(folder)
             if tracker.loggers:
-                tracker.show(make_exhibit(folder))
+                tracker.show(read_showcase(folder))
         tracker.finish(metrics)
     for path in {checkpoint, resume.checkpoint_path(folder, config)} - {None}:
         path.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fmtt.run_folder import Metrics
-from fmtt.tracking.exhibit import Exhibit
 from fmtt.tracking.logger import scalars
+from fmtt.tracking.showcase import Showcase
 
 
 class Csv:
@@ -27,7 +27,7 @@ class Csv:
         self._logger.log_metrics(dict(row), step)
         self._last = step
 
-    def show(self, exhibit: Exhibit) -> None:
+    def show(self, showcase: Showcase) -> None:
         """Nothing: a table of numbers holds no pictures, and they lie in the run folder."""
 
     def finish(self, metrics: Metrics) -> None:
@@ -57,15 +57,15 @@ class TensorBoard:
         self._logger.log_metrics(dict(row), step)
         self._last = step
 
-    def show(self, exhibit: Exhibit) -> None:
+    def show(self, showcase: Showcase) -> None:
         import numpy as np
         from PIL import Image
 
-        for name, path in exhibit.pictures.items():
+        for name, path in showcase.pictures.items():
             with Image.open(path) as picture:
                 pixels = np.asarray(picture.convert("RGB"))
             self._logger.experiment.add_image(name, pixels, self._last, dataformats="HWC")
-        for name, frames in exhibit.frames.items():
+        for name, frames in showcase.frames.items():
             for number, (_, pixels) in enumerate(frames):
                 self._logger.experiment.add_image(name, pixels, number, dataformats="HWC")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from fmtt.run_folder import Metrics
-from fmtt.tracking.exhibit import Exhibit
+from fmtt.tracking.showcase import Showcase
 
 
 class Logger(Protocol):
@@ -22,7 +22,7 @@ class Logger(Protocol):
     def log(self, row: Mapping[str, float], step: int) -> None:
         """One row of the history."""
 
-    def show(self, exhibit: Exhibit) -> None:
+    def show(self, showcase: Showcase) -> None:
         """Pictures and particles of the finished run; does not come where nothing is drawn."""
 
     def finish(self, metrics: Metrics) -> None:

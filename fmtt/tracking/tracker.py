@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any
 
 from fmtt.run_folder import Metrics
-from fmtt.tracking.exhibit import Exhibit
 from fmtt.tracking.logger import Logger
+from fmtt.tracking.showcase import Showcase
 
 
 class Tracker:
@@ -51,10 +51,10 @@ class Tracker:
         for logger in self.loggers:
             logger.log(row, step)
 
-    def show(self, exhibit: Exhibit) -> None:
+    def show(self, showcase: Showcase) -> None:
         """Pictures and particles of the finished run."""
         for logger in self.loggers:
-            logger.show(exhibit)
+            logger.show(showcase)
 
     def finish(self, metrics: Metrics) -> None:
         """The results: numbers, or lists with one number per group."""

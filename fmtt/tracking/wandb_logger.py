@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from fmtt.checks import choice
 from fmtt.run_folder import Metrics
-from fmtt.tracking.exhibit import Exhibit
 from fmtt.tracking.goals import WORST, goals
 from fmtt.tracking.hydra_records import DESCRIBED, hydra_choices, run_name, sweep_name
+from fmtt.tracking.showcase import Showcase
 
 MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # the last two are old names in W&B
 HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # W&B's own servers; the second is the default since wandb 0.31
@@ -86,19 +86,19 @@ class Wandb:
         self._define(row)
         self._run.log(dict(row), step=step)
 
-    def show(self, exhibit: Exhibit) -> None:
+    def show(self, showcase: Showcase) -> None:
         import wandb
 
         self._shown = True
-        pictures = {name: wandb.Image(str(path)) for name, path in exhibit.pictures.items()}
-        rows = [[wandb.Image(cell) if hasattr(cell, "shape") else cell for cell in row] for row in exhibit.rows]
-        table = wandb.Table(columns=list(exhibit.columns), data=rows)
-        weights = wandb.Histogram(exhibit.weights.ravel().tolist())
+        pictures = {name: wandb.Image(str(path)) for name, path in showcase.pictures.items()}
+        rows = [[wandb.Image(cell) if hasattr(cell, "shape") else cell for cell in row] for row in showcase.rows]
+        table = wandb.Table(columns=list(showcase.columns), data=rows)
+        weights = wandb.Histogram(showcase.weights.ravel().tolist())
         with staging(self._folder / "wandb"):
             self._run.log({**pictures, "particles": table, "weights": weights})
-        self._define(exhibit.frames)
+        self._define(showcase.frames)
         by_time: dict[float, dict[str, Any]] = {}
-        for name, frames in exhibit.frames.items():
+        for name, frames in showcase.frames.items():
             for t, pixels in frames:
                 by_time.setdefault(t, {})[name] = wandb.Image(pixels)
         for t in sorted(by_time):

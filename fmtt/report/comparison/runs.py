@@ -1,4 +1,4 @@
-"""The runs of a comparison: found below any folders, each read once, whatever state it is in."""
+"""The runs of a comparison, found below any folders; a run that failed or is damaged is one of them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from fmtt.report.settings import Settings, read_settings
-from fmtt.report.sweep import Entry, brief, natural, read_entry
+from fmtt.report.comparison.run_summary import RunSummary, first_line, read_run_summary
+from fmtt.report.comparison.settings import Settings, read_settings
+from fmtt.report.comparison.sweep import natural_order
 from fmtt.run_folder import HISTORY, HYDRA, METRICS, Array, read_history
 
 MARKS = (HYDRA, METRICS)  # a folder with one of them is a run
@@ -27,25 +28,25 @@ DAMAGE = (
 
 
 @dataclass(frozen=True)
-class Run:
+class ComparedRun:
     """A run of a comparison.
 
     Attributes:
         folder: where it lies.
-        entry: its name, status and metrics.
+        summary: its name, status and metrics.
         settings: of a broken run, those that can be read.
         history: a column ``(steps,)`` for each name; empty unless the run is done.
-        damaged: what of it could not be read, and why; its results are there all the same.
+        damaged: the files that cannot be read, and why; the results are there all the same.
     """
 
     folder: Path
-    entry: Entry
+    summary: RunSummary
     settings: Settings
     history: Mapping[str, Array]
     damaged: tuple[str, ...] = ()
 
 
-def gather(paths: Sequence[Path]) -> tuple[Path, list[Run]]:
+def find_runs(paths: Sequence[Path]) -> tuple[Path, list[ComparedRun]]:
     """The folder that all runs have in common, and the runs below ``paths`` in the order of their numbers.
 
     Raises:
@@ -61,7 +62,7 @@ def gather(paths: Sequence[Path]) -> tuple[Path, list[Run]]:
         found |= below
     parents = {path.parent if is_run(path) else path for path in (path.resolve() for path in paths)}
     common = Path(os.path.commonpath(parents))
-    return common, [read_run(run, run.relative_to(common).as_posix()) for run in sorted(found, key=natural)]
+    return common, [read_run(run, run.relative_to(common).as_posix()) for run in sorted(found, key=natural_order)]
 
 
 def is_run(folder: Path) -> bool:
@@ -69,7 +70,7 @@ def is_run(folder: Path) -> bool:
 
 
 def runs_below(folder: Path) -> Iterator[Path]:
-    """The run folders in ``folder``, itself perhaps; what lies inside a run is not looked at."""
+    """The run folders in ``folder``, which may be one itself; the search does not go into a run."""
     if is_run(folder):
         yield folder
         return
@@ -78,20 +79,21 @@ def runs_below(folder: Path) -> Iterator[Path]:
             yield from runs_below(child)
 
 
-def read_run(folder: Path, name: str) -> Run:
-    """Whatever of a run can be read; its entry says what is wrong with it."""
-    return complete(folder, read_entry(folder, name))
+def read_run(folder: Path, name: str) -> ComparedRun:
+    """The run in ``folder``, as far as it can be read."""
+    return with_details(read_run_summary(folder, name))
 
 
-def complete(folder: Path, entry: Entry) -> Run:
-    """The run of an entry, with its settings and its history; without what is damaged, which it says."""
-    settings, history, damaged = Settings(entry.settings, {}), {}, []  # what was typed tells enough
+def with_details(summary: RunSummary) -> ComparedRun:
+    """The run of a summary, with its settings and its history; ``damaged`` names those that cannot be read."""
+    folder = summary.folder.resolve()
+    settings, history, damaged = Settings(summary.settings, {}), {}, []  # what was typed tells enough
     try:
-        settings = read_settings(folder, entry.settings)
+        settings = read_settings(folder, summary.settings)
     except DAMAGE as error:
-        damaged.append(f"the configuration cannot be read: {brief(error)}")
+        damaged.append(f"the configuration cannot be read: {first_line(error)}")
     try:
-        history = read_history(folder) if entry.status == "done" else {}
+        history = read_history(folder) if summary.done else {}
     except DAMAGE as error:
-        damaged.append(f"{HISTORY} cannot be read: {brief(error)}")
-    return Run(folder, entry, settings, history, tuple(damaged))
+        damaged.append(f"{HISTORY} cannot be read: {first_line(error)}")
+    return ComparedRun(folder, summary, settings, history, tuple(damaged))

@@ -1,4 +1,4 @@
-"""The page that compares runs: filtered, grouped and averaged; reward against cost, curves, a table, pictures."""
+"""The page that compares runs: filters and groups, quality against cost, curves, tables and samples."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from fmtt.report import controls, html
-from fmtt.report.compare_data import constants, metrics_of, name_of, state_of
-from fmtt.report.gather import Run
-from fmtt.report.histories import QUANTITIES
-from fmtt.report.page import COSTS
-from fmtt.report.record import estimate, text_of
-from fmtt.report.settings import along, candidates, grouping, telling
+from fmtt.report.common import html
+from fmtt.report.common.estimates import estimate, text_of
+from fmtt.report.common.metric_titles import COSTS, metric_title
+from fmtt.report.comparison import controls
+from fmtt.report.comparison.histories import QUANTITIES
+from fmtt.report.comparison.page_data import constants, metrics_of, state_of
+from fmtt.report.comparison.runs import ComparedRun
+from fmtt.report.comparison.settings import (
+    default_grouping,
+    described_settings,
+    distinguishing_settings,
+    line_setting,
+)
 from fmtt.run_folder import REPORT, SAMPLES_PICTURE
 
 # the first that is there is drawn first
@@ -24,19 +30,19 @@ REWARDS = ("reward/weighted_mean", "reward/selected_mean", "reward/mean", "rewar
 OF_A_RUN = ("reward/weighted_mean", "nfe/weighted/group", "time/method_s")  # in the list of runs
 PICTURES = 24  # inside the page, so that it stays small; the others are links
 HERE = Path(__file__).parent
-SCRIPTS = ("compare.js", "compare_charts.js", "compare_page.js")
+SCRIPTS = ("selection.js", "charts.js", "page.js")
 
 
-def write_page(path: Path, common: Path, runs: Sequence[Run]) -> Path:
+def write_page(path: Path, common: Path, runs: Sequence[ComparedRun]) -> Path:
     """Write the page of ``runs``, whose names are relative to the folder ``common``; returns ``path``."""
-    done = [run for run in runs if run.entry.status == "done"]
+    done = [run for run in runs if run.summary.done]
     told = [run.settings for run in done or runs]
-    names = telling(told)
+    names = distinguishing_settings(told)
     links = [link(run.folder / REPORT, path) for run in runs]
     title = f"Comparison: {Path(*common.parts[-2:]).as_posix()}"
     body, script = [heading(title, runs, names)], ""
     if runs:
-        body.append(html.section("Which runs", which(runs, names, grouping(told, names))))
+        body.append(html.section("Which runs", filters_and_groups(runs, names, default_grouping(told, names))))
     if done:
         body.append(html.section("Quality against cost", chart(done, names)))
         if any(run.history for run in done):
@@ -53,7 +59,7 @@ def write_page(path: Path, common: Path, runs: Sequence[Run]) -> Path:
         data = constants(runs, names, links)
         script = "".join(f"const {name} = {html.to_script(value)};\n" for name, value in data.items())
         script += "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
-    style = (HERE / "compare.css").read_text(encoding="utf-8")
+    style = (HERE / "page.css").read_text(encoding="utf-8")
     path.write_text(html.document(title, body, script, style), encoding="utf-8")
     return path
 
@@ -65,9 +71,9 @@ def link(target: Path, page: Path) -> str | None:
     return quote(Path(os.path.relpath(target, page.resolve().parent)).as_posix())
 
 
-def heading(title: str, runs: Sequence[Run], names: Sequence[str]) -> str:
-    done = [run.settings for run in runs if run.entry.status == "done"]
-    shared = [(name, run.value(name)) for run in done[:1] for name in candidates(done) if name not in names]
+def heading(title: str, runs: Sequence[ComparedRun], names: Sequence[str]) -> str:
+    done = [run.settings for run in runs if run.summary.done]
+    shared = [(name, run.value(name)) for run in done[:1] for name in described_settings(done) if name not in names]
     common = [f"{name}={value}" for name, value in shared if value]
     lines = [f"{len(done)} runs are done, {len(runs) - len(done)} are not."]
     lines += [f"In common: {', '.join(common)}."] if common else []
@@ -76,7 +82,7 @@ def heading(title: str, runs: Sequence[Run], names: Sequence[str]) -> str:
     return f"<header><h1>{escape(title)}</h1>{told}{silent}</header>"
 
 
-def which(runs: Sequence[Run], names: Sequence[str], chosen: Sequence[str]) -> str:
+def filters_and_groups(runs: Sequence[ComparedRun], names: Sequence[str], chosen: Sequence[str]) -> str:
     values: dict[str, Mapping[str, int]] = {name: Counter(run.settings.value(name) for run in runs) for name in names}
     states = Counter(map(state_of, runs))
     if len(states) > 1:
@@ -84,13 +90,13 @@ def which(runs: Sequence[Run], names: Sequence[str], chosen: Sequence[str]) -> s
     return controls.form(values, names, chosen)
 
 
-def chart(done: Sequence[Run], names: Sequence[str]) -> str:
+def chart(done: Sequence[ComparedRun], names: Sequence[str]) -> str:
     """The chart with the choice of what is drawn against what."""
     known = metrics_of(done)
-    costs = {name: name_of(name) for name in COSTS if name in known}
-    qualities = {name: name_of(name) for name in known if name not in COSTS}
+    costs = {name: metric_title(name) for name in COSTS if name in known}
+    qualities = {name: metric_title(name) for name in known if name not in COSTS}
     told = [run.settings for run in done]
-    joined = along(grouping(told, names), told)
+    joined = line_setting(default_grouping(told, names), told)
     menus = (
         controls.select("quality", "Quality", qualities, next((name for name in REWARDS if name in known), None))
         + controls.select("cost", "Cost", costs, "nfe/weighted/group")
@@ -105,7 +111,7 @@ def chart(done: Sequence[Run], names: Sequence[str]) -> str:
     return f'<p>{menus}</p>{place}<p id="picked" aria-live="polite"></p><ul class="legend" id="compare-legend"></ul>'
 
 
-def along_the_way(done: Sequence[Run]) -> str:
+def along_the_way(done: Sequence[ComparedRun]) -> str:
     """Curves over the sampling time."""
     known = {name: text for name, text in QUANTITIES.items() if any(name in run.history for run in done)}
     menu = controls.select("quantity", "Quantity", known, next(iter(known), None))
@@ -119,12 +125,12 @@ def along_the_way(done: Sequence[Run]) -> str:
     return f'<p>{menu}</p>{place}{note}<ul class="legend" id="curves-legend"></ul>'
 
 
-def gallery(page: Path, runs: Sequence[Run], names: Sequence[str]) -> str:
+def gallery(page: Path, runs: Sequence[ComparedRun], names: Sequence[str]) -> str:
     """Samples of runs: first one of each kind, as far as the page has room; the others are links."""
     pictured = [(number, run) for number, run in enumerate(runs) if (run.folder / SAMPLES_PICTURE).is_file()]
     if not pictured:
         return ""
-    kinds = grouping([run.settings for _, run in pictured], names)
+    kinds = default_grouping([run.settings for _, run in pictured], names)
     seen: Counter[tuple[str, ...]] = Counter()
     turns = []  # the first run of every kind before the second of any, and the kinds as in the tables
     for number, run in pictured:
@@ -143,28 +149,31 @@ def gallery(page: Path, runs: Sequence[Run], names: Sequence[str]) -> str:
     return html.section("Samples", f'<div class="wide" id="gallery">{inside}</div>{others}')
 
 
-def label(run: Run, names: Sequence[str]) -> str:
+def label(run: ComparedRun, names: Sequence[str]) -> str:
     values = ((name, run.settings.value(name)) for name in names)
-    return ", ".join(f"{name}={value}" for name, value in values if value) or run.entry.name
+    return ", ".join(f"{name}={value}" for name, value in values if value) or run.summary.name
 
 
-def list_of(runs: Sequence[Run], names: Sequence[str], links: Sequence[str | None]) -> str:
+def list_of(runs: Sequence[ComparedRun], names: Sequence[str], links: Sequence[str | None]) -> str:
     """Every run with its status, a link to its own page, its settings and the results to look at first."""
-    known = metrics_of([run for run in runs if run.entry.status == "done"])
+    known = metrics_of([run for run in runs if run.summary.done])
     metrics = [name for name in OF_A_RUN if name in known]
-    titles = [*((title, "") for title in ("Run", "Status", *names)), *((name_of(name), "number") for name in metrics)]
+    titles = [
+        *((title, "") for title in ("Run", "Status", *names)),
+        *((metric_title(name), "number") for name in metrics),
+    ]
     head = "".join(
         f'<th scope="col" class="{kind}" data-key="{escape(title)}"><button type="button">{escape(title)}</button></th>'
         for title, kind in titles
     )
     rows = []
     for number, (run, target) in enumerate(zip(runs, links, strict=True)):
-        name = escape(run.entry.name)
+        name = escape(run.summary.name)
         cells = [_cell(number, f'<a href="{target}">{name}</a>' if target else name)]
-        status = "; ".join([run.entry.status, *run.damaged])
+        status = "; ".join([run.summary.status, *run.damaged])
         cells.append(_cell(status, escape(status), "text"))
         cells += [_cell(value, escape(value)) for value in (run.settings.value(name) for name in names)]
-        numbers = [estimate(run.entry.metrics, name) for name in metrics]
+        numbers = [estimate(run.summary.metrics, name) for name in metrics]
         cells += [
             _cell("" if math.isnan(value) else value, text_of(value, error), "number") for value, error in numbers
         ]

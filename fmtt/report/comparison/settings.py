@@ -1,4 +1,4 @@
-"""Which settings tell runs apart: from what was typed, what was chosen, and the resolved configurations."""
+"""The settings of runs, and which of them tell runs apart."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fmtt.report.sweep import SEEDS
 from fmtt.run_folder import CONFIG, HYDRA_CONFIG, read_yaml
 from fmtt.tracking import DESCRIBED, hydra_choices
 
-INDIFFERENT = ("launcher", "logger", "report", "resume", "checkpoint", "hydra")  # they do not change what a run finds
+SEEDS = ("seed",)  # runs that differ in these alone are averaged
+INDIFFERENT = ("launcher", "logger", "report", "resume", "checkpoint", "hydra")  # they do not change the results
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What one run was told.
+    """The settings of one run.
 
     Attributes:
         typed: the overrides.
@@ -81,7 +81,7 @@ def values_of(typed: Mapping[str, str], names: Sequence[str]) -> str:
     return " ".join(typed[name] for name in names if name in typed)
 
 
-def candidates(runs: Sequence[Settings]) -> list[str]:
+def described_settings(runs: Sequence[Settings]) -> list[str]:
     """The names that a person thinks of first: the groups that describe a run, and whatever was typed in any run."""
     typed = (name for run in runs for name in run.typed)
     return [name for name in dict.fromkeys([*DESCRIBED, *typed]) if not _indifferent(name)]
@@ -91,14 +91,14 @@ def _indifferent(name: str) -> bool:
     return name.replace("/", ".").split(".")[0] in INDIFFERENT
 
 
-def telling(runs: Sequence[Settings]) -> list[str]:
+def distinguishing_settings(runs: Sequence[Settings]) -> list[str]:
     """The settings that tell runs apart.
 
-    They are the :func:`candidates` that differ, and any other leaf that still differs between runs that agree in all
-    of these but their seeds, such as one that was changed in a file. A leaf that follows from them, such as a constant
-    that comes with the mode, is left out.
+    They are those of :func:`described_settings` that differ. If runs agree in all of these but their seeds, then any
+    other leaf in which they differ is added, such as one that was changed in a file. A leaf that follows from the
+    others, such as a constant that comes with the mode, is left out.
     """
-    names = [name for name in candidates(runs) if count(runs, [name]) > 1]
+    names = [name for name in described_settings(runs) if count(runs, [name]) > 1]
     kinds = [name for name in names if name not in SEEDS]  # runs of two kinds may have had two sets of seeds
     apart = count(runs, kinds)
     for leaf in dict.fromkeys(name for run in runs for name in run.known):
@@ -114,7 +114,7 @@ def count(runs: Sequence[Settings], names: Sequence[str]) -> int:
     return len({tuple(run.value(name) for name in names) for run in runs})
 
 
-def grouping(runs: Sequence[Settings], names: Sequence[str]) -> list[str]:
+def default_grouping(runs: Sequence[Settings], names: Sequence[str]) -> list[str]:
     """The settings by which runs are averaged at first: all but the seeds.
 
     What nobody typed and follows from the others is left out, such as the look-ahead that comes with a mode.
@@ -128,7 +128,7 @@ def grouping(runs: Sequence[Settings], names: Sequence[str]) -> list[str]:
     return kept
 
 
-def along(names: Sequence[str], runs: Sequence[Settings]) -> str | None:
+def line_setting(names: Sequence[str], runs: Sequence[Settings]) -> str | None:
     """The setting along which points are joined to a line: what a budget is spent on rather than what is wanted."""
     numeric = [name for name in names if all(is_number(run.value(name)) for run in runs)]
     best = [name for name in ("budget.nfe", "sampler.steps", "population.particles") if name in numeric]

@@ -1,29 +1,27 @@
-"""The pictures of a run: samples and curves, at which a person looks first, and the samples that it returns."""
+"""The picture of a run's samples, and a picture of each sample that it returns."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from fmtt.report.arrange import by_weight, in_place, normalised, shown, with_selected
+from fmtt.report.common.palette import BASE, FAINT, INK, RESAMPLED, TILTED
+from fmtt.report.common.pixels import in_colour, is_picture, mosaic
+from fmtt.report.common.placement import (
+    at_places_of_ancestors,
+    drawn_by_weight,
+    how_many_fit,
+    normalised_weights,
+    with_selected,
+)
+from fmtt.report.run.axes import DPI, grid_of_axes
 from fmtt.run_folder import Array
-
-BASE, TILTED, BEST, ESS, LOG_Z, RESAMPLED = "#64748b", "#2563eb", "#b45309", "#0f766e", "#7c3aed", "#dc2626"
-# neighbours differ in lightness too, for those who see no hues; what dies out is paler than all of them
-FAMILIES = (TILTED, "#fbbf24", ESS, "#f9a8d4", LOG_Z, "#86efac", RESAMPLED, "#7dd3fc")
-EXTINCT = ("#e2e8f0", "#cbd5e1")
-INK, FAINT, FRAME = "#0f172a", "#475569", (220, 38, 38)
-DPI, BLOCK, GAP = 100, 640, 4  # pixels: size of a block of pictures, space between them
 
 
 @dataclass(frozen=True)
@@ -57,11 +55,11 @@ def save_samples(path: Path, tilted: Panel, base: Panel | None, selected: Array,
 def _pictures(tilted: Panel, base: Panel | None, selected: Array, ancestors: Array | None) -> Figure:
     groups, particles = tilted.log_weights.shape
     limit = 64 if tilted.samples.shape[-1] <= 96 else 16
-    groups, particles = shown(groups, particles, limit)
-    index = by_weight(tilted.log_weights)
+    groups, particles = how_many_fit(groups, particles, limit)
+    index = drawn_by_weight(tilted.log_weights)
     if ancestors is None:
         ancestors = np.broadcast_to(np.arange(index.shape[1]), index.shape)
-    index, place = with_selected(in_place(index, ancestors)[:groups, :particles], selected[:groups])
+    index, place = with_selected(at_places_of_ancestors(index, ancestors)[:groups, :particles], selected[:groups])
     chosen = np.take_along_axis(tilted.samples[:groups], index[(...,) + (None,) * 3], axis=1)
     framed = set((np.arange(groups) * particles + place).tolist()) if particles > 1 else set()
     blocks = [(tilted.title, mosaic(chosen.reshape(-1, *chosen.shape[2:]), framed))]
@@ -90,17 +88,6 @@ def _text(
     figure.text(x / total[0], y / total[1], text, fontsize=size, color=color, fontweight=weight, va="bottom")
 
 
-def is_picture(shape: Sequence[int]) -> bool:
-    """Whether samples of ``shape`` are pictures ``(C, H, W)`` in grey or colour."""
-    return len(shape) == 3 and shape[0] in (1, 3)
-
-
-def in_colour(pictures: Array) -> Array:
-    """Pictures ``(M, C, H, W)`` in [-1, 1] as uint8 ``(M, H, W, 3)``."""
-    pixels = np.rint(np.clip((pictures + 1) * 127.5, 0, 255)).astype(np.uint8)
-    return np.broadcast_to(pixels, (len(pixels), 3, *pixels.shape[2:])).transpose(0, 2, 3, 1)
-
-
 def save_returned(folder: Path, samples: Array, selected: Array) -> None:
     """The sample that is returned for each group, ``0.png``, ``1.png``, ..., pixel by pixel, if samples are pictures.
 
@@ -116,50 +103,10 @@ def save_returned(folder: Path, samples: Array, selected: Array) -> None:
         Image.fromarray(pixels).save(folder / f"{number}.png")
 
 
-def mosaic(pictures: Array, framed: Collection[int] = ()) -> Array:
-    """Pictures ``(M, C, H, W)`` in [-1, 1] on a near-square grid, uint8 ``(height, width, 3)``.
-
-    Small pictures are enlarged by a whole factor, so every pixel stays crisp; large ones are reduced.
-    """
-    count, _, height, width = pictures.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
-    pixels = in_colour(pictures)
-    room = BLOCK // columns
-    if room >= width:
-        factor = round(room / width)
-        pixels = pixels.repeat(factor, axis=1).repeat(factor, axis=2)
-    else:
-        size = (room, max(1, room * height // width))
-        pixels = np.stack(
-            [np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS)) for picture in pixels]
-        )
-    height, width = pixels.shape[1:3]
-    out = np.full((rows * (height + GAP) + GAP, columns * (width + GAP) + GAP, 3), 255, np.uint8)
-    for number, picture in enumerate(pixels):
-        top, left = GAP + number // columns * (height + GAP), GAP + number % columns * (width + GAP)
-        if number in framed:
-            out[top - GAP : top + height + GAP, left - GAP : left + width + GAP] = FRAME
-        out[top : top + height, left : left + width] = picture
-    return out
-
-
-def _axes(columns: int, rows: int, size: tuple[float, float], sharey: bool) -> tuple[Figure, list[Axes]]:
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.14, wspace=0.03, rect=(0, 0, 1, 0.985))
-    figure = Figure(figsize=size, dpi=DPI, facecolor="white", layout=layout)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=sharey, squeeze=False)
-    for axes in grid.flat:
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(color="#e2e8f0", linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.tick_params(labelsize=10, colors=FAINT)
-    return figure, list(grid.flat)
-
-
 def _scatter(tilted: Panel, base: Panel | None, selected: Array) -> Figure:
     """The first two coordinates; the area of a point is its weight."""
     panels = [tilted] if base is None else [base, tilted]
-    figure, grid = _axes(len(panels), 1, (6.6 * len(panels), 7.2), sharey=True)
+    figure, grid = grid_of_axes(len(panels), 1, (6.6 * len(panels), 7.2), sharey=True)
     clouds = [panel.samples.reshape(*panel.samples.shape[:2], -1)[..., :2] for panel in panels]
     everything = np.concatenate([cloud.reshape(-1, 2) for cloud in clouds])
     low, high = np.nanmin(everything, axis=0), np.nanmax(everything, axis=0)
@@ -169,7 +116,7 @@ def _scatter(tilted: Panel, base: Panel | None, selected: Array) -> Figure:
         if base is not None and panel is tilted:
             x, y = clouds[0].reshape(-1, 2).T
             axes.scatter(x, y, s=size / 2, color="#cbd5e1", linewidths=0, label="base model", rasterized=True)
-        share = np.minimum(normalised(panel.log_weights.astype(float)) * panel.log_weights.shape[1], 25)
+        share = np.minimum(normalised_weights(panel.log_weights.astype(float)) * panel.log_weights.shape[1], 25)
         color = TILTED if panel is tilted else BASE
         x, y = cloud.reshape(-1, 2).T
         axes.scatter(x, y, s=size * share.ravel(), color=color, alpha=0.55, linewidths=0, label="area: weight")
@@ -189,12 +136,12 @@ def _scatter(tilted: Panel, base: Panel | None, selected: Array) -> Figure:
 
 
 def _histograms(tilted: Panel, base: Panel | None) -> Figure:
-    figure, (axes,) = _axes(1, 1, (9, 5), sharey=True)
+    figure, (axes,) = grid_of_axes(1, 1, (9, 5), sharey=True)
     panels = [(tilted, TILTED)] if base is None else [(base, BASE), (tilted, TILTED)]
     everything = np.concatenate([panel.samples.ravel() for panel, _ in panels])
     edges = np.linspace(np.nanmin(everything), np.nanmax(everything) + 1e-9, 41)
     for panel, color in panels:
-        weights = normalised(panel.log_weights.astype(float)).ravel()
+        weights = normalised_weights(panel.log_weights.astype(float)).ravel()
         arguments: dict[str, Any] = {"bins": edges, "weights": weights, "density": True, "color": color}
         axes.hist(panel.samples.ravel(), alpha=0.35, **arguments)
         axes.hist(panel.samples.ravel(), histtype="step", linewidth=1.8, label=panel.title, **arguments)
@@ -202,41 +149,3 @@ def _histograms(tilted: Panel, base: Panel | None) -> Figure:
     axes.set_xlabel("$x$", fontsize=12)
     axes.set_ylabel("density", fontsize=12)
     return figure
-
-
-def save_curves(path: Path, history: Mapping[str, Array], base_reward: float = math.nan) -> None:
-    """Reward, ESS and log Z over the sampling time, with a red mark wherever a population was resampled.
-
-    Args:
-        path: the PNG to write.
-        history: columns ``(steps,)``; a panel whose columns are missing or hold no number is left out.
-        base_reward: mean reward of the base model, drawn as a line.
-    """
-    known = {name: column for name, column in history.items() if np.isfinite(column).any()}
-    panels = [
-        ("reward", [("reward/mean", "mean", TILTED), ("reward/max", "best", BEST)]),
-        ("ESS / N", [("ess", "ESS / N", ESS)]),
-        ("log Z", [("log_z", "log Z", LOG_Z)]),
-    ]
-    panels = [(title, [line for line in lines if line[0] in known]) for title, lines in panels]
-    panels = [(title, lines) for title, lines in panels if lines]
-    figure, grid = _axes(1, max(1, len(panels)), (9, 0.9 + 2.5 * max(1, len(panels))), sharey=False)
-    t = history.get("t", np.zeros(0))
-    marks = t[history["resampled"] > 0] if "resampled" in history else t[:0]
-    for axes, (title, lines) in zip(grid, panels, strict=False):
-        for mark in marks:
-            axes.axvline(mark, color=RESAMPLED, linewidth=0.9, alpha=0.3)
-        for name, label, color in lines:
-            axes.plot(t, known[name], color=color, linewidth=2, label=label)
-        if title == "reward" and math.isfinite(base_reward):
-            axes.axhline(base_reward, color=BASE, linewidth=1.6, linestyle=(0, (5, 3)), label="base model, mean")
-        if title == "ESS / N":
-            axes.set_ylim(0, 1.05)
-            axes.plot(marks, np.full(len(marks), 0.03), "^", color=RESAMPLED, markersize=7, label="resampled")
-        if len(axes.get_legend_handles_labels()[0]) > 1:
-            axes.legend(fontsize=10, loc="best", framealpha=0.9, edgecolor="#e2e8f0")
-        axes.set_ylabel(title, fontsize=12, color=INK)
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-    grid[-1].set_xlabel("sampling time $t$  (0 noise, 1 data)", fontsize=12, color=INK)
-    grid[-1].set_xlim(0, 1)
-    figure.savefig(path, dpi=DPI)

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fmtt.report import html
-from fmtt.report.figures import BEST, TILTED, is_picture
-from fmtt.report.frames import bars, brief, extent, inlined, sheet
+from fmtt.report.common import html
+from fmtt.report.common.palette import BEST, TILTED
+from fmtt.report.common.pixels import is_picture
+from fmtt.report.run.film_frames import contact_sheet, counts_in_bins, data_uri, extent, four_digits
 from fmtt.run_folder import Array
 
 PACE = 250  # milliseconds of a frame
@@ -112,7 +113,7 @@ def pictures(shown: Mapping[str, Array]) -> tuple[str, dict[str, Any]]:
     """A canvas for each panel, and the sheets whose frames are drawn on them, ``(F, g, n, C, H, W)`` each."""
     panels, sheets = [], []
     for name, array in shown.items():
-        pixels, height = sheet(array.reshape(len(array), -1, *array.shape[3:]))
+        pixels, height = contact_sheet(array.reshape(len(array), -1, *array.shape[3:]))
         width = pixels.shape[1]
         factor = WIDEST // width
         # few pixels are enlarged by a whole factor, so that all are equal; many are smoothed
@@ -122,7 +123,7 @@ def pictures(shown: Mapping[str, Array]) -> tuple[str, dict[str, Any]]:
             f'<figure><canvas id="film-{name}" width="{width}" height="{height}" style="{size}" '
             f'role="img" aria-label="{title}, as pictures"></canvas><figcaption>{title}</figcaption></figure>'
         )
-        sheets.append([name, inlined(pixels)])
+        sheets.append([name, data_uri(pixels)])
     return f'<div class="pair">{"".join(panels)}</div>', {"sheets": sheets}
 
 
@@ -136,7 +137,7 @@ def points(shown: Mapping[str, Array]) -> tuple[str, dict[str, Any]]:
         ways[:, 0], ways[:, 1] = frame["x"], frame.get("landing", np.nan)
         drawn = [ways.reshape(-1, 2)] if "landing" in frame else []
         drawn += [frame[name] for name in ("landing", "x") if name in frame]
-        frames.append([{"x": brief(xy[:, 0]), "y": brief(xy[:, 1])} for xy in drawn])
+        frames.append([{"x": four_digits(xy[:, 0]), "y": four_digits(xy[:, 1])} for xy in drawn])
     hover = "%{x:.3g}, %{y:.3g}"
     there = {"name": THERE, "mode": "markers", "hovertemplate": hover}
     traces = [
@@ -157,10 +158,10 @@ def histograms(shown: Mapping[str, Array]) -> tuple[str, dict[str, Any]]:
     low, high = extent(np.concatenate([array.ravel() for array in shown.values()]))
     edges = np.linspace(low, high, BARS + 1)
     names = {"x": (HERE, TILTED), "landing": (THERE, BEST)}
-    counts = [bars(array.reshape(len(array), -1).astype(float), edges) for array in shown.values()]
+    counts = [counts_in_bins(array.reshape(len(array), -1).astype(float), edges) for array in shown.values()]
     frames = [[{"y": count[number].tolist()} for count in counts] for number in range(len(shown["x"]))]
     traces = [
-        {"type": "bar", "x": brief((edges[:-1] + edges[1:]) / 2), "name": title, "opacity": 0.6,
+        {"type": "bar", "x": four_digits((edges[:-1] + edges[1:]) / 2), "name": title, "opacity": 0.6,
          "marker": {"color": color}, "hovertemplate": "%{y} at %{x:.3g}"}
         for title, color in (names[name] for name in shown)
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Histories of many runs on one grid of times, so that they can be averaged and the page stays small."""
+"""Histories of many runs on one grid of times: they can be averaged, and the page stays small."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def on_grid(t: Array, values: Array, grid: Array) -> Array:
     return np.interp(grid, times, values[known][first], left=np.nan, right=np.nan)
 
 
-def curves(history: Mapping[str, Array], grid: Array) -> dict[str, Array]:
+def curves_on_grid(history: Mapping[str, Array], grid: Array) -> dict[str, Array]:
     """The quantities of a run that hold any number, ``(K,)`` each."""
     if "t" not in history:
         return {}

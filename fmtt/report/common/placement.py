@@ -7,29 +7,29 @@ import numpy as np
 from fmtt.run_folder import Array
 
 
-def normalised(log_weights: Array) -> Array:
+def normalised_weights(log_weights: Array) -> Array:
     """Weights that sum to one in each group; ``(G, N)``."""
     weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True)
 
 
-def by_weight(log_weights: Array) -> Array:
+def drawn_by_weight(log_weights: Array) -> Array:
     """A systematic draw by weight without randomness; indices ``(G, N)``, the identity for equal weights."""
     groups, particles = log_weights.shape
     points = (np.arange(particles) + 0.5) / particles
-    ends = normalised(log_weights.astype(float)).cumsum(axis=1)
+    ends = normalised_weights(log_weights.astype(float)).cumsum(axis=1)
     return np.stack([np.searchsorted(end[:-1], points) for end in ends]).reshape(groups, particles)
 
 
-def in_place(index: Array, ancestors: Array) -> Array:
+def at_places_of_ancestors(index: Array, ancestors: Array) -> Array:
     """Reorder ``index (G, N)`` so that particles stand, where they can, at the place of their ancestor at t = 0.
 
     Then a base sample and a tilted sample at equal places come from the same noise; copies fill what is left.
     """
-    return np.stack([_in_place(row, ancestor[row]) for row, ancestor in zip(index, ancestors, strict=True)])
+    return np.stack([_row_at_places(row, ancestor[row]) for row, ancestor in zip(index, ancestors, strict=True)])
 
 
-def _in_place(index: Array, place: Array) -> Array:
+def _row_at_places(index: Array, place: Array) -> Array:
     out = np.full_like(index, -1)
     first = np.unique(place, return_index=True)[1]
     out[place[first]] = index[first]
@@ -37,7 +37,7 @@ def _in_place(index: Array, place: Array) -> Array:
     return out
 
 
-def shown(groups: int, particles: int, limit: int) -> tuple[int, int]:
+def how_many_fit(groups: int, particles: int, limit: int) -> tuple[int, int]:
     """How many groups, and particles of each, fit into ``limit`` pictures."""
     per_group = min(particles, max(1, limit // groups))
     return min(groups, limit), per_group

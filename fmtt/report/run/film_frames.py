@@ -9,7 +9,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from fmtt.report.figures import in_colour
+from fmtt.report.common.pixels import in_colour
 from fmtt.run_folder import Array
 
 PICTURE, FRAME = 96, 288  # pixels: the longest side of a picture, and of a frame with all its pictures
@@ -17,7 +17,7 @@ LEVELS = 32  # of grey: noise does not compress, and nobody sees more of them in
 UNKNOWN = 0.78  # a light grey between -1 and 1, where there is no picture
 
 
-def sheet(pictures: Array) -> tuple[Array, int]:
+def contact_sheet(pictures: Array) -> tuple[Array, int]:
     """Frames ``(F, M, C, H, W)`` in [-1, 1], each a near-square mosaic, one below the other.
 
     Pictures keep their pixels unless they are large; a NaN is grey.
@@ -49,7 +49,7 @@ def reduced(pixels: Array, side: int) -> Array:
     return np.stack([np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BOX)) for picture in pixels])
 
 
-def inlined(pixels: Array) -> str:
+def data_uri(pixels: Array) -> str:
     """A sheet ``(height, width, C)`` as a data URI: grey as a PNG of few levels, colour as a JPEG."""
     file = io.BytesIO()
     if pixels.shape[2] == 1:
@@ -71,11 +71,11 @@ def extent(values: Array) -> tuple[float, float]:
     return float(low - margin), float(high + margin)
 
 
-def bars(values: Array, edges: Array) -> Array:
+def counts_in_bins(values: Array, edges: Array) -> Array:
     """How many of the finite ``(F, M)`` lie between neighbouring edges ``(B + 1,)``, in each frame; ``(F, B)``."""
     return np.stack([np.histogram(frame[np.isfinite(frame)], edges)[0] for frame in values])
 
 
-def brief(values: Array) -> list[float]:
+def four_digits(values: Array) -> list[float]:
     """Numbers with the four digits that half precision knows."""
     return [float(f"{value:.4g}") for value in values.tolist()]

@@ -1,4 +1,4 @@
-// Which runs are shown, how they are grouped, and their averages. The constants in capitals come from compare_data.py.
+// Which runs are shown, how they are grouped, and their averages. The constants in capitals come from page_data.py.
 
 const byId = id => document.getElementById(id);
 const ticked = selector => [...document.querySelectorAll(`${selector}:checked`)];

@@ -1,4 +1,4 @@
-"""What loggers may show of a run: its two pictures, frames of its film, and its particles as a table."""
+"""The pictures and tables of a finished run for its loggers: two pictures, frames of its film, its particles."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from pathlib import Path
 
 import numpy as np
 
-from fmtt.report.arrange import normalised, shown
-from fmtt.report.figures import in_colour, is_picture, mosaic
-from fmtt.report.record import read_record
+from fmtt.report.common.pixels import in_colour, is_picture, mosaic
+from fmtt.report.common.placement import how_many_fit, normalised_weights
+from fmtt.report.run.finished_run import read_finished_run
 from fmtt.run_folder import CURVES_PICTURE, SAMPLES_PICTURE, Array
-from fmtt.tracking import Exhibit
-from fmtt.tracking.exhibit import Cell
+from fmtt.tracking import Showcase
+from fmtt.tracking.showcase import TableCell
 
 FRAMES = 6  # of the film, its first and its last among them
 COORDINATES = 8  # of a point, at most
 SMALL = 96  # pixels: of wider pictures fewer are shown
 
 
-def read_exhibit(folder: Path) -> Exhibit:
+def read_showcase(folder: Path) -> Showcase:
     """Read the files of a finished run whose pictures are drawn.
 
     Raises:
         FileNotFoundError: if one is missing; a film need not be there.
     """
-    record = read_record(folder)
-    columns, rows = table(record.arrays)
-    return Exhibit(
+    run = read_finished_run(folder)
+    columns, rows = particle_table(run.arrays)
+    return Showcase(
         pictures={"samples": folder / SAMPLES_PICTURE, "curves": folder / CURVES_PICTURE},
-        frames=frames(record.film) if record.film else {},
+        frames=frames(run.film) if run.film else {},
         columns=columns,
         rows=rows,
-        weights=normalised(record.arrays["log_weights"].astype(float)),
+        weights=normalised_weights(run.arrays["log_weights"].astype(float)),
     )
 
 
 def frames(film: Mapping[str, Array]) -> dict[str, list[tuple[float, Array]]]:
     """Mosaics of ``x`` and ``landing (F, g, n, C, H, W)`` at about six of the times ``t (F,)``, if these are pictures.
 
-    Where nobody asked for a landing there is none.
+    A frame without landings is left out.
     """
     if not is_picture(film["x"].shape[3:]):
         return {}
@@ -56,23 +56,23 @@ def frames(film: Mapping[str, Array]) -> dict[str, list[tuple[float, Array]]]:
     return made
 
 
-def table(arrays: Mapping[str, Array]) -> tuple[list[str], list[list[Cell]]]:
+def particle_table(arrays: Mapping[str, Array]) -> tuple[list[str], list[list[TableCell]]]:
     """One row for each particle that is shown: the heaviest of each group, the one that is returned among them.
 
     Beside a particle stands the base model's sample from the noise that its ancestor started from.
 
     Args:
-        arrays: as in :class:`fmtt.report.record.Record`.
+        arrays: as in :data:`fmtt.run_folder.SAMPLES_ARRAYS`.
     """
     samples, base, shape = arrays["samples"], arrays.get("base"), arrays["samples"].shape[2:]
     groups, particles = arrays["rewards"].shape
-    weights = normalised(arrays["log_weights"].astype(float))
+    weights = normalised_weights(arrays["log_weights"].astype(float))
     returned = np.arange(particles) == arrays["selected"][:, None]
     ancestors = arrays.get("ancestors", np.broadcast_to(np.arange(particles), (groups, particles)))
-    g, n = shown(groups, particles, 64 if shape[-1] <= SMALL else 16)
+    g, n = how_many_fit(groups, particles, 64 if shape[-1] <= SMALL else 16)
     heaviest = np.sort(np.argsort(-(weights + returned), axis=1, kind="stable")[:g, :n], axis=1)
     columns = ["group", "particle", *titles("sample", shape), *(titles("base", shape) if base is not None else ())]
-    rows: list[list[Cell]] = []
+    rows: list[list[TableCell]] = []
     for at in ((group, particle) for group in range(g) for particle in heaviest[group].tolist()):
         row = [*at, *cells(samples[at])]
         row += cells(base[at[0], ancestors[at]]) if base is not None else []
@@ -85,6 +85,6 @@ def titles(name: str, shape: tuple[int, ...]) -> list[str]:
     return [name] if is_picture(shape) else [f"{name} {number}" for number in range(min(math.prod(shape), COORDINATES))]
 
 
-def cells(sample: Array) -> list[Cell]:
+def cells(sample: Array) -> list[TableCell]:
     """A sample ``(*D)`` as a picture, or as its first coordinates."""
     return [in_colour(sample[None])[0]] if is_picture(sample.shape) else sample.ravel()[:COORDINATES].tolist()

@@ -1,4 +1,4 @@
-"""What a finished run has to show beside its numbers, ready for any logger."""
+"""Pictures and tables of a finished run, ready for any logger."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from pathlib import Path
 
 from fmtt.run_folder import Array
 
-Cell = bool | int | float | Array  # an array is a picture
+TableCell = bool | int | float | Array  # an array is a picture
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class Showcase:
     """Pictures are uint8, ``(height, width, 3)``.
 
     Attributes:
@@ -25,5 +25,5 @@ class Exhibit:
     pictures: Mapping[str, Path]
     frames: Mapping[str, Sequence[tuple[float, Array]]]
     columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[TableCell]]
     weights: Array

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from fmtt.report import html
-from fmtt.report.arrange import normalised
-from fmtt.report.charts import LAYOUT
-from fmtt.report.figures import INK, TILTED
+from fmtt.report.common import html
+from fmtt.report.common.palette import INK, TILTED
+from fmtt.report.common.placement import normalised_weights
+from fmtt.report.run.charts import CHART_LAYOUT
 from fmtt.run_folder import Array
 
 LEAST = -6.0  # log10 of the least weight, as a multiple of the mean, that has a place of its own
@@ -24,7 +24,7 @@ def weights(log_weights: Array) -> tuple[str, str]:
     Args:
         log_weights: ``(G, N)``.
     """
-    shares = normalised(log_weights.astype(float))
+    shares = normalised_weights(log_weights.astype(float))
     groups, particles = shares.shape
     if np.allclose(shares * particles, 1, rtol=1e-6):
         return "<p>All weights are equal at the end: every particle counts as much as any other.</p>", ""
@@ -46,9 +46,9 @@ def weights(log_weights: Array) -> tuple[str, str]:
     mean = {"type": "line", "x0": 0, "x1": 0, "yref": "paper", "y0": 0, "y1": 1}
     name = {"text": "mean", "x": 0, "yref": "paper", "y": 1, "yanchor": "bottom", "showarrow": False}
     layout = {
-        **LAYOUT,
+        **CHART_LAYOUT,
         "hovermode": "closest",
-        "margin": {**LAYOUT["margin"], "t": 52},  # for the name of the line below Plotly's buttons
+        "margin": {**CHART_LAYOUT["margin"], "t": 52},  # for the name of the line below Plotly's buttons
         "xaxis": {**html.AXIS, "title": {"text": "weight (1: the mean of its group)"},
                   "range": [edges[0], edges[-1]], "tickvals": np.log10(marks).tolist(),
                   "ticktext": [name_of(mark) for mark in marks]},

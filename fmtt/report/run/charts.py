@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from fmtt.report import html
-from fmtt.report.figures import BASE, BEST, ESS, LOG_Z, RESAMPLED, TILTED
+from fmtt.report.common import html
+from fmtt.report.common.palette import BASE, BEST, ESS, LOG_Z, RESAMPLED, TILTED
 from fmtt.run_folder import Array, Metrics
 
-LAYOUT = {
+CHART_LAYOUT = {
     "margin": {"l": 60, "r": 16, "t": 8, "b": 44},
     "hovermode": "x unified",
     "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
@@ -48,7 +48,7 @@ def curves(history: Mapping[str, Array], base_reward: float, otherwise: str) -> 
         traces.append({**trace, "mode": "markers", "marker": marker, "hovertemplate": "yes"})
     time = {"title": {"text": "sampling time t (0 noise, 1 data)"}, "anchor": "y", "range": [-0.01, 1.01]}
     layout = {
-        **LAYOUT,
+        **CHART_LAYOUT,
         "xaxis": {**html.AXIS, **time},
         "yaxis3": {**html.AXIS, "title": {"text": "reward"}, "domain": [0.62, 1]},
         "yaxis2": {**html.AXIS, "title": {"text": "ESS / N"}, "domain": [0.32, 0.56], "range": [0, 1.05]},
@@ -80,7 +80,7 @@ def classes(metrics: Metrics) -> tuple[str, str]:
         for shares, label, color in bars
     ]
     layout = {
-        **LAYOUT,
+        **CHART_LAYOUT,
         "barmode": "group",
         "xaxis": {**html.AXIS, "title": {"text": "class"}, "type": "category"},
         "yaxis": {**html.AXIS, "title": {"text": "share of the samples"}, "tickformat": ".0%", "rangemode": "tozero"},

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from fmtt.report import html
-from fmtt.report.charts import LAYOUT
-from fmtt.report.figures import BASE, EXTINCT, FAMILIES, TILTED
+from fmtt.report.common import html
+from fmtt.report.common.palette import BASE, EXTINCT, FAMILIES, TILTED
+from fmtt.report.run.charts import CHART_LAYOUT
 from fmtt.run_folder import Array
 
 PLACES, GROUPS = 128, 16  # at most so many particles of a group, and groups, are drawn
@@ -136,7 +136,7 @@ def steps(colors: tuple[str, ...]) -> list[list[Any]]:
 def layout(particles: int) -> dict[str, Any]:
     return {
         **html.LAYOUT,
-        **LAYOUT,
+        **CHART_LAYOUT,
         "hovermode": "closest",
         "showlegend": True,
         "xaxis": {**html.AXIS, "title": {"text": "sampling time t (0 noise, 1 data)"}},

@@ -1,6 +1,6 @@
-"""The controls of a comparison: what is shown, by which settings it is grouped, and what is drawn.
+"""The controls of the comparison page: filters, grouping and menus.
 
-The script of the page reads them from the document, so that they are the only state and a reset is the browser's own.
+The script of the page reads them from the document. They are its only state, so the browser's own reset works.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
-from fmtt.report.settings import is_number
+from fmtt.report.comparison.settings import is_number
 
 STATUS = "status"  # filtered by like a setting: done, failed, unfinished, broken
 

@@ -1,0 +1,1 @@
+"""What all pages need: parts of HTML, colours, pixels, placement of particles, metrics as text."""
