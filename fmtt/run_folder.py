@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 # of a run
 METRICS = "metrics.json"
@@ -163,6 +163,13 @@ def _write_arrays(path: Path, arrays: Mapping[str, Array], known: Mapping[str, s
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """``config.yaml``: the resolved configuration."""
     OmegaConf.save(OmegaConf.create(dict(config)), folder / CONFIG)
+
+
+def read_config(folder: Path) -> DictConfig:
+    """The inverse of :func:`write_config`."""
+    config = OmegaConf.load(folder / CONFIG)
+    assert isinstance(config, DictConfig)
+    return config
 
 
 def read_yaml(path: Path) -> Any:

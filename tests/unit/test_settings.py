@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 
 from fmtt.report.comparison.controls import order
-from fmtt.report.comparison.run_summary import parse_overrides
+from fmtt.report.comparison.run_summary import parse_overrides, read_run_summary
 from fmtt.report.comparison.settings import (
     Settings,
     as_typed,
     default_grouping,
     distinguishing_settings,
     line_setting,
-    read_budget,
     read_settings,
 )
 from fmtt.run_folder import read_overrides
+from fmtt.studies.runs import read_budget
 from tests.run_folder import make_run
 
 
@@ -46,10 +46,10 @@ def test_a_run_that_was_refused_has_what_was_recorded_before(tmp_path: Path) -> 
 def test_a_budget_is_read_whether_it_was_typed_or_not(tmp_path: Path) -> None:
     without = make_run(tmp_path / "run")
     with pytest.raises(ValueError, match=r"run: had no budget\.nfe, and a frontier compares runs that have one"):
-        read_budget(without, {})
+        read_budget(read_run_summary(without, "run"))
     config = without / "config.yaml"
     config.write_text(config.read_text() + "budget: {nfe: 40}\n")
-    assert read_budget(without, {}) == 40
+    assert read_budget(read_run_summary(without, "run")) == 40
 
 
 @pytest.mark.parametrize(

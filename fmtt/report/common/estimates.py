@@ -9,8 +9,10 @@ import numpy as np
 
 from fmtt.run_folder import Array, Metrics
 
+Estimate = tuple[float, float]  # value and standard error; NaN if it is not known
 
-def estimate(metrics: Metrics, name: str) -> tuple[float, float]:
+
+def estimate(metrics: Metrics, name: str) -> Estimate:
     """A metric and its standard error (NaN where there is none).
 
     A list is averaged over its groups; the error of a number is ``<name>/stderr``, that of ``log_z/mean`` is
@@ -30,7 +32,7 @@ def error_name(metrics: Metrics, name: str) -> str:
     return short if short in metrics else f"{name}/stderr"
 
 
-def mean_and_error(values: Array) -> tuple[float, float]:
+def mean_and_error(values: Array) -> Estimate:
     """Mean of ``(G,)`` and its standard error; NaN without values, and as the error of a single one."""
     if len(values) == 0:
         return math.nan, math.nan

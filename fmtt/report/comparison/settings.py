@@ -40,18 +40,6 @@ def read_settings(folder: Path, typed: Mapping[str, str]) -> Settings:
     return Settings(typed, {**leaves, **hydra_choices(folder)})
 
 
-def read_budget(folder: Path, typed: Mapping[str, str]) -> float:
-    """``budget.nfe`` of a run folder, typed or not.
-
-    Raises:
-        ValueError: if it had none.
-    """
-    value = read_settings(folder, typed).value("budget.nfe")
-    if value in ("", "null"):
-        raise ValueError(f"{folder}: had no budget.nfe, and a frontier compares runs that have one")
-    return float(value)
-
-
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(value, Mapping):
         yield name, as_typed(value)
@@ -69,25 +57,14 @@ def as_typed(value: Any) -> str:
     return json.dumps(value, default=str, separators=(",", ":"))
 
 
-def method_name(typed: Mapping[str, str], apart: Sequence[str] = ()) -> str:
-    """The mode, then what else was typed that changes what a run finds, but for its seed and the names in ``apart``."""
-    skipped = ("experiment", "baseline", *SEEDS, *apart)
-    kept = {key: value for key, value in typed.items() if key not in skipped and not _indifferent(key)}
-    return " ".join([kept.pop("mode", "default"), *(f"{key}={value}" for key, value in sorted(kept.items()))])
-
-
-def values_of(typed: Mapping[str, str], names: Sequence[str]) -> str:
-    """The values of some settings, joined; what was not typed is left out."""
-    return " ".join(typed[name] for name in names if name in typed)
-
-
 def described_settings(runs: Sequence[Settings]) -> list[str]:
     """The names that a person thinks of first: the groups that describe a run, and whatever was typed in any run."""
     typed = (name for run in runs for name in run.typed)
-    return [name for name in dict.fromkeys([*DESCRIBED, *typed]) if not _indifferent(name)]
+    return [name for name in dict.fromkeys([*DESCRIBED, *typed]) if not is_indifferent(name)]
 
 
-def _indifferent(name: str) -> bool:
+def is_indifferent(name: str) -> bool:
+    """Whether a setting does not change the results."""
     return name.replace("/", ".").split(".")[0] in INDIFFERENT
 
 
@@ -102,7 +79,7 @@ def distinguishing_settings(runs: Sequence[Settings]) -> list[str]:
     kinds = [name for name in names if name not in SEEDS]  # runs of two kinds may have had two sets of seeds
     apart = count(runs, kinds)
     for leaf in dict.fromkeys(name for run in runs for name in run.known):
-        if leaf not in names and not _indifferent(leaf) and count(runs, [*kinds, leaf]) > apart:
+        if leaf not in names and not is_indifferent(leaf) and count(runs, [*kinds, leaf]) > apart:
             names.append(leaf)
             kinds += [leaf] if leaf not in SEEDS else []
             apart = count(runs, kinds)

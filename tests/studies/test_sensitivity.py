@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import runpy
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,10 @@ from PIL import Image
 from fmtt.flow import noise
 from fmtt.models.checkpoints import save_network
 from fmtt.models.unet import TwoTimeUNet
+from fmtt.studies.runs import finished_kinds
+from fmtt.studies.sensitivity import error_of, gain, results_of, study_sensitivity
+from tests.run_folder import make_run
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 NET = {"channels": 1, "size": 8, "width": 8, "blocks": 1, "embedding": 16}
 
 
@@ -26,7 +27,7 @@ def checkpoint(path: Path, seed: int) -> str:
     return str(path)
 
 
-def test_a_map_of_its_own_is_nearer_than_that_of_another(fmtt, run_script, tmp_path: Path) -> None:
+def test_a_map_of_its_own_is_nearer_than_that_of_another(fmtt, tmp_path: Path) -> None:
     own, other = (checkpoint(tmp_path / f"net{seed}.safetensors", seed) for seed in (0, 1))
     outcome = fmtt(
         "-m", "model=mnist", f"model.checkpoint={own}", "model.evaluator=null", "report=false",
@@ -34,8 +35,8 @@ def test_a_map_of_its_own_is_nearer_than_that_of_another(fmtt, run_script, tmp_p
         f"model.flow_map=null,{other}", small=False, folder="runs",
     )  # fmt: skip
     assert outcome.status == 0, outcome.err
-    text = run_script("sensitivity.py", tmp_path / "runs", "--out", tmp_path / "out")
-    assert (tmp_path / "out.md").read_text() == text
+    text = study_sensitivity([tmp_path / "runs"], tmp_path / "out")
+    assert (tmp_path / "out.md").read_text() == text + "\n"
     rows = [line.strip("| ").split(" | ") for line in text.splitlines()]
     errors = {(row[0] == "the last", row[1]): float(row[2]) for row in rows[2:]}
     assert set(errors) == {(own_map, look) for own_map in (True, False) for look in ("denoiser", "flowmap4")}
@@ -56,19 +57,24 @@ def test_the_error_is_that_of_the_jump(fmtt, tmp_path: Path) -> None:
     run = fmtt("model=mnist", where, "model.evaluator=null", "report=false",
                "population.groups=1", "population.particles=2", "sampler.steps=2", "lookahead=flowmap1",
                small=False)  # fmt: skip
-    error_of = runpy.run_path(str(SCRIPTS / "sensitivity.py"))["error_of"]
     with torch.no_grad():
         assert error_of(run.folder) < 1e-3  # what remains is the flow of the Gaussian, whose map is exact
 
 
-def test_nothing_to_judge_says_so(run_script, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no finished runs below"):
-        run_script("sensitivity.py", tmp_path)
+def test_nothing_to_judge_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no finished runs below"):
+        study_sensitivity([tmp_path], tmp_path / "out")
+
+
+def test_a_gain_needs_a_baseline(tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "0", base=False)
+    (kind,) = finished_kinds([tmp_path / "runs"])
+    with pytest.raises(ValueError, match="0: the gain is one over the base model; the runs need baseline=true"):
+        results_of(kind)
 
 
 def test_a_gain_is_over_the_same_noise() -> None:
     """What groups have in common with their base cancels; what tilting adds by chance does not."""
-    gain = runpy.run_path(str(SCRIPTS / "sensitivity.py"))["gain"]
     base, even = noise.normal((50,), 0, "base").double(), torch.zeros(50, dtype=torch.float64)
     assert gain(base + 2, even, base) == pytest.approx((2, 0), abs=1e-12)
     luck = noise.normal((50,), 0, "luck").double()

@@ -1,9 +1,8 @@
-"""The scripts that judge clocks, on clocks that are rendered and need no model."""
+"""The studies of clocks, on clocks that are rendered and need no model."""
 
 from __future__ import annotations
 
 import math
-import runpy
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,11 @@ from torch import Tensor
 from fmtt.data.clocks import DRAWS, HALF_DAY, TEN_PAST_TEN, Looks, Times, render
 from fmtt.flow import noise
 from fmtt.models.clock_reader import hands, shortfall
+from fmtt.studies.clock_law import TimeTilt, by_integral, by_reward, study_clock_law
+from fmtt.studies.clocks import study_clocks
 from fmtt.training.data import ClockImages
 from tests.run_folder import make_run
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 SIZE = 32
 
 
@@ -35,7 +35,7 @@ def run_of(folder: Path, overrides: tuple[str, ...], samples: Tensor, metrics: d
     save_file(load_file(path) | {"samples": samples, "selected": count} | arrays, path)
 
 
-def test_success_is_counted_by_the_exact_reader(run_script, tmp_path: Path) -> None:
+def test_success_is_counted_by_the_exact_reader(tmp_path: Path) -> None:
     """Of what is returned, and of base, which knows no time, of all; noise is no clock, five minutes are forgiven."""
     good, bad = clocks_at(285.0, 289.0, 281.0, 285.0), clocks_at(610.0, 285.0, 296.0, 100.0)
     bad[1] = noise.normal((1, SIZE, SIZE), 0, "noise")
@@ -50,25 +50,24 @@ def test_success_is_counted_by_the_exact_reader(run_script, tmp_path: Path) -> N
     base[0] = bad[1]
     base = base.unflatten(0, (2, 2))
     run_of(tmp_path / "runs" / "base", ("mode=base", "population.particles=2"), base, {"nfe/weighted": 128})
-    text = run_script("clocks.py", tmp_path / "runs", "--out", tmp_path / "out")
+    text = study_clocks([tmp_path / "runs"], tmp_path / "out")
     rows = {line.split(" | ")[0].strip("| "): line.strip("| ").split(" | ") for line in text.splitlines()}
     assert rows["method"] == ["method", "cost", "legible", "all times", "worst time", "1:40", "4:45"]
     assert rows["search"] == ["search", "480", "100.0 ± 0.0", "100.0 ± 0.0", "100.0 ± 0.0", "", "100"]
     assert rows["auto"] == ["auto", "480", "83.3 ± 15.2", "16.7 ± 15.2", "0.0 ± 0.0", "50", "0"]
     assert rows["base"] == ["base", "32", "75.0 ± 21.7", "12.5 ± 10.8", "0.0 ± 0.0", "25", "0"]
-    assert (tmp_path / "out.md").read_text() == text
+    assert (tmp_path / "out.md").read_text() == text + "\n"
     with Image.open(tmp_path / "out.png") as picture:
         assert picture.width > 100
 
 
-def test_clocks_of_nothing_say_so(run_script, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no finished runs below"):
-        run_script("clocks.py", tmp_path)
+def test_clocks_of_nothing_say_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no finished runs below"):
+        study_clocks([tmp_path], tmp_path / "out")
 
 
 def test_the_law_of_tilted_clocks_is_an_integral_over_the_dial() -> None:
     """Against rendered clocks by 400,000 times of their law, read without an error."""
-    script = runpy.run_path(str(SCRIPTS / "clock_law.py"))
     times = Times().draw(noise.uniform((400_000, 2), 0, "times").double())
     for name, time, scale in (("4:45", 285.0, 1.0), ("10:40", 640.0, 3.0), ("12:02", 2.0, 2.0)):
         weights = (-scale * shortfall(hands(times), hands(torch.tensor([time])))).exp()
@@ -77,7 +76,7 @@ def test_the_law_of_tilted_clocks_is_an_integral_over_the_dial() -> None:
             return ((weights * chosen).sum() / weights.sum()).item()
 
         away, off = ((times - centre + HALF_DAY / 2) % HALF_DAY - HALF_DAY / 2 for centre in (TEN_PAST_TEN, time))
-        law = script["by_integral"](Times(), script["Tilt"](name, scale))
+        law = by_integral(Times(), TimeTilt(name, scale))
         assert law.log_z[0] == pytest.approx(weights.mean().log().item(), abs=0.01)
         assert law.share[:2].tolist() == pytest.approx([share(away.abs() > 30), share(off.abs() <= 10)], abs=0.005)
         hours = [share((times >= 60 * hour) & (times < 60 * hour + 60)) for hour in range(12)]
@@ -86,18 +85,17 @@ def test_the_law_of_tilted_clocks_is_an_integral_over_the_dial() -> None:
 
 def test_weighted_clocks_have_the_law_of_the_integral() -> None:
     """Clocks that are drawn from the law of the training and weighted by the reward, within its reader's error."""
-    script = runpy.run_path(str(SCRIPTS / "clock_law.py"))
     clocks = ClockImages(SIZE).draw(6000, "law").view(10, 600, 1, SIZE, SIZE)
-    tilt = script["Tilt"]("4:45", 1.0)
+    tilt = TimeTilt("4:45", 1.0)
     with torch.no_grad():
-        found = script["by_reward"](clocks, tilt)
-    exact = script["by_integral"](Times(), tilt)
+        found = by_reward(clocks, tilt)
+    exact = by_integral(Times(), tilt)
     assert abs(found.log_z[0] - exact.log_z[0]) < 3 * found.log_z[1] < 0.15
     assert ((found.share - exact.share)[:2].abs() < 3 * found.error[:2]).all()
     assert (found.error < 0.05).all()
 
 
-def test_a_table_of_the_law_has_the_truth_and_the_runs(run_script, tmp_path: Path) -> None:
+def test_a_table_of_the_law_has_the_truth_and_the_runs(tmp_path: Path) -> None:
     times = ClockImages(SIZE).draw(40, "table").view(2, 20, 1, SIZE, SIZE)
     weights = {"log_weights": torch.zeros(2, 20, dtype=torch.float64)}
     for seed in (0, 1):
@@ -112,8 +110,8 @@ def test_a_table_of_the_law_has_the_truth_and_the_runs(run_script, tmp_path: Pat
             **weights,
         )
     run_of(tmp_path / "law" / "smc", (*tilt, "mode=noise_smc"), times, {"log_z": [-3.0, -3.0]}, **weights)
-    text = run_script("clock_law.py", tmp_path / "law", "--out", tmp_path / "out")
-    assert (tmp_path / "out.md").read_text() == text
+    text = study_clock_law(tmp_path / "law", tmp_path / "out")
+    assert (tmp_path / "out.md").read_text() == text + "\n"
     with Image.open(tmp_path / "out.png") as picture:
         assert picture.size == (1320, 504)
     rows = [line.strip("| ").split(" | ") for line in text.splitlines()][2:]
@@ -131,6 +129,9 @@ def test_a_table_of_the_law_has_the_truth_and_the_runs(run_script, tmp_path: Pat
     assert rows[3][3] == "-3.000 ± 0.000"
 
 
-def test_the_law_of_nothing_says_so(run_script, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no finished runs of a tilt below"):
-        run_script("clock_law.py", tmp_path)
+def test_the_law_of_no_tilt_says_so(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no finished runs below"):
+        study_clock_law(tmp_path, tmp_path / "out")
+    make_run(tmp_path / "base", overrides=("mode=base",))
+    with pytest.raises(ValueError, match="no finished runs of a tilt below"):
+        study_clock_law(tmp_path, tmp_path / "out")
