@@ -71,7 +71,7 @@ def read_clocks(time: str, runs: Sequence[RunSummary], reader: TemplateReader) -
     """The clocks of ``runs``, read for a time."""
     clocks = torch.cat([clocks_of(run) for run in runs])
     reading = reader(clocks)
-    cost = sum(run.metrics["nfe/weighted"] for run in runs) / len(clocks)
+    cost = sum(run.number("nfe/weighted") for run in runs) / len(clocks)
     return ReadClocks(clocks, reading.shows(minutes("time", time), TOLERANCE), reading.fit >= LEGIBLE, cost)
 
 

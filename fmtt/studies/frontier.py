@@ -85,8 +85,8 @@ def point(
     sure = judge(samples).sure.double()
     distance, distance_error = spread(features)
     diversity = distance / base["spread"]
-    costs = np.array([run.metrics["nfe/weighted/group"] for run in runs])
-    seconds = [run.metrics["time/method_s"] / run.metrics["population/groups"] for run in runs]
+    costs = np.array([run.number("nfe/weighted/group") for run in runs])
+    seconds = [run.number("time/method_s") / run.number("population/groups") for run in runs]
     quality = {
         "reward": mean_with_error(rewards),
         "recognised": mean_with_error(sure),

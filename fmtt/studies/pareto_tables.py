@@ -90,9 +90,9 @@ def defeats(points: Sequence[MethodPoint], names: Sequence[str], method: str) ->
         mine = [point for point in points if is_variant(point, other)]
         beaten, kept = len(clearly_beaten(points, other, names)), sum(point.kept for point in mine)
         lines.append(f"{other}: kept in {kept} of {len(mine)} cells, clearly beaten in {beaten}")
-    for point, other in clearly_beaten(points, method, names):
-        by = other.quality[names[0]][0] - point.quality[names[0]][0]
+    for point, winner in clearly_beaten(points, method, names):
+        by = winner.quality[names[0]][0] - point.quality[names[0]][0]
         lines.append(
-            f"- {point.task}, {point.method} at {point.budget:g}: by {by:.2g}, {other.method} at {other.budget:g}"
+            f"- {point.task}, {point.method} at {point.budget:g}: by {by:.2g}, {winner.method} at {winner.budget:g}"
         )
     return "\n".join(lines)

@@ -93,4 +93,4 @@ def returned(tensors: Mapping[str, Tensor], name: str) -> Tensor:
 
 def log_z_of(runs: Iterable[RunSummary]) -> Tensor:
     """Log Z of all groups of all runs, in double precision, ``(G,)``."""
-    return torch.tensor([value for run in runs for value in run.metrics["log_z"]], dtype=torch.float64)
+    return torch.tensor([value for run in runs for value in run.numbers("log_z")], dtype=torch.float64)

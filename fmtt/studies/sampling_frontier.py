@@ -57,9 +57,9 @@ def truth_of(folder: Path, runs: Sequence[RunSummary]) -> Truth:
         ValueError: if it is not known exactly, and there are no base runs.
     """
     scale = scale_of(runs[0])
-    known = [run.metrics for run in runs if "exact/log_z" in run.metrics]
+    known = [run for run in runs if "exact/log_z" in run.metrics]
     if known:
-        return Truth(known[0]["exact/log_z"], scale * known[0]["exact/reward"], "exact")
+        return Truth(known[0].number("exact/log_z"), scale * known[0].number("exact/reward"), "exact")
     rewards = [read_samples(run.folder)["rewards"] for run in runs if is_base(run)]
     if not rewards:
         raise ValueError(f"{folder}: no exact values, and no runs of mode=base to take them from")
@@ -83,10 +83,10 @@ def point(task: str, method: str, budget: float, runs: Sequence[RunSummary], tru
     log_z, means, scale = [], [], scale_of(runs[0])
     for run in runs:
         arrays = read_samples(run.folder)
-        log_z += list(np.atleast_1d(run.metrics["log_z"]))
+        log_z += run.numbers("log_z")
         means += list(scale * (normalised_weights(arrays["log_weights"]) * arrays["rewards"]).sum(1))
-    cost = float(np.mean([run.metrics["nfe/weighted/group"] for run in runs]))
-    seconds = float(np.mean([run.metrics["time/method_s"] / run.metrics["population/groups"] for run in runs]))
+    cost = float(np.mean([run.number("nfe/weighted/group") for run in runs]))
+    seconds = float(np.mean([run.number("time/method_s") / run.number("population/groups") for run in runs]))
     quality = {
         "minus error of log Z": minus_root_mean_square(np.array(log_z) - truth.log_z),
         "minus error of the reward": minus_root_mean_square(np.array(means) - truth.mean),

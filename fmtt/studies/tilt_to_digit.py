@@ -78,9 +78,9 @@ def compared_with_real(name: str, features: Sequence[Tensor], real: Tensor, colu
 
 def tilted_row(name: str, runs: Sequence[RunSummary], judge: DigitEvaluator, digit: int, real: Tensor) -> DigitRow:
     """The row of tilted runs."""
-    share = np.array([run.metrics["classes/tilted"][digit] for run in runs])
+    share = np.array([run.numbers("classes/tilted")[digit] for run in runs])
     columns = {"accuracy": mean_and_error(share)}
-    columns |= {title: mean_and_error(np.array([run.metrics[key] for run in runs])) for title, key in METRICS.items()}
+    columns |= {title: mean_and_error(np.array([run.number(key) for run in runs])) for title, key in METRICS.items()}
     columns["log Z"] = log_mean_and_error(log_z_of(runs))
     return compared_with_real(name, [judge.features(drawn(tensors_of(run))) for run in runs], real, columns)
 
@@ -121,9 +121,7 @@ def draw_lengths(kinds: Mapping[str, Sequence[RunSummary]]) -> Figure:
     figure = Figure(figsize=(8.5, 4.6), layout="constrained")
     axis = figure.subplots()
     for (name, runs), color, marker in zip(kinds.items(), COLORS, MARKERS, strict=False):
-        length, reward = (
-            [run.metrics[key] for run in runs] for key in ("thermodynamic_length", "reward/weighted_mean")
-        )
+        length, reward = ([run.number(key) for run in runs] for key in ("thermodynamic_length", "reward/weighted_mean"))
         axis.scatter(length, reward, label=name, color=color, marker=marker, s=40)
     axis.set(xlabel="thermodynamic length", ylabel="mean reward of the weighted samples")
     axis.set_yscale("symlog", linthresh=0.01)  # log-probabilities: most are near 0, and few are far below

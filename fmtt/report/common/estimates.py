@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -13,7 +13,7 @@ Estimate = tuple[float, float]  # value and standard error; NaN if it is not kno
 
 
 def estimate(metrics: Metrics, name: str) -> Estimate:
-    """A metric and its standard error (NaN where there is none).
+    """A metric and its standard error (NaN if there is none).
 
     A list is averaged over its groups; the error of a number is ``<name>/stderr``, that of ``log_z/mean`` is
     ``log_z/stderr``.
@@ -21,13 +21,13 @@ def estimate(metrics: Metrics, name: str) -> Estimate:
     value = metrics.get(name, math.nan)
     if isinstance(value, list):
         return mean_and_error(np.array(value, dtype=float))
-    if not isinstance(value, int | float):  # a text, where another run has a number
+    if not isinstance(value, int | float):  # a text; another run may have a number there
         return math.nan, math.nan
-    return float(value), float(metrics.get(error_name(metrics, name), math.nan))
+    return float(value), float(cast(float, metrics.get(error_name(metrics, name), math.nan)))
 
 
 def error_name(metrics: Metrics, name: str) -> str:
-    """What the standard error of a metric is called: ``log_z/stderr`` for ``log_z/mean``, else ``<name>/stderr``."""
+    """The name of the standard error of a metric: ``log_z/stderr`` for ``log_z/mean``, else ``<name>/stderr``."""
     short = name.removesuffix("/mean") + "/stderr"
     return short if short in metrics else f"{name}/stderr"
 

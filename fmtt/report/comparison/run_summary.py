@@ -32,6 +32,17 @@ class RunSummary:
     def done(self) -> bool:
         return self.status == "done"
 
+    def number(self, metric: str) -> float:
+        """A metric that is one number."""
+        value = self.metrics[metric]
+        assert not isinstance(value, list), f"{metric} is a list"
+        return value
+
+    def numbers(self, metric: str) -> list[float]:
+        """A metric that is a list, such as one with a number for each group; a single number is a list of one."""
+        value = self.metrics[metric]
+        return value if isinstance(value, list) else [value]
+
 
 def read_run_summary(folder: Path, name: str) -> RunSummary:
     """The summary of the run in ``folder``; if a file cannot be read, its status says so."""

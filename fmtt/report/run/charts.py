@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from fmtt.report.common import html
 from fmtt.report.common.palette import BASE, BEST, ESS, LOG_Z, RESAMPLED, TILTED
 from fmtt.run_folder import Array, Metrics
 
-CHART_LAYOUT = {
+CHART_LAYOUT: dict[str, Any] = {
     "margin": {"l": 60, "r": 16, "t": 8, "b": 44},
     "hovermode": "x unified",
     "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
@@ -72,8 +72,8 @@ def _line(x: Array, y: Array, label: str, color: str, axis: str) -> dict[str, An
 
 def classes(metrics: Metrics) -> tuple[str, str]:
     """Shares of the classes among base and tilted samples, as the evaluation classifier sees them."""
-    bars = [("classes/base", "base model", BASE), ("classes/tilted", "tilted", TILTED)]
-    bars = [(metrics[name], label, color) for name, label, color in bars if name in metrics]
+    kinds = [("classes/base", "base model", BASE), ("classes/tilted", "tilted", TILTED)]
+    bars = [(cast(list[float], metrics[name]), label, color) for name, label, color in kinds if name in metrics]
     names = [str(number) for number in range(len(bars[0][0]))]
     traces = [
         {"type": "bar", "x": names, "y": shares, "name": label, "marker": {"color": color}, "hovertemplate": "%{y:.1%}"}

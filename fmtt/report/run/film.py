@@ -140,7 +140,7 @@ def points(shown: Mapping[str, Array]) -> tuple[str, dict[str, Any]]:
         frames.append([{"x": four_digits(xy[:, 0]), "y": four_digits(xy[:, 1])} for xy in drawn])
     hover = "%{x:.3g}, %{y:.3g}"
     there = {"name": THERE, "mode": "markers", "hovertemplate": hover}
-    traces = [
+    traces: list[dict[str, Any]] = [
         {"mode": "lines", "line": {"color": "#94a3b8", "width": 1.2}, "hoverinfo": "skip", "showlegend": False},
         {**there, "marker": {"size": 10, "color": BEST, "symbol": "diamond-open", "line": {"width": 2}}},
         {**there, "name": HERE, "marker": {"size": 9, "color": TILTED}},
