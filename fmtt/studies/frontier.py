@@ -46,7 +46,7 @@ WORDS = {
 }
 LOST, LEFT = 0.1, 0.15  # a method that is kept loses at most this recognition, and leaves at least this diversity
 
-SHOWN = (40, 250, 1600)  # budgets of the summary, those that there are
+SHOWN = (40, 250, 1600)  # budgets of the summary, as far as there are runs
 FORMATS = {"reward": ".3f", "recognised": ".0%", "diversity": ".2f"}
 
 PointKey = tuple[str, str, float]  # task, method and budget
@@ -78,7 +78,7 @@ def mean_with_error(values: Tensor) -> Estimate:
 def point(
     key: PointKey, runs: Sequence[RunSummary], judge: DigitEvaluator, real: Tensor, base: dict[str, float]
 ) -> MethodPoint:
-    """What the runs of a method at a budget cost, and how good their samples are."""
+    """The cost of the runs of a method at a budget, and the quality of their samples."""
     tensors = [tensors_of(run) for run in runs]
     samples, rewards = (torch.cat([returned(part, name) for part in tensors]) for name in ("samples", "rewards"))
     features = judge.features(samples)

@@ -1,4 +1,4 @@
-"""What a study leaves: a Markdown table and a figure."""
+"""The files of a study: a Markdown table and a figure."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class MethodPoint:
     Attributes:
         task, method: their names.
         budget: what a group was allowed to cost.
-        cost: what it did cost.
+        cost: what it cost in fact.
         seconds: of a group.
         quality: the measured quantities by name, each with its standard error; larger is better.
         kept: whether the samples are still samples of the model, as the caller judges it.

@@ -32,7 +32,7 @@ BLACK = "noise_smc"  # the method that is drawn in black
 
 
 class Truth(NamedTuple):
-    """Log Z, the tilted mean of the scaled reward, and a word on the error of both."""
+    """Log Z, the tilted mean of the scaled reward, and a note on their errors."""
 
     log_z: float
     mean: float
@@ -79,7 +79,7 @@ def minus_root_mean_square(errors: Array) -> Estimate:
 
 
 def point(task: str, method: str, budget: float, runs: Sequence[RunSummary], truth: Truth) -> MethodPoint:
-    """What the runs of a method at a budget cost, and how far they are from the truth."""
+    """The cost of the runs of a method at a budget, and their distance from the truth."""
     log_z, means, scale = [], [], scale_of(runs[0])
     for run in runs:
         arrays = read_samples(run.folder)

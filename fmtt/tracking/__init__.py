@@ -1,4 +1,4 @@
-"""One Tracker over Weights & Biases, CSV and TensorBoard; each heavy library is imported when its logger starts."""
+"""A tracker that records a run in Weights & Biases, CSV and TensorBoard; a library is imported when it is used."""
 
 from fmtt.tracking.hydra_records import DESCRIBED, hydra_choices, run_name, sweep_name
 from fmtt.tracking.lightning_loggers import Csv, TensorBoard

@@ -1,4 +1,4 @@
-"""CSV and TensorBoard, by Lightning's loggers."""
+"""CSV and TensorBoard, with Lightning's loggers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Csv:
     def start(self, config: dict[str, Any], folder: Path, earlier: Path) -> None:
         from lightning.pytorch.loggers import CSVLogger
 
-        for old in ("metrics.csv", "hparams.yaml"):  # of a run that is being resumed; it is logged again
+        for old in ("metrics.csv", "hparams.yaml"):  # of a run that is resumed: all its rows are logged again
             (folder / "csv" / old).unlink(missing_ok=True)
         self._logger = CSVLogger(folder, name="", version="csv")
         self._logger.log_hyperparams(config)
@@ -28,7 +28,7 @@ class Csv:
         self._last = step
 
     def show(self, showcase: Showcase) -> None:
-        """Nothing: a table of numbers holds no pictures, and they lie in the run folder."""
+        """Do nothing: a table of numbers holds no pictures, and the run folder has them."""
 
     def finish(self, metrics: Metrics) -> None:
         self._logger.log_metrics({f"final/{name}": value for name, value in scalars(metrics).items()}, self._last)
@@ -41,14 +41,14 @@ class Csv:
 class TensorBoard:
     """Lightning's TensorBoardLogger in ``<folder>/tensorboard``; results go to the HPARAMS tab as ``final/<name>``.
 
-    TensorBoard has no axis but whole numbers: the frames on the way are numbered.
+    TensorBoard's axis has whole numbers only, so the frames on the way are numbered.
     """
 
     def start(self, config: dict[str, Any], folder: Path, earlier: Path) -> None:
         from lightning.pytorch.loggers import TensorBoardLogger
 
         for old in (folder / "tensorboard").glob("events.out.tfevents.*"):
-            old.unlink()  # of a run that is being resumed; it is logged again
+            old.unlink()  # of a run that is resumed: all its rows are logged again
         self._logger = TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False)
         self._logger.log_hyperparams(config)
         self._config, self._last = config, 0

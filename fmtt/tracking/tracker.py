@@ -14,12 +14,12 @@ from fmtt.tracking.showcase import Showcase
 
 
 class Tracker:
-    """Several loggers as one; a context manager, so that a crash still closes them, W&B with a failing exit code.
+    """Several loggers as one, in a ``with`` block: a crash still closes them, and W&B then gets a failing exit code.
 
     Args:
-        loggers: any number of them, none included.
+        loggers: any number of them, even none.
         folder: the run folder.
-        earlier: the folder of the attempt that this run goes on from, if it is another one.
+        earlier: the folder of the attempt that this run resumes, if it is another one.
 
     Example:
         >>> with Tracker([], Path(".")) as tracker:
@@ -37,7 +37,7 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with ExitStack() as stack:  # one that fails to close must not keep the others open
+        with ExitStack() as stack:  # if one fails to close, the others are closed all the same
             for logger in self.loggers:
                 stack.callback(logger.close, kind is not None)
 

@@ -1,7 +1,7 @@
 """Weights & Biases.
 
-Lightning's ``WandbLogger`` would put ``trainer/global_step`` under every curve and never finish the run, so W&B is
-called itself.
+W&B is called directly, because Lightning's ``WandbLogger`` would put ``trainer/global_step`` under every curve and
+never finish the run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # W&B's own servers; the se
 class Wandb:
     """A W&B run in ``<folder>/wandb`` with the sampling time ``t`` under every curve and every frame.
 
-    Which way each result is better is in its config as ``goals``, since W&B's ``define_metric`` no longer has them.
+    The better side of each result is in the config as ``goals``, since W&B's ``define_metric`` no longer has it.
 
     Args:
         project, job_type: as in W&B.
@@ -36,7 +36,7 @@ class Wandb:
         tags: added to the names of the model, look-ahead, reward and mode.
         mode: ``online``, ``offline`` or ``disabled``; by default ``WANDB_MODE``, else online if logged in. A run that
             cannot go online within ten seconds is recorded offline.
-        resume: go on with the W&B run of the attempt that is resumed, if there is one.
+        resume: continue the W&B run of the attempt that is resumed, if there is one.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Wandb:
     def start(self, config: dict[str, Any], folder: Path, earlier: Path) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
         if self.mode != "online":
-            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # otherwise it calls home even when offline
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # otherwise it contacts W&B even when offline
         import wandb
 
         chosen = hydra_choices(folder)
@@ -107,11 +107,11 @@ class Wandb:
     def finish(self, metrics: Metrics) -> None:
         self._run.config.update({"goals": goals(metrics)}, allow_val_change=True)
         if not self._shown:
-            self._run.log({}, commit=True)  # the last row waits for more, and would come after the results
+            self._run.log({}, commit=True)  # the last row is still open, and would be written after the results
         self._run.summary.update(dict(metrics))
 
     def _define(self, names: Iterable[str]) -> None:
-        """Put t under what was not seen before."""
+        """Make t the axis of names that were not logged before."""
         for name in names:
             if name not in self._defined:
                 summary = f"{WORST[name]},last" if name in WORST else None
@@ -125,7 +125,7 @@ class Wandb:
 
 @contextmanager
 def staging(folder: Path) -> Iterator[None]:
-    """Where W&B keeps what a table refers to until it is uploaded; left alone it would be the home directory."""
+    """W&B keeps the pictures of a table in ``folder`` until they are uploaded; its default is the home directory."""
     before = os.environ.get("WANDB_DATA_DIR")
     os.environ["WANDB_DATA_DIR"] = before or str(folder)
     try:
@@ -136,7 +136,7 @@ def staging(folder: Path) -> Iterator[None]:
 
 
 def logged_in() -> bool:
-    """Whether this user has a key for W&B, in the environment or in the netrc file; nothing is sent to find out."""
+    """Whether this user has a key for W&B, in the environment or in the netrc file; W&B is not contacted."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     base = os.environ.get("WANDB_BASE_URL")

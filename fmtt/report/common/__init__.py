@@ -1,1 +1,1 @@
-"""What all pages need: parts of HTML, colours, pixels, placement of particles, metrics as text."""
+"""The parts of all pages: HTML, colours, pixels, placement of particles, metrics as text."""

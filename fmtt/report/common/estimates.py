@@ -41,9 +41,9 @@ def mean_and_error(values: Array) -> Estimate:
 
 
 def is_estimate(name: str, value: Any) -> bool:
-    """Whether a metric is a quantity of its own: a number, or a list with one number per group.
+    """Whether a metric is a number, or a list with one number per group, that has a row of its own.
 
-    Standard errors are not, nor are histograms over classes and exact vectors.
+    Standard errors, histograms over classes and exact vectors have none.
     """
     if name.endswith("/stderr") or isinstance(value, bool):
         return False
@@ -53,7 +53,7 @@ def is_estimate(name: str, value: Any) -> bool:
 
 
 def text_of(value: float, error: float = math.nan) -> str:
-    """``-0.09 ± 0.01`` with the digits that mean something; ``n/a`` for NaN."""
+    """``-0.09 ± 0.01`` with two digits of the error; ``n/a`` for NaN."""
     if math.isnan(value):
         return "n/a"
     if not math.isfinite(error) or error <= abs(value) * 1e-12:  # what rounding leaves of equal numbers is no error

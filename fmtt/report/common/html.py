@@ -1,4 +1,4 @@
-"""The parts that pages are made of; every page is one file that needs no network."""
+"""The parts of pages; every page is one file that needs no network."""
 
 from __future__ import annotations
 
@@ -88,11 +88,12 @@ def document(title: str, body: Iterable[str], script: str = "", style: str = "")
 
 
 def section(title: str, *content: str) -> str:
+    """A part of a page under a heading."""
     return f"<section><h2>{escape(title)}</h2>{''.join(content)}</section>"
 
 
 def picture(path: Path, alternative: str, caption: str = "") -> str:
-    """A PNG inside the page; nothing if the file is missing or closed to us."""
+    """A PNG inside the page; nothing if the file is missing or may not be read."""
     if not os.access(path, os.R_OK):
         return ""
     data = base64.b64encode(path.read_bytes()).decode()
@@ -124,9 +125,9 @@ def draw(name: str, traces: Sequence[Mapping[str, Any]], layout: Mapping[str, An
 
 
 def to_script(value: Any) -> str:
-    """JSON that may stand inside a script element; NaN becomes null, which Plotly leaves out."""
+    """JSON for a script element; NaN becomes null, which Plotly leaves out."""
     text = json.dumps(_plain(value), allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")  # neither the end of the script nor a comment begins inside of it
+    return text.replace("<", "\\u003c")  # so no text can end the script or begin a comment
 
 
 def _plain(value: Any) -> Any:
@@ -169,14 +170,16 @@ def _cell(cell: Cell) -> str:
 
 
 def cards(items: Iterable[tuple[str, str]]) -> str:
-    """The few numbers to read first, as (what, value)."""
+    """The few numbers to read first, as pairs of name and value."""
     card = '<div class="card"><span>{}</span><b>{}</b></div>'
     return f'<div class="cards">{"".join(card.format(escape(what), escape(value)) for what, value in items)}</div>'
 
 
 def folded(title: str, content: str) -> str:
+    """Content that a click on its title unfolds."""
     return f"<details><summary>{escape(title)}</summary>{content}</details>"
 
 
 def preformatted(text: str, kind: str = "") -> str:
+    """Text as it stands, line by line."""
     return f'<pre class="{kind}" role="region" aria-label="{kind or "text"}" tabindex="0">{escape(text)}</pre>'

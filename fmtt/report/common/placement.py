@@ -1,4 +1,4 @@
-"""Which particles a picture shows, and where: pure functions of arrays."""
+"""The particles that a picture shows, and their places: pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ def drawn_by_weight(log_weights: Array) -> Array:
 
 
 def at_places_of_ancestors(index: Array, ancestors: Array) -> Array:
-    """Reorder ``index (G, N)`` so that particles stand, where they can, at the place of their ancestor at t = 0.
+    """Reorder ``index (G, N)`` so that particles stand at the place of their ancestor at t = 0.
 
-    Then a base sample and a tilted sample at equal places come from the same noise; copies fill what is left.
+    A base sample and a tilted sample at equal places then come from the same noise. If several particles have the same
+    ancestor, the first takes its place, and the others fill the places that are left.
     """
     return np.stack([_row_at_places(row, ancestor[row]) for row, ancestor in zip(index, ancestors, strict=True)])
 
@@ -44,9 +45,12 @@ def how_many_fit(groups: int, particles: int, limit: int) -> tuple[int, int]:
 
 
 def with_selected(index: Array, selected: Array) -> tuple[Array, Array]:
-    """Make sure that the particle ``selected (G,)`` is among those shown, ``index (G, M)``; at which place, ``(G,)``.
+    """Make sure that the particle ``selected (G,)`` is among those shown, ``index (G, M)``.
 
-    Where it is missing it takes the last place.
+    If it is not, it takes the last place.
+
+    Returns:
+        The indices ``(G, M)``, and the place of the selected particle among them, ``(G,)``.
     """
     found = index == selected[:, None]
     place = np.where(found.any(axis=1), found.argmax(axis=1), index.shape[1] - 1)

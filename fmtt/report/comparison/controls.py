@@ -10,16 +10,16 @@ from html import escape
 
 from fmtt.report.comparison.settings import is_number
 
-STATUS = "status"  # filtered by like a setting: done, failed, unfinished, broken
+STATUS = "status"  # a filter beside those of the settings: done, failed, unfinished, broken
 
 
 def form(values: Mapping[str, Mapping[str, int]], groups: Sequence[str], chosen: Collection[str]) -> str:
     """Filters and grouping in one form.
 
     Args:
-        values: for every setting, and the status, its values and how many runs have each.
+        values: the values of every setting and of the status, and the number of runs with each.
         groups: the settings by which runs may be grouped.
-        chosen: those that are ticked at first.
+        chosen: the groups that are ticked at first.
     """
     words = (
         '<label class="words">Filter by words <input type="search" id="words" autocomplete="off" '
@@ -58,7 +58,7 @@ def _group_by(names: Sequence[str], chosen: Collection[str]) -> str:
 
 
 def order(value: str) -> tuple[int, float, str]:
-    """Numbers by their size, then words, then what is not there."""
+    """The key that sorts numbers by size, then words, then the empty text."""
     return (0, float(value), "") if is_number(value) else (1 if value else 2, 0.0, value)
 
 

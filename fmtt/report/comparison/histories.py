@@ -9,7 +9,7 @@ import numpy as np
 from fmtt.run_folder import Array
 
 MOST = 60  # points of a curve
-DECIMALS = 6  # of a time; two runs that compute k / steps in different ways have the same times
+DECIMALS = 6  # of a time: then runs that compute k / steps in different ways have the same times
 QUANTITIES = {
     "reward/mean": "Reward, mean",
     "reward/max": "Reward, best",
@@ -21,7 +21,7 @@ QUANTITIES = {
 
 
 def common_grid(histories: Sequence[Mapping[str, Array]]) -> Array:
-    """Times ``(K,)``, ``K <= MOST``: those of all runs if they are few, else evenly between the first and the last."""
+    """Times ``(K,)``, ``K <= MOST``: those of all runs if they are few, else equally spaced from first to last."""
     times = [np.round(history["t"], DECIMALS) for history in histories if "t" in history]
     every = np.unique(np.concatenate([time[np.isfinite(time)] for time in times])) if times else np.zeros(0)
     return every if len(every) <= MOST else np.linspace(every[0], every[-1], MOST).round(DECIMALS)
@@ -30,7 +30,7 @@ def common_grid(histories: Sequence[Mapping[str, Array]]) -> Array:
 def on_grid(t: Array, values: Array, grid: Array) -> Array:
     """``values (steps,)`` at the times ``t (steps,)``, interpolated to ``grid (K,)``.
 
-    NaN before the first value and after the last; a reward, for one, is not known before a step asks for it.
+    NaN before the first value and after the last: a reward, for example, is not known before a step computes it.
     """
     t = np.round(t, DECIMALS)
     known = np.isfinite(t) & np.isfinite(values)
@@ -41,7 +41,7 @@ def on_grid(t: Array, values: Array, grid: Array) -> Array:
 
 
 def curves_on_grid(history: Mapping[str, Array], grid: Array) -> dict[str, Array]:
-    """The quantities of a run that hold any number, ``(K,)`` each."""
+    """The quantities of a run on ``grid (K,)``, ``(K,)`` each; those without any number are left out."""
     if "t" not in history:
         return {}
     found = {name: on_grid(history["t"], history[name], grid) for name in QUANTITIES if name in history}

@@ -25,10 +25,10 @@ from fmtt.report.comparison.settings import (
 )
 from fmtt.run_folder import REPORT, SAMPLES_PICTURE
 
-# the first that is there is drawn first
+# the first of them that is known is drawn at first
 REWARDS = ("reward/weighted_mean", "reward/selected_mean", "reward/mean", "reward/max")
-OF_A_RUN = ("reward/weighted_mean", "nfe/weighted/group", "time/method_s")  # in the list of runs
-PICTURES = 24  # inside the page, so that it stays small; the others are links
+OF_A_RUN = ("reward/weighted_mean", "nfe/weighted/group", "time/method_s")  # columns in the list of runs
+PICTURES = 24  # at most so many are inside the page, so that it stays small; the others are links
 HERE = Path(__file__).parent
 SCRIPTS = ("selection.js", "charts.js", "page.js")
 
@@ -65,7 +65,7 @@ def write_page(path: Path, common: Path, runs: Sequence[ComparedRun]) -> Path:
 
 
 def link(target: Path, page: Path) -> str | None:
-    """The way from the page to a file, if there is one."""
+    """The link from the page to a file; None if there is no such file."""
     if not target.is_file():
         return None
     return quote(Path(os.path.relpath(target, page.resolve().parent)).as_posix())
@@ -91,7 +91,7 @@ def filters_and_groups(runs: Sequence[ComparedRun], names: Sequence[str], chosen
 
 
 def chart(done: Sequence[ComparedRun], names: Sequence[str]) -> str:
-    """The chart with the choice of what is drawn against what."""
+    """Quality against cost, with menus for both."""
     known = metrics_of(done)
     costs = {name: metric_title(name) for name in COSTS if name in known}
     qualities = {name: metric_title(name) for name in known if name not in COSTS}
@@ -126,13 +126,13 @@ def along_the_way(done: Sequence[ComparedRun]) -> str:
 
 
 def gallery(page: Path, runs: Sequence[ComparedRun], names: Sequence[str]) -> str:
-    """Samples of runs: first one of each kind, as far as the page has room; the others are links."""
+    """Samples of runs: first one run of each kind, then others, up to :data:`PICTURES`; the rest are links."""
     pictured = [(number, run) for number, run in enumerate(runs) if (run.folder / SAMPLES_PICTURE).is_file()]
     if not pictured:
         return ""
     kinds = default_grouping([run.settings for _, run in pictured], names)
     seen: Counter[tuple[str, ...]] = Counter()
-    turns = []  # the first run of every kind before the second of any, and the kinds as in the tables
+    turns = []  # the first runs of all kinds come before the second ones; kinds are in the order of the tables
     for number, run in pictured:
         kind = tuple(run.settings.value(name) for name in kinds)
         turns.append((seen[kind], [controls.order(value) for value in kind], number, run))
@@ -155,7 +155,7 @@ def label(run: ComparedRun, names: Sequence[str]) -> str:
 
 
 def list_of(runs: Sequence[ComparedRun], names: Sequence[str], links: Sequence[str | None]) -> str:
-    """Every run with its status, a link to its own page, its settings and the results to look at first."""
+    """Every run with its status, a link to its own page, its settings and its main results."""
     known = metrics_of([run for run in runs if run.summary.done])
     metrics = [name for name in OF_A_RUN if name in known]
     titles = [
@@ -183,7 +183,7 @@ def list_of(runs: Sequence[ComparedRun], names: Sequence[str], links: Sequence[s
 
 
 def _scrolled(title: str, note: str, table: str) -> str:
-    """A table in a window of its own; what is said about it stays in view."""
+    """A table that scrolls on its own; the note above it stays in view."""
     region = f'<div class="scroll tall" role="region" aria-label="{title}" tabindex="0">{table}</div>'
     return f'<p class="soft">{note} Click a heading to sort.</p>{region}'
 

@@ -24,7 +24,7 @@ DAMAGE = (
     AttributeError,
     yaml.YAMLError,
     csv.Error,
-)  # of a file that was cut off or edited
+)  # the errors of a file that was cut off or edited
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,10 @@ def runs_below(folder: Path) -> Iterator[Path]:
     if is_run(folder):
         yield folder
         return
-    for child in folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ():  # what is closed is not ours
-        if child.is_dir() and not child.is_symlink():  # a link may lead to a folder above
+    for child in (
+        folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ()
+    ):  # closed folders are skipped
+        if child.is_dir() and not child.is_symlink():  # a link may lead to a folder above, and the search would not end
             yield from runs_below(child)
 
 
@@ -87,7 +89,7 @@ def read_run(folder: Path, name: str) -> ComparedRun:
 def with_details(summary: RunSummary) -> ComparedRun:
     """The run of a summary, with its settings and its history; ``damaged`` names those that cannot be read."""
     folder = summary.folder.resolve()
-    settings, history, damaged = Settings(summary.settings, {}), {}, []  # what was typed tells enough
+    settings, history, damaged = Settings(summary.settings, {}), {}, []  # the typed settings are known anyway
     try:
         settings = read_settings(folder, summary.settings)
     except DAMAGE as error:

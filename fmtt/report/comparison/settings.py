@@ -29,12 +29,12 @@ class Settings:
     known: Mapping[str, str]
 
     def value(self, name: str) -> str:
-        """The text of a setting, typed or not; empty if this run has none of that name."""
+        """The text of a setting, typed or not; empty if this run has no such setting."""
         return self.known.get(name, self.typed.get(name, ""))
 
 
 def read_settings(folder: Path, typed: Mapping[str, str]) -> Settings:
-    """The settings of a run folder; a run that was refused early left only what Hydra had recorded by then."""
+    """The settings of a run folder; if a run was refused early, they are those that Hydra recorded before."""
     config = next((folder / name for name in (CONFIG, HYDRA_CONFIG) if (folder / name).is_file()), None)
     leaves = dict(_leaves("", read_yaml(config))) if config else {}
     return Settings(typed, {**leaves, **hydra_choices(folder)})
@@ -49,7 +49,7 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def as_typed(value: Any) -> str:
-    """A value as it would be typed; a whole number is the same with and without a point."""
+    """A value as a user would type it; a whole number is the same with and without a point."""
     if isinstance(value, str):
         return value
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
@@ -58,7 +58,7 @@ def as_typed(value: Any) -> str:
 
 
 def described_settings(runs: Sequence[Settings]) -> list[str]:
-    """The names that a person thinks of first: the groups that describe a run, and whatever was typed in any run."""
+    """The groups that describe a run, and all settings that were typed in any run."""
     typed = (name for run in runs for name in run.typed)
     return [name for name in dict.fromkeys([*DESCRIBED, *typed]) if not is_indifferent(name)]
 
@@ -94,7 +94,7 @@ def count(runs: Sequence[Settings], names: Sequence[str]) -> int:
 def default_grouping(runs: Sequence[Settings], names: Sequence[str]) -> list[str]:
     """The settings by which runs are averaged at first: all but the seeds.
 
-    What nobody typed and follows from the others is left out, such as the look-ahead that comes with a mode.
+    A setting that nobody typed and that follows from the others is left out, such as the look-ahead of a mode.
     """
     typed = {name for run in runs for name in run.typed}
     kept = [name for name in names if name not in SEEDS]
@@ -106,7 +106,7 @@ def default_grouping(runs: Sequence[Settings], names: Sequence[str]) -> list[str
 
 
 def line_setting(names: Sequence[str], runs: Sequence[Settings]) -> str | None:
-    """The setting along which points are joined to a line: what a budget is spent on rather than what is wanted."""
+    """The setting along which points are joined to a line; one that says how much a run costs is taken first."""
     numeric = [name for name in names if all(is_number(run.value(name)) for run in runs)]
     best = [name for name in ("budget.nfe", "sampler.steps", "population.particles") if name in numeric]
     others = [name for name in numeric if not name.startswith("reward.")]

@@ -1,4 +1,4 @@
-"""The ancestry of a population on a run's page: how many particles of t = 0 have descendants, and whose they are."""
+"""The ancestry of a population on a run's page: surviving ancestors over time, and their families."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ draw();
 
 
 def ancestry(t: Array, ancestors: Array) -> tuple[str, str]:
-    """The chart of all groups, one of them chosen, and its script; a sentence where nothing was ever resampled.
+    """The chart of one group, with a menu of groups, and its script; a sentence if nothing was ever resampled.
 
     Args:
         t: of the frames, ``(F,)``.
@@ -52,13 +52,13 @@ def ancestry(t: Array, ancestors: Array) -> tuple[str, str]:
 
 
 def survivors(ancestors: Array) -> Array:
-    """How many different ancestors the particles have; ``(F, G, N)`` to ``(F, G)``."""
+    """The number of different ancestors of the particles; ``(F, G, N)`` to ``(F, G)``."""
     ordered = np.sort(ancestors, axis=-1)
     return 1 + (ordered[..., 1:] != ordered[..., :-1]).sum(axis=-1)
 
 
 def summary(alive: Array, particles: int) -> str:
-    """How many survive at the end, in words; from ``(F, G)``."""
+    """The number of survivors at the end, in words; from ``(F, G)``."""
     last = alive[-1]
     if len(last) == 1:
         return f"At the end, all {particles} particles descend from {last[0]} of those of t = 0."
@@ -69,7 +69,7 @@ def summary(alive: Array, particles: int) -> str:
 
 
 def selector(shown: int, groups: int) -> str:
-    """The choice of a group; nothing if there is but one."""
+    """The menu of groups; nothing if there is only one."""
     if groups == 1:
         return ""
     options = "".join(f'<option value="{group}">group {group}</option>' for group in range(shown))
@@ -81,7 +81,7 @@ def selector(shown: int, groups: int) -> str:
 def families(ancestors: Array) -> Array:
     """The colour of each family; ``(F, N)`` to the number of a colour for each ancestor, ``(N,)``.
 
-    Those that die out take turns with the first two colours, those that live to the end with the others.
+    Families that die out take turns with the first two colours, families that live to the end with the others.
     """
     alive = np.isin(np.arange(ancestors.shape[1]), ancestors[-1])
     living, dead = np.cumsum(alive) - 1, np.cumsum(~alive) - 1
@@ -101,7 +101,7 @@ def ribbons(ancestors: Array) -> tuple[Array, Array]:
 
 
 def traces(t: Array, ancestors: Array, alive: Array, group: int) -> list[dict[str, Any]]:
-    """What is drawn where ``group`` is chosen: the survivors, on average over the groups too, and the ribbons."""
+    """The lines and ribbons of ``group``: its survivors, the mean over all groups, and its families."""
     hover = "%{y:.3g} at t = %{x:.2f}"
     line: dict[str, Any] = {"x": t.tolist(), "mode": "lines", "yaxis": "y2", "hovertemplate": hover}
     name = "surviving ancestors"
@@ -129,11 +129,12 @@ def traces(t: Array, ancestors: Array, alive: Array, group: int) -> list[dict[st
 
 
 def steps(colors: tuple[str, ...]) -> list[list[Any]]:
-    """A scale for Plotly without anything between its colours."""
+    """A colour scale for Plotly with a step between neighbours, no gradient."""
     return [[(number + end) / len(colors), color] for number, color in enumerate(colors) for end in (0, 1)]
 
 
 def layout(particles: int) -> dict[str, Any]:
+    """The layout of the chart: survivors above, families below."""
     return {
         **html.LAYOUT,
         **CHART_LAYOUT,

@@ -1,4 +1,4 @@
-"""The interactive charts of a run's page: each is a place on the page and the script that draws it."""
+"""The interactive charts of a run's page; a function returns a place on the page and the script that fills it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def curves(history: Mapping[str, Array], base_reward: float, otherwise: str) -> 
     """Reward, ESS and log Z over t, one above the other.
 
     Args:
-        history: columns ``(steps,)``; those that are missing or hold no number are left out.
+        history: columns ``(steps,)``; a column that is missing or holds no number is left out.
         base_reward: mean reward of the base model, drawn as a line unless it is NaN.
-        otherwise: shown where there is no JavaScript.
+        otherwise: shown without JavaScript.
     """
     t = history.get("t", np.zeros(0))
     lines = [
@@ -71,7 +71,7 @@ def _line(x: Array, y: Array, label: str, color: str, axis: str) -> dict[str, An
 
 
 def classes(metrics: Metrics) -> tuple[str, str]:
-    """Shares of the classes among base and tilted samples, as the evaluation classifier sees them."""
+    """Shares of the classes among base and tilted samples, by the evaluation classifier."""
     kinds = [("classes/base", "base model", BASE), ("classes/tilted", "tilted", TILTED)]
     bars = [(cast(list[float], metrics[name]), label, color) for name, label, color in kinds if name in metrics]
     names = [str(number) for number in range(len(bars[0][0]))]

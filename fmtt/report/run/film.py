@@ -21,7 +21,7 @@ HERE, THERE = "The particles at time t", "Where the look-ahead sees them land"
 BLIND = "Nothing looks ahead in this run, so the film shows the particles alone."
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
 
-# Nothing moves before a click. While it plays, a screen reader is not told of every frame.
+# Nothing moves before a click. While the film plays, a screen reader does not read out every frame.
 PLAYER = """
 const byName = name => document.getElementById(`film-${name}`);
 const slider = byName("frame"), button = byName("play"), output = byName("where");
@@ -73,10 +73,10 @@ const draw = frame =>
 
 
 def film(frames: Mapping[str, Array]) -> tuple[str, str]:
-    """The player and its script; both empty where there is no film, or none of a kind that one can look at.
+    """The player and its script; both are empty if there is no film, or no way to draw it.
 
     Args:
-        frames: of F frames ``t (F,)``, ``x`` and ``landing (F, g, n, *D)``, the latter NaN where it is not known.
+        frames: of F frames ``t (F,)``, ``x`` and ``landing (F, g, n, *D)``, the latter NaN if it is not known.
     """
     if "x" not in frames or len(frames["t"]) < 2:
         return "", ""
@@ -116,7 +116,7 @@ def pictures(shown: Mapping[str, Array]) -> tuple[str, dict[str, Any]]:
         pixels, height = contact_sheet(array.reshape(len(array), -1, *array.shape[3:]))
         width = pixels.shape[1]
         factor = WIDEST // width
-        # few pixels are enlarged by a whole factor, so that all are equal; many are smoothed
+        # small pictures are enlarged by a whole factor, so that all pixels are equal; large ones are smoothed
         size = f"max-width:{factor * width}px" if factor > 1 else f"max-width:{WIDEST}px;image-rendering:auto"
         title = HERE if name == "x" else THERE
         panels.append(

@@ -1,4 +1,4 @@
-"""The frames of a film as a page shows them, as small as they can be: pure functions of arrays."""
+"""The frames of a film in few bytes, for a page: pure functions of arrays."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from fmtt.report.common.pixels import in_colour
 from fmtt.run_folder import Array
 
 PICTURE, FRAME = 96, 288  # pixels: the longest side of a picture, and of a frame with all its pictures
-LEVELS = 32  # of grey: noise does not compress, and nobody sees more of them in a film
-UNKNOWN = 0.78  # a light grey between -1 and 1, where there is no picture
+LEVELS = 32  # of grey: noise does not compress well, and more levels are not seen in a film
+UNKNOWN = 0.78  # a light grey between -1 and 1, for pictures that are not known
 
 
 def contact_sheet(pictures: Array) -> tuple[Array, int]:
@@ -40,7 +40,7 @@ def contact_sheet(pictures: Array) -> tuple[Array, int]:
 
 
 def reduced(pixels: Array, side: int) -> Array:
-    """Pictures uint8 ``(M, H, W, 3)``, made smaller, where they are larger, so that no side is longer than ``side``."""
+    """Pictures uint8 ``(M, H, W, 3)``, reduced so that no side is longer than ``side``."""
     height, width = pixels.shape[1:3]
     longest = max(height, width)
     if longest <= side:
@@ -64,7 +64,7 @@ def data_uri(pixels: Array) -> str:
 
 
 def extent(values: Array) -> tuple[float, float]:
-    """The range of those that are finite, with a margin; of nothing, around zero."""
+    """The range of the finite values with a margin; around zero if there are none."""
     finite = values[np.isfinite(values)].astype(float)
     low, high = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
     margin = 0.04 * (high - low) or 0.5
@@ -72,10 +72,10 @@ def extent(values: Array) -> tuple[float, float]:
 
 
 def counts_in_bins(values: Array, edges: Array) -> Array:
-    """How many of the finite ``(F, M)`` lie between neighbouring edges ``(B + 1,)``, in each frame; ``(F, B)``."""
+    """The number of finite values ``(F, M)`` between neighbouring edges ``(B + 1,)``, in each frame; ``(F, B)``."""
     return np.stack([np.histogram(frame[np.isfinite(frame)], edges)[0] for frame in values])
 
 
 def four_digits(values: Array) -> list[float]:
-    """Numbers with the four digits that half precision knows."""
+    """Numbers with four digits; half precision has no more."""
     return [float(f"{value:.4g}") for value in values.tolist()]

@@ -22,8 +22,8 @@ class FinishedRun:
         metrics: flat names; numbers, or lists with one number per group.
         history: a column ``(steps,)`` for each name.
         environment: versions, commit, device.
-        overrides: what the user typed, ``key=value``.
-        choices: what was chosen in each config group.
+        overrides: the words ``key=value`` that the user typed.
+        choices: the choice in each config group.
         arrays: the particles at the end, as in :data:`fmtt.run_folder.SAMPLES_ARRAYS`.
         film: frames of the population on its way, as in :data:`fmtt.run_folder.FILM_ARRAYS`; nothing if none were kept.
     """

@@ -24,7 +24,7 @@ from fmtt.report.run.samples_picture import Panel, save_returned, save_samples
 from fmtt.report.run.weights import weights
 from fmtt.run_folder import CURVES_PICTURE, REPORT, RETURNED_PICTURES, SAMPLES_PICTURE, Metrics
 
-# log_z holds one number per group; log_z/mean is their summary
+# shown elsewhere on the page; log_z has one number per group, and log_z/mean is their mean
 NAMED = {*RESULTS, *COSTS, "log_z", "population/particles", "population/groups", "steps"}
 CURVES = "Reward, effective sample size and log Z over the sampling time"
 
@@ -41,7 +41,7 @@ def write_pictures_and_page(folder: Path) -> Path:
 
 
 def base_reward(run: FinishedRun) -> float:
-    """Mean reward of the base model, NaN where it is not known."""
+    """Mean reward of the base model, NaN if it is not known."""
     value = estimate(run.metrics, "reward/base_mean")[0]
     rewards = run.arrays.get("base_rewards")
     return float(rewards.mean()) if math.isnan(value) and rewards is not None else value
@@ -71,7 +71,7 @@ def write_report(run: FinishedRun) -> Path:
 
 
 def sections(run: FinishedRun) -> dict[str, tuple[str, str]]:
-    """What the page says under each heading, and the script that this needs; nothing where nothing is known."""
+    """Heading -> the content below it and its script; both are empty if nothing is known."""
     frames, nothing = run.film, ("", "")
     still = html.picture(run.folder / CURVES_PICTURE, CURVES)
     return {
@@ -88,7 +88,7 @@ def sections(run: FinishedRun) -> dict[str, tuple[str, str]]:
 
 
 def page_title(run: FinishedRun) -> str:
-    """``search with flowmap4: symmetry on mnist``, or the folder's name where Hydra was not used."""
+    """``search with flowmap4: symmetry on mnist``, or the folder's name if Hydra was not used."""
     chosen = run.choices
     if not {"mode", "lookahead", "reward", "model"} <= chosen.keys():
         return run.folder.resolve().name
@@ -96,10 +96,12 @@ def page_title(run: FinishedRun) -> str:
 
 
 def command_of(run: FinishedRun) -> str:
+    """The command that makes the same run."""
     return " ".join(["python run.py", *map(shlex.quote, run.overrides)])
 
 
 def heading(run: FinishedRun) -> str:
+    """Title, size, command, main results, and the reasons to doubt them."""
     groups, particles = run.arrays["rewards"].shape
     steps = int(max(run.history.get("step", [0])))
     summary = f"{_count(groups, 'group')} of {_count(particles, 'particle')}, {_count(steps, 'step')}"
@@ -123,12 +125,13 @@ def _count(number: int, noun: str) -> str:
 
 
 def describe_samples(run: FinishedRun) -> str:
+    """The picture of the samples in words."""
     base, tilted = panels(run)
     return f"Samples. {f'Left, {base.title}. Right, {tilted.title}' if base else tilted.title}."
 
 
 def results(run: FinishedRun) -> str:
-    """Every metric that is not a cost with its standard error over groups; those without a name of ours come last."""
+    """Every metric that is not a cost, with its standard error over groups; those without a title come last."""
     metrics = run.metrics
     names = [name for name in RESULTS if name in metrics]
     names += [name for name, value in metrics.items() if name not in NAMED and is_estimate(name, value)]
@@ -145,6 +148,7 @@ def results(run: FinishedRun) -> str:
 
 
 def costs(metrics: Metrics) -> str:
+    """The table of costs."""
     rows: list[list[html.Cell]] = [
         [COSTS[name], text_of(*estimate(metrics, name))] for name in COSTS if name in metrics
     ]
@@ -152,6 +156,7 @@ def costs(metrics: Metrics) -> str:
 
 
 def settings(run: FinishedRun) -> str:
+    """The configuration and the environment, folded."""
     environment = json.dumps(run.environment, indent=2)
     return html.folded("Resolved configuration", html.preformatted(run.config)) + html.folded(
         "Environment", html.preformatted(environment)

@@ -15,13 +15,13 @@ from fmtt.run_folder import CURVES_PICTURE, SAMPLES_PICTURE, Array
 from fmtt.tracking import Showcase
 from fmtt.tracking.showcase import TableCell
 
-FRAMES = 6  # of the film, its first and its last among them
+FRAMES = 6  # of the film; the first and the last are among them
 COORDINATES = 8  # of a point, at most
-SMALL = 96  # pixels: of wider pictures fewer are shown
+SMALL = 96  # pixels; fewer particles are shown if pictures are wider
 
 
 def read_showcase(folder: Path) -> Showcase:
-    """Read the files of a finished run whose pictures are drawn.
+    """Read the files of a finished run; its pictures must be drawn.
 
     Raises:
         FileNotFoundError: if one is missing; a film need not be there.
@@ -57,9 +57,9 @@ def frames(film: Mapping[str, Array]) -> dict[str, list[tuple[float, Array]]]:
 
 
 def particle_table(arrays: Mapping[str, Array]) -> tuple[list[str], list[list[TableCell]]]:
-    """One row for each particle that is shown: the heaviest of each group, the one that is returned among them.
+    """One row for each particle that is shown: the heaviest of each group and the one that is returned.
 
-    Beside a particle stands the base model's sample from the noise that its ancestor started from.
+    The base model's sample in a row comes from the same noise as the particle's ancestor.
 
     Args:
         arrays: as in :data:`fmtt.run_folder.SAMPLES_ARRAYS`.

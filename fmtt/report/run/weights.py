@@ -13,13 +13,13 @@ from fmtt.report.common.placement import normalised_weights
 from fmtt.report.run.charts import CHART_LAYOUT
 from fmtt.run_folder import Array
 
-LEAST = -6.0  # log10 of the least weight, as a multiple of the mean, that has a place of its own
-MOST = 40  # bars, about
+LEAST = -6.0  # log10 of a weight in units of the mean; smaller weights are all in the first bar
+MOST = 40  # bars, at most about so many
 WIDTHS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5)  # of the bars, in decades
 
 
 def weights(log_weights: Array) -> tuple[str, str]:
-    """A histogram of the weights at the end, as multiples of the mean of their group; a sentence if all are equal.
+    """A histogram of the weights at the end, in units of the mean of their group; a sentence if all are equal.
 
     Args:
         log_weights: ``(G, N)``.
@@ -48,7 +48,7 @@ def weights(log_weights: Array) -> tuple[str, str]:
     layout = {
         **CHART_LAYOUT,
         "hovermode": "closest",
-        "margin": {**CHART_LAYOUT["margin"], "t": 52},  # for the name of the line below Plotly's buttons
+        "margin": {**CHART_LAYOUT["margin"], "t": 52},  # room for the name of the line below Plotly's buttons
         "xaxis": {**html.AXIS, "title": {"text": "weight (1: the mean of its group)"},
                   "range": [edges[0], edges[-1]], "tickvals": np.log10(marks).tolist(),
                   "ticktext": [name_of(mark) for mark in marks]},
@@ -66,7 +66,7 @@ def weights(log_weights: Array) -> tuple[str, str]:
 
 
 def bins(multiples: Array) -> tuple[Array, Array]:
-    """A histogram over the decimal logarithm, one edge at 0; what is below :data:`LEAST` is in the first bar.
+    """A histogram over the decimal logarithm, one edge at 0; values below :data:`LEAST` are in the first bar.
 
     Returns:
         Edges ``(B + 1,)`` and counts ``(B,)``, of about :data:`MOST` bars or fewer.
@@ -80,7 +80,7 @@ def bins(multiples: Array) -> tuple[Array, Array]:
 
 
 def ticks(low: float, high: float) -> list[float]:
-    """Round numbers between two decimal logarithms: powers of ten, and 2, 5 times those where there is room."""
+    """Round numbers between two decimal logarithms: powers of ten, and 2 and 5 times those if there is room."""
     digits = (1, 2, 5) if high - low <= 3 else (1,)
     powers = range(math.floor(low), math.ceil(high) + 1)
     marks = [digit * 10.0**power for power in powers for digit in digits]
