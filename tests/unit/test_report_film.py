@@ -16,7 +16,7 @@ from fmtt.report.common.palette import EXTINCT, FAMILIES
 from fmtt.report.run.ancestry import GROUPS, PLACES, ancestry, families, ribbons, survivors
 from fmtt.report.run.film import BARS, BLIND, film
 from fmtt.report.run.film_frames import FRAME, LEVELS, PICTURE, contact_sheet, counts_in_bins, data_uri, extent
-from fmtt.report.run.weights import LEAST, MOST, bins, name_of, ticks, weights
+from fmtt.report.run.weights import LEAST, MOST, bins, tick_text, ticks, weights
 from tests.run_folder import PARTICLES, make_film, make_run, resampled
 
 RANDOM = np.random.default_rng(0)
@@ -214,8 +214,8 @@ def test_a_histogram_has_neither_few_nor_many_bars(spread):
 
 def test_ticks_are_round():
     assert ticks(-1.1, 0.4) == pytest.approx([0.1, 0.2, 0.5, 1, 2])
-    assert [name_of(tick) for tick in ticks(-0.8, 1.1)] == ["0.2", "0.5", "1", "2", "5", "10"]
-    assert name_of(1e-6) == "10<sup>\N{MINUS SIGN}6</sup>"
+    assert [tick_text(tick) for tick in ticks(-0.8, 1.1)] == ["0.2", "0.5", "1", "2", "5", "10"]
+    assert tick_text(1e-6) == "10<sup>\N{MINUS SIGN}6</sup>"
     assert ticks(-6.0, 1.0) == pytest.approx([10.0**power for power in range(-6, 2)])
 
 

@@ -74,9 +74,7 @@ def runs_below(folder: Path) -> Iterator[Path]:
     if is_run(folder):
         yield folder
         return
-    for child in (
-        folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ()
-    ):  # closed folders are skipped
+    for child in folder.iterdir() if os.access(folder, os.R_OK | os.X_OK) else ():  # closed folders are skipped
         if child.is_dir() and not child.is_symlink():  # a link may lead to a folder above, and the search would not end
             yield from runs_below(child)
 

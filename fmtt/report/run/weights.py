@@ -51,7 +51,7 @@ def weights(log_weights: Array) -> tuple[str, str]:
         "margin": {**CHART_LAYOUT["margin"], "t": 52},  # room for the name of the line below Plotly's buttons
         "xaxis": {**html.AXIS, "title": {"text": "weight (1: the mean of its group)"},
                   "range": [edges[0], edges[-1]], "tickvals": np.log10(marks).tolist(),
-                  "ticktext": [name_of(mark) for mark in marks]},
+                  "ticktext": [tick_text(mark) for mark in marks]},
         "yaxis": {**html.AXIS, "title": {"text": "particles"}, "rangemode": "tozero",
                   **({"dtick": 1} if counts.max() <= 5 else {})},
         "shapes": [{**mean, "line": {"color": INK, "width": 2, "dash": "dash"}}],
@@ -87,6 +87,6 @@ def ticks(low: float, high: float) -> list[float]:
     return [mark for mark in marks if low - 1e-9 <= math.log10(mark) <= high + 1e-9]
 
 
-def name_of(mark: float) -> str:
+def tick_text(mark: float) -> str:
     """A round number as Plotly writes it: 0.02, 5, or a power of ten."""
     return f"{mark:g}" if mark >= 0.001 else f"10<sup>\N{MINUS SIGN}{-math.log10(mark):.0f}</sup>"
