@@ -28,6 +28,7 @@ REPORT = "report.html"
 CONFIG = "config.yaml"  # resolved
 ENVIRONMENT = "environment.json"
 ERROR = "error.txt"
+PROMPTS = "prompts.csv"  # with prompts
 
 # Hydra's records of a run
 HYDRA = ".hydra"
@@ -52,6 +53,9 @@ SAMPLES_ARRAYS = {
     "ancestors": "the particle at t = 0 from which each descends, (G, N)",
     "base": "the base model's samples from the same noise, (G, N, *D); missing without a baseline",
     "base_rewards": "their rewards, (G, N); missing without a baseline",
+    "decoded": "the particles as the rewards see them, (G, N, *E); missing if the model has no decoder",
+    "base_decoded": "the base model's samples as the rewards see them; missing without a baseline or a decoder",
+    "prompt": "the number of the prompt of each group, (G,); missing without prompts",
 }
 FILM_ARRAYS = {
     "t": "the times of F frames, (F,)",
@@ -126,6 +130,16 @@ def _number(text: str | None) -> float:
         return float(text or "nan")
     except ValueError:
         return math.nan
+
+
+def write_prompts(folder: Path, prompts: Sequence[str], metrics: Sequence[Metrics]) -> None:
+    """``prompts.csv``: the number and the text of each prompt, and the metrics of its groups that are numbers."""
+    names = [name for name, value in metrics[0].items() if not isinstance(value, list)]
+    with (folder / PROMPTS).open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["prompt", "text", *names])
+        for number, (text, known) in enumerate(zip(prompts, metrics, strict=True)):
+            writer.writerow([number, text, *(known.get(name) for name in names)])
 
 
 def write_samples(folder: Path, arrays: Mapping[str, Array]) -> None:

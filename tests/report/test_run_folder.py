@@ -52,3 +52,10 @@ def test_what_is_not_there_is_empty(tmp_path: Path) -> None:
     assert run_folder.read_overrides(tmp_path) == () and run_folder.read_environment(tmp_path) == {}
     run_folder.write_environment(tmp_path, {"device": "cpu"})
     assert run_folder.read_environment(tmp_path) == {"device": "cpu"}
+
+
+def test_a_prompt_has_its_text_and_its_numbers(tmp_path: Path) -> None:
+    parts = [{"log_z": [0.5], "reward/mean": -1.0}, {"log_z": [0.25], "reward/mean": math.nan}]
+    run_folder.write_prompts(tmp_path, ["a cat, red", "a dog"], parts)
+    lines = (tmp_path / run_folder.PROMPTS).read_text().splitlines()
+    assert lines == ["prompt,text,reward/mean", '0,"a cat, red",-1.0', "1,a dog,nan"]
