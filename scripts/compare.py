@@ -13,9 +13,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fmtt.report.compare import write_page
-from fmtt.report.gather import gather
+from fmtt.report.comparison.page import write_page
+from fmtt.report.comparison.runs import find_runs
 from fmtt.run.cli import script
+from fmtt.run_folder import COMPARISON
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -23,8 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     parser.add_argument("--out", type=Path, metavar="FILE")
     options = parser.parse_args(arguments)
-    common, runs = gather(options.paths)
-    page = options.out or common / "compare.html"
+    common, runs = find_runs(options.paths)
+    page = options.out or common / COMPARISON
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         write_page(page, common, runs)

@@ -12,12 +12,12 @@ from torch import Tensor
 
 from fmtt.api import Run
 from fmtt.methods.loop import State
+from fmtt.run_folder import CONFIG, ERROR, METRICS, checkpoint_name
 from fmtt.smc.population import Population
 from fmtt.smc.potentials import PathValue
 from fmtt.smc.totals import Totals
 from fmtt.tilt.tilt import TiltValue
 
-RESULT, FAILURE = "metrics.json", "error.txt"  # which of them is there says how the last attempt in a folder ended
 IRRELEVANT = ("resume", "checkpoint", "logger", "launcher", "report")  # do not change the result
 
 
@@ -30,26 +30,26 @@ def digest(config: DictConfig) -> str:
 
 def finished(folder: Path, config: DictConfig) -> bool:
     """Whether ``folder`` holds the result of the same configuration, and nothing failed after it was written."""
-    made = folder / "config.yaml"
-    if not (made.is_file() and (folder / RESULT).is_file()) or (folder / FAILURE).is_file():
+    made = folder / CONFIG
+    if not (made.is_file() and (folder / METRICS).is_file()) or (folder / ERROR).is_file():
         return False
     return digest(OmegaConf.load(made)) == digest(config)
 
 
 def forget(folder: Path) -> None:
     """Take away how an earlier attempt in ``folder`` ended, before its configuration is written over."""
-    for name in (RESULT, FAILURE):
+    for name in (METRICS, ERROR):
         (folder / name).unlink(missing_ok=True)
 
 
 def checkpoint_path(folder: Path, config: DictConfig) -> Path:
     """Where the run in ``folder`` keeps its checkpoint."""
-    return folder / f"checkpoint-{digest(config)}.pt"
+    return folder / checkpoint_name(digest(config))
 
 
 def find_checkpoint(roots: list[Path], config: DictConfig) -> Path | None:
     """The newest checkpoint that the same configuration left anywhere below ``roots``."""
-    name = f"checkpoint-{digest(config)}.pt"
+    name = checkpoint_name(digest(config))
     found = {path for root in roots if root.is_dir() for path in root.rglob(name)}
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 

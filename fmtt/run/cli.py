@@ -22,9 +22,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fmtt.run.checkpoint import FAILURE
 from fmtt.run.configurations import CONFIGS, ConfigurationError, one_line
 from fmtt.run.sweep_progress import Progress, note, size
+from fmtt.run_folder import COMPARISON, ERROR, MULTIRUN, read_error, write_error
 
 DONE, FAILED, WRONG_CONFIGURATION = 0, 1, 2
 PLUGINS = ("hydra/sweeper/optuna", "hydra/launcher/joblib")  # of Hydra, that our configurations name
@@ -101,7 +101,7 @@ def _give_up(reason: str, status: int) -> None:
 
 def _leave(reason: str, status: int) -> None:
     """In the run's folder, for whoever compares it with others."""
-    (Path(HydraConfig.get().runtime.output_dir) / FAILURE).write_text(f"{status} {reason}\n")
+    write_error(Path(HydraConfig.get().runtime.output_dir), status, reason)
 
 
 class SweepSummary(Callback):
@@ -113,7 +113,7 @@ class SweepSummary(Callback):
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
         folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(config, folder / "multirun.yaml")  # by which W&B's group is named; not every sweeper writes it
+        OmegaConf.save(config, folder / MULTIRUN)  # by which W&B's group is named; not every sweeper writes it
         _sweeps.append(folder)
         if sys.stderr.isatty():
             _watching.append(Progress(folder, size(config), sys.stderr))
@@ -134,7 +134,8 @@ def _summarise_what_there_is() -> None:
 
     while _sweeps:
         folder = _sweeps.pop()
-        _statuses.extend(int(file.read_text().split()[0]) for file in folder.rglob(FAILURE))
+        errors = (read_error(file.parent) for file in folder.rglob(ERROR))
+        _statuses.extend(error[0] for error in errors if error)
         try:
             failures = summarise(folder)
         except OSError as error:
@@ -143,7 +144,7 @@ def _summarise_what_there_is() -> None:
             continue
         if failures:
             print(f"fmtt: runs of this sweep that failed: {len(failures)}", *failures, sep="\nfmtt: ", file=sys.stderr)
-        print(folder / "compare.html")
+        print(folder / COMPARISON)
 
 
 def _stop_watching() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fmtt.evaluation.reliability import doubts
-from fmtt.run.metrics import Metrics
+from fmtt.run_folder import Metrics
 
 
 def print_table(metrics: Metrics) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import platform
 import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -18,13 +16,13 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from safetensors.torch import save
 from tqdm import tqdm
 
+from fmtt import run_folder
 from fmtt.api import Result, Run, finish, mixed
 from fmtt.flow.batches import Batches
 from fmtt.methods.loop import Info, State, totals
-from fmtt.report import make_exhibit, write_artefacts
+from fmtt.report import read_showcase, write_artefacts
 from fmtt.run import checkpoint as resume
 from fmtt.run import metrics as results
 from fmtt.run.build import build
@@ -49,12 +47,12 @@ def execute(config: DictConfig) -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     if config.resume and resume.finished(folder, config):
         print(f"{folder}: already done")
-        return float(json.loads((folder / resume.RESULT).read_text())["reward/weighted_mean"])
+        return float(run_folder.read_metrics(folder)["reward/weighted_mean"])  # type: ignore[arg-type]
     resume.forget(folder)
     job = build(config)
     resolved = OmegaConf.to_container(config, resolve=True)
-    OmegaConf.save(OmegaConf.create(resolved), folder / "config.yaml")
-    (folder / "environment.json").write_text(json.dumps(environment(job.fabric.device), indent=2))
+    run_folder.write_config(folder, resolved)
+    run_folder.write_environment(folder, environment(job.fabric.device))
     checkpoint = _checkpoint(config, folder) if config.resume else None
     earlier = checkpoint.parent if checkpoint else folder
     with (
@@ -75,12 +73,12 @@ def execute(config: DictConfig) -> float:
         metrics = results.final_metrics(run, outcome, parts, timing, job.budget)
         save_samples(folder, outcome.result, base)
         if job.prompts is not None:
-            write_prompts(folder, job.prompts, parts)
-        (folder / resume.RESULT).write_text(json.dumps(results.json_ready(metrics), indent=2))
+            run_folder.write_prompts(folder, job.prompts, parts)
+        run_folder.write_metrics(folder, metrics)
         if config.report:
             write_artefacts(folder)
             if tracker.loggers:
-                tracker.show(make_exhibit(folder))
+                tracker.show(read_showcase(folder))
         tracker.finish(metrics)
     for path in {checkpoint, resume.checkpoint_path(folder, config)} - {None}:
         path.unlink(missing_ok=True)
@@ -125,10 +123,10 @@ def _sample(
         resume.save(path, reached, summed, run, history)
         raise KeyboardInterrupt(f"checkpoint in {path}; the same command with resume=true goes on from it") from None
     finally:
-        write_history(folder, history)
+        run_folder.write_history(folder, history)
     assert reached is not None and summed is not None
     if film:
-        film.write(folder / "film.safetensors")
+        film.write(folder)
     return reached, summed
 
 
@@ -164,19 +162,8 @@ def _progress(run: Run, state: State | None) -> Iterator[tuple[State, Info]]:
             yield current, info
 
 
-def write_history(folder: Path, history: list[dict[str, float]]) -> None:
-    """``history.csv``, one row per step."""
-    with (folder / "history.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(history[0]) if history else results.HISTORY)
-        writer.writeheader()
-        writer.writerows(history)
-
-
 def save_samples(folder: Path, result: Result, base: Result | None) -> None:
-    """``samples.safetensors``: the population and, from the same noise, the base model's.
-
-    ``decoded`` and ``base_decoded`` are there for models with a decoder.
-    """
+    """The population at the end and, from the same noise, the base model's, decoded too where there is a decoder."""
     tensors = {
         "samples": result.samples.float(),
         "log_weights": result.log_weights,
@@ -192,18 +179,7 @@ def save_samples(folder: Path, result: Result, base: Result | None) -> None:
         tensors |= {"base": base.samples.float(), "base_rewards": base.rewards}
         if base.decoded is not base.samples:
             tensors["base_decoded"] = base.decoded.float()
-    content = save({name: value.cpu().contiguous() for name, value in tensors.items()})
-    (folder / "samples.safetensors").write_bytes(content)
-
-
-def write_prompts(folder: Path, prompts: Sequence[str], parts: Sequence[results.Metrics]) -> None:
-    """``prompts.csv``: the number and the text of each prompt, and the metrics of its own groups."""
-    names = [name for name, value in parts[0].items() if not isinstance(value, list)]
-    with (folder / "prompts.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["prompt", "text", *names])
-        for number, (text, part) in enumerate(zip(prompts, parts, strict=True)):
-            writer.writerow([number, text, *(part.get(name) for name in names)])
+    run_folder.write_samples(folder, {name: value.cpu().numpy() for name, value in tensors.items()})
 
 
 def environment(device: torch.device) -> dict[str, object]:

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
 from fmtt.methods.loop import State
+from fmtt.run_folder import write_film
 
 FRAMES = 24  # at most, beside the first
 SHOWN, NUMBERS = 16, 512  # particles of a frame, of all groups together, so that the page stays small; of points more
@@ -37,11 +37,11 @@ class Film:
         if state.step in self.due:
             self.frames.append(frame(state, self.decode))
 
-    def write(self, path: Path) -> None:
-        """All frames in one file, F of them; :func:`frame` says what is in it. Nothing if there are none."""
+    def write(self, folder: Path) -> None:
+        """Write the frames into a run folder; nothing if there are none."""
         if self.frames:
-            content = {name: torch.stack([shot[name] for shot in self.frames]) for name in self.frames[0]}
-            path.write_bytes(save(content))
+            names = self.frames[0].keys()
+            write_film(folder, {name: torch.stack([shot[name] for shot in self.frames]).numpy() for name in names})
 
 
 def frame(state: State, decode: Callable[[Tensor], Tensor]) -> dict[str, Tensor]:

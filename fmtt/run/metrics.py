@@ -24,6 +24,7 @@ from fmtt.flow.protocols import Evaluator, Reward, takes
 from fmtt.methods.loop import Info, State
 from fmtt.models.analytic import MixtureLaw
 from fmtt.run.budget import Budget
+from fmtt.run_folder import Metrics
 from fmtt.smc.diagnostics import (
     evidence_variance,
     log_mean_and_error,
@@ -33,12 +34,7 @@ from fmtt.smc.diagnostics import (
 )
 from fmtt.smc.totals import Totals
 
-HISTORY = ("step", "t", "reward/mean", "reward/max", "ess", "log_z", "discrepancy", "discrepancy/step",
-           "thermodynamic_length", "resampled", "nfe/forward", "ancestors/unique")  # fmt: skip
-
 EXACT = 2_511_226  # where the seeds begin of the independent draws that samples are compared with
-
-Metrics = dict[str, float | int | list[float]]
 
 
 @dataclass(frozen=True)
@@ -326,14 +322,3 @@ def distance_metrics(run: Run, outcome: Outcome) -> Metrics:
         "sliced_w2": sliced_w2(samples, target, weights),
         "sliced_w2/floor": sliced_w2(other, target, equal),
     }
-
-
-def json_ready(metrics: Metrics) -> dict[str, object]:
-    """NaN, which JSON does not know, becomes null."""
-
-    def plain(value: float | int | list[float]) -> object:
-        if isinstance(value, list):
-            return [plain(entry) for entry in value]
-        return None if isinstance(value, float) and math.isnan(value) else value
-
-    return {name: plain(value) for name, value in metrics.items()}

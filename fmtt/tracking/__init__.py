@@ -1,23 +1,21 @@
-"""One Tracker over Weights & Biases, CSV and TensorBoard; each heavy library is imported when its logger starts."""
+"""A tracker that records a run in Weights & Biases, CSV and TensorBoard; a library is imported when it is used."""
 
-from fmtt.tracking.exhibit import Exhibit
+from fmtt.tracking.hydra_records import DESCRIBED, hydra_choices, run_name, sweep_name
 from fmtt.tracking.lightning_loggers import Csv, TensorBoard
-from fmtt.tracking.logger import Logger, Metrics, scalars
-from fmtt.tracking.run_folder import DESCRIBED, hydra_choices, read_yaml, run_name, sweep_name
+from fmtt.tracking.logger import Logger, scalars
+from fmtt.tracking.showcase import Showcase
 from fmtt.tracking.tracker import Tracker
 from fmtt.tracking.wandb_logger import Wandb
 
 __all__ = [
     "DESCRIBED",
     "Csv",
-    "Exhibit",
     "Logger",
-    "Metrics",
+    "Showcase",
     "TensorBoard",
     "Tracker",
     "Wandb",
     "hydra_choices",
-    "read_yaml",
     "run_name",
     "scalars",
     "sweep_name",

@@ -1,11 +1,11 @@
-"""Which way a metric is better, and which extreme of a curve is worth keeping."""
+"""The better side of each metric, and the worst side of each curve."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from fnmatch import fnmatch
 
-GOALS = (  # the first pattern that fits decides
+GOALS = (  # the first pattern that matches decides
     ("reward/base_mean*", None),  # the same for every method
     ("exact/*", None),
     ("*/floor", None),
@@ -28,6 +28,6 @@ WORST = {"ess": "min", "temper": "min", "discrepancy/step": "max"}  # one bad st
 
 
 def goals(names: Iterable[str]) -> dict[str, str]:
-    """``maximize`` or ``minimize`` for the metrics that have a better side; log Z, for one, has none."""
+    """``maximize`` or ``minimize`` for each metric that has a better side; log Z, for example, has none."""
     known = {name: next((goal for pattern, goal in GOALS if fnmatch(name, pattern)), None) for name in names}
     return {name: goal for name, goal in known.items() if goal is not None}

@@ -8,17 +8,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from fmtt.tracking.exhibit import Exhibit
-from fmtt.tracking.logger import Logger, Metrics
+from fmtt.run_folder import Metrics
+from fmtt.tracking.logger import Logger
+from fmtt.tracking.showcase import Showcase
 
 
 class Tracker:
-    """Several loggers as one; a context manager, so that a crash still closes them, W&B with a failing exit code.
+    """Several loggers as one, in a ``with`` block: a crash still closes them, and W&B then gets a failing exit code.
 
     Args:
-        loggers: any number of them, none included.
+        loggers: any number of them, even none.
         folder: the run folder.
-        earlier: the folder of the attempt that this run goes on from, if it is another one.
+        earlier: the folder of the attempt that this run resumes, if it is another one.
 
     Example:
         >>> with Tracker([], Path(".")) as tracker:
@@ -36,7 +37,7 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with ExitStack() as stack:  # one that fails to close must not keep the others open
+        with ExitStack() as stack:  # if one fails to close, the others are closed all the same
             for logger in self.loggers:
                 stack.callback(logger.close, kind is not None)
 
@@ -50,10 +51,10 @@ class Tracker:
         for logger in self.loggers:
             logger.log(row, step)
 
-    def show(self, exhibit: Exhibit) -> None:
+    def show(self, showcase: Showcase) -> None:
         """Pictures and particles of the finished run."""
         for logger in self.loggers:
-            logger.show(exhibit)
+            logger.show(showcase)
 
     def finish(self, metrics: Metrics) -> None:
         """The results: numbers, or lists with one number per group."""

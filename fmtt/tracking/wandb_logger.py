@@ -1,7 +1,7 @@
 """Weights & Biases.
 
-Lightning's ``WandbLogger`` would put ``trainer/global_step`` under every curve and never finish the run, so W&B is
-called itself.
+W&B is called directly, because Lightning's ``WandbLogger`` would put ``trainer/global_step`` under every curve and
+never finish the run.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fmtt.checks import choice
-from fmtt.tracking.exhibit import Exhibit
+from fmtt.run_folder import Metrics
 from fmtt.tracking.goals import WORST, goals
-from fmtt.tracking.logger import Metrics
-from fmtt.tracking.run_folder import DESCRIBED, hydra_choices, run_name, sweep_name
+from fmtt.tracking.hydra_records import DESCRIBED, hydra_choices, run_name, sweep_name
+from fmtt.tracking.showcase import Showcase
 
 MODES = ("online", "offline", "disabled", "shared", "dryrun", "run")  # the last two are old names in W&B
 HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # W&B's own servers; the second is the default since wandb 0.31
@@ -28,7 +28,7 @@ HOSTS = ("api.wandb.ai", "api.forge.coreweave.com")  # W&B's own servers; the se
 class Wandb:
     """A W&B run in ``<folder>/wandb`` with the sampling time ``t`` under every curve and every frame.
 
-    Which way each result is better is in its config as ``goals``, since W&B's ``define_metric`` no longer has them.
+    The better side of each result is in the config as ``goals``, since W&B's ``define_metric`` no longer has it.
 
     Args:
         project, job_type: as in W&B.
@@ -36,7 +36,7 @@ class Wandb:
         tags: added to the names of the model, look-ahead, reward and mode.
         mode: ``online``, ``offline`` or ``disabled``; by default ``WANDB_MODE``, else online if logged in. A run that
             cannot go online within ten seconds is recorded offline.
-        resume: go on with the W&B run of the attempt that is resumed, if there is one.
+        resume: continue the W&B run of the attempt that is resumed, if there is one.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Wandb:
     def start(self, config: dict[str, Any], folder: Path, earlier: Path) -> None:
         os.environ.setdefault("WANDB_SILENT", "true")
         if self.mode != "online":
-            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # otherwise it calls home even when offline
+            os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # otherwise it contacts W&B even when offline
         import wandb
 
         chosen = hydra_choices(folder)
@@ -86,19 +86,19 @@ class Wandb:
         self._define(row)
         self._run.log(dict(row), step=step)
 
-    def show(self, exhibit: Exhibit) -> None:
+    def show(self, showcase: Showcase) -> None:
         import wandb
 
         self._shown = True
-        pictures = {name: wandb.Image(str(path)) for name, path in exhibit.pictures.items()}
-        rows = [[wandb.Image(cell) if hasattr(cell, "shape") else cell for cell in row] for row in exhibit.rows]
-        table = wandb.Table(columns=list(exhibit.columns), data=rows)
-        weights = wandb.Histogram(exhibit.weights.ravel().tolist())
+        pictures = {name: wandb.Image(str(path)) for name, path in showcase.pictures.items()}
+        rows = [[wandb.Image(cell) if hasattr(cell, "shape") else cell for cell in row] for row in showcase.rows]
+        table = wandb.Table(columns=list(showcase.columns), data=rows)
+        weights = wandb.Histogram(showcase.weights.ravel().tolist())
         with staging(self._folder / "wandb"):
             self._run.log({**pictures, "particles": table, "weights": weights})
-        self._define(exhibit.frames)
+        self._define(showcase.frames)
         by_time: dict[float, dict[str, Any]] = {}
-        for name, frames in exhibit.frames.items():
+        for name, frames in showcase.frames.items():
             for t, pixels in frames:
                 by_time.setdefault(t, {})[name] = wandb.Image(pixels)
         for t in sorted(by_time):
@@ -107,11 +107,11 @@ class Wandb:
     def finish(self, metrics: Metrics) -> None:
         self._run.config.update({"goals": goals(metrics)}, allow_val_change=True)
         if not self._shown:
-            self._run.log({}, commit=True)  # the last row waits for more, and would come after the results
+            self._run.log({}, commit=True)  # the last row is still open, and would be written after the results
         self._run.summary.update(dict(metrics))
 
     def _define(self, names: Iterable[str]) -> None:
-        """Put t under what was not seen before."""
+        """Make t the axis of names that were not logged before."""
         for name in names:
             if name not in self._defined:
                 summary = f"{WORST[name]},last" if name in WORST else None
@@ -125,7 +125,7 @@ class Wandb:
 
 @contextmanager
 def staging(folder: Path) -> Iterator[None]:
-    """Where W&B keeps what a table refers to until it is uploaded; left alone it would be the home directory."""
+    """W&B keeps the pictures of a table in ``folder`` until they are uploaded; its default is the home directory."""
     before = os.environ.get("WANDB_DATA_DIR")
     os.environ["WANDB_DATA_DIR"] = before or str(folder)
     try:
@@ -136,7 +136,7 @@ def staging(folder: Path) -> Iterator[None]:
 
 
 def logged_in() -> bool:
-    """Whether this user has a key for W&B, in the environment or in the netrc file; nothing is sent to find out."""
+    """Whether this user has a key for W&B, in the environment or in the netrc file; W&B is not contacted."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     base = os.environ.get("WANDB_BASE_URL")

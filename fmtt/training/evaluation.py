@@ -27,6 +27,7 @@ from fmtt.flow.protocols import Evaluator
 from fmtt.models.checkpoints import load_network
 from fmtt.models.learned import TwoTimeModel
 from fmtt.models.unet import TwoTimeUNet
+from fmtt.run_folder import SAMPLES_PICTURE
 from fmtt.tilt.typicality import DRAWS, usual_error
 from fmtt.training.objectives import AverageVelocity
 from fmtt.training.trajectories import heun_trajectory
@@ -232,5 +233,5 @@ def evaluate_flow_map(config: DictConfig) -> dict:
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
-    draw_samples(samples, folder / "samples.png")
+    draw_samples(samples, folder / SAMPLES_PICTURE)
     return figures

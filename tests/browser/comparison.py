@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from fmtt.report.compare import write_page
-from fmtt.report.gather import gather
+from fmtt.report.comparison.page import write_page
+from fmtt.report.comparison.runs import find_runs
 from tests.run_folder import make_run
 
 REWARDS = {"search": -0.2, "beam": -0.5, "fmrg": -12.5}
@@ -68,5 +68,5 @@ def make_page(folder: Path) -> Path:
     make_run(folder / "19", overrides=("mode=beam", "budget.nfe=9", "seed=3"))
     (folder / "19" / "metrics.json").unlink()
     (folder / "19" / "error.txt").write_text("1 no memory left\n")
-    common, runs = gather([folder])
+    common, runs = find_runs([folder])
     return write_page(folder / "compare.html", common, runs)

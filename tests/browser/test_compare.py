@@ -8,10 +8,12 @@ from urllib.parse import unquote
 
 import pytest
 
-from fmtt.report.compare import write_page
-from fmtt.report.gather import gather
-from fmtt.report.record import read_history, text_of
-from fmtt.report.sweep import average, read_sweep
+from fmtt.report.common.estimates import text_of
+from fmtt.report.comparison.kinds import average
+from fmtt.report.comparison.page import write_page
+from fmtt.report.comparison.runs import find_runs
+from fmtt.report.comparison.sweep import read_sweep
+from fmtt.run_folder import read_history
 from tests.browser.chromium import needs_chromium, on_phone, visit
 from tests.browser.comparison import SEEN, make_page, metrics
 from tests.browser.contrast import CONTRAST
@@ -129,7 +131,7 @@ def test_curves_are_means_and_bands_standard_errors(page: Path) -> None:
     """
     (line, band, ess, title), console = visit(page, SEEN + script)
     assert band["meta"] == "band" and len(line["x"]) <= 60 and console == []
-    history = read_history(page.parent / "6" / "history.csv")  # the first seed; the others are 0.1 and 0.2 above it
+    history = read_history(page.parent / "6")  # the first seed; the others are 0.1 and 0.2 above it
     middle = [index for index, value in enumerate(line["y"]) if value is not None]
     expected = {t: value + 0.1 for t, value in zip(history["t"], history["reward/mean"], strict=True)}
     for t, mean in ((line["x"][index], line["y"][index]) for index in (middle[0], middle[-1])):
@@ -220,7 +222,7 @@ def test_the_base_model_is_drawn_where_it_is_one(page: Path, tmp_path: Path) -> 
     assert visit(page, script).answer == [-14]
     for number, reward in enumerate(("symmetry", "digit")):
         make_run(tmp_path / str(number), overrides=(f"reward={reward}",), metrics=metrics(9, -1))
-    common, runs = gather([tmp_path])
+    common, runs = find_runs([tmp_path])
     assert visit(write_page(tmp_path / "compare.html", common, runs), script).answer == []
 
 
@@ -277,7 +279,7 @@ def test_few_runs_make_a_page_too(tmp_path: Path, done: int) -> None:
         run = make_run(tmp_path / str(number))
         if number >= done:
             (run / "metrics.json").unlink()
-    common, runs = gather([tmp_path])
+    common, runs = find_runs([tmp_path])
     path = write_page(tmp_path / "compare.html", common, runs)
     found, console = visit(path, "return byId('count').textContent;")
     assert (found, console) == ("2 of 2 runs shown", [])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from fmtt.report import write_artefacts
-from fmtt.report.ancestry import families, ribbons
+from fmtt.report.run.ancestry import families, ribbons
 from tests.browser.chromium import needs_chromium, on_phone, visit
 from tests.browser.contrast import CONTRAST
 from tests.run_folder import make_film, make_run, resampled

@@ -14,12 +14,20 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 @pytest.fixture
 def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable[..., str]:
-    """Runs one of ``scripts/`` as a command; what it prints."""
+    """Runs one of ``scripts/`` as a command and returns what it prints.
+
+    Raises:
+        SystemExit: if the exit status is not 0.
+    """
 
     def run(name: str, *words: str | Path) -> str:
         monkeypatch.setattr(sys, "argv", [name, *map(str, words)])
         capsys.readouterr()
-        runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+        try:
+            runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+        except SystemExit as exit:
+            if exit.code:
+                raise
         return capsys.readouterr().out
 
     return run

@@ -1,135 +1,32 @@
-"""The scripts that make tables and pictures of sweeps, on small sweeps."""
+"""Every script starts, prints what its study finds, and says in one line what it cannot do."""
 
-import math
 import runpy
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
-from safetensors.torch import save_file
 
-from fmtt.data.mnist import available, load_mnist, to_unit_range
 from tests.run_folder import make_run
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-TINY = ["reward=digit", "logger=none", "report=false", "baseline=false", "lookahead=flowmap1", "sampler.steps=3",
-        "population.groups=2"]  # fmt: skip
+STUDIES = ("clock_law", "clocks", "sensitivity", "tilt_to_digit", "frontier", "sampling_frontier", "gallery", "table")
+REQUIRED = {"gallery": ("--rows", "reward", "--columns", "mode"), "table": ("--columns", "reward/mean")}
 
 
-@pytest.mark.skipif(not available(), reason="needs the files of MNIST")
-def test_samples_tilted_to_a_digit_are_compared_with_real_ones(fmtt, run_script, tmp_path: Path) -> None:
-    fmtt("-m", *TINY, "model=mnist", "population.particles=8", "seed=0,1", small=False, folder="tilted")
-    fmtt(
-        "-m",
-        *TINY,
-        "model=mnist",
-        "mode=base",
-        "population.particles=64",
-        "sampler.steps=8",
-        small=False,
-        folder="base",
-    )
-    text = run_script("tilt_to_digit.py", tmp_path / "tilted", tmp_path / "base", "--out", tmp_path / "zeros")
-    rows = {line.split(" | ")[0].strip("| "): line.split(" | ") for line in text.splitlines() if line.startswith("|")}
-    assert {"flowmap1", "rejection", "real"} <= set(rows)
-    assert rows["flowmap1"][1] == "32" and rows["real"][1] == "488"
-    assert "-2.316" in text
-    assert (tmp_path / "zeros.md").read_text() == text
-    with Image.open(tmp_path / "zeros.png") as picture:
-        assert picture.size == (1020, 552)
+@pytest.mark.parametrize("name", sorted(file.name for file in SCRIPTS.glob("*.py")))
+def test_every_script_starts(name: str) -> None:
+    assert callable(runpy.run_path(str(SCRIPTS / name))["main"])
 
 
-@pytest.mark.skipif(not available(), reason="needs the files of MNIST")
-def test_rejection_and_weights_pick_the_digit(run_script, tmp_path: Path) -> None:
-    """Real digits take the place of samples: zeros have all the weight, or are accepted, or count as all others do."""
-    images, labels = load_mnist("test")
-    x, zero = to_unit_range(images[:400]).view(2, 200, 1, 28, 28), (labels[:400] == 0).view(2, 200)
-    values = torch.where(zero, 0.0, -30.0)
-    metrics = {"classes/tilted": [1.0] + [0.0] * 9, "log_z": [-2.0, -3.0]}
-    metrics |= dict.fromkeys(
-        ("ess/final", "discrepancy", "thermodynamic_length", "ancestors/unique", "nfe/weighted/group"), 1.0
-    )
-    weights = {"flowmap1": values.double(), "none": torch.zeros(2, 200, dtype=torch.float64)}
-    runs = {look: ((f"lookahead={look}",), {"log_weights": weights[look]}) for look in weights}
-    runs["base"] = (("mode=base", "lookahead=none"), {})
-    for name, (overrides, arrays) in runs.items():
-        folder = make_run(tmp_path / "runs" / name, overrides=overrides, metrics=metrics)
-        save_file({"samples": x, "rewards": values, **arrays}, folder / "samples.safetensors")
-    text = run_script("tilt_to_digit.py", tmp_path / "runs", "--out", tmp_path / "zeros")
-    head, _, *lines = (
-        [cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line[0:1] == "|"
-    )
-    rows = {line[0]: dict(zip(head, line, strict=True)) for line in lines}
-
-    def number(row: str, column: str) -> float:
-        return float(rows[row][column].split()[0])
-
-    assert number("rejection", "samples") == zero.sum() and number("rejection", "accuracy") == 1
-    assert number("rejection", "log Z") == pytest.approx(zero.double().mean().log().item(), abs=0.01)
-    assert number("flowmap1", "log Z") == pytest.approx(math.log((math.exp(-2) + math.exp(-3)) / 2), abs=0.01)
-    assert number("flowmap1", "Frechet") < number("none", "Frechet") / 3
-    assert number("none", "precision") < 0.3 < 0.8 < number("flowmap1", "precision")
-    assert number("rejection", "recall") > 0.4 and number("real", "Frechet") < number("rejection", "Frechet")
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_script_without_runs_says_so(run_script, capsys: pytest.CaptureFixture, tmp_path: Path, name: str) -> None:
+    with pytest.raises(SystemExit) as exit:
+        run_script(f"{name}.py", tmp_path, *REQUIRED.get(name, ()))
+    assert exit.value.code == 2
+    assert capsys.readouterr().err == f"fmtt: no finished runs below {tmp_path}\n"
 
 
-def test_digits_of_nothing_say_so(run_script, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no finished runs below"):
-        run_script("tilt_to_digit.py", tmp_path)
-
-
-def test_errors_by_leaving_out_each_run() -> None:
-    jackknife = runpy.run_path(str(SCRIPTS / "tilt_to_digit.py"))["jackknife"]
-    parts = torch.tensor([1.0, 2.0, 4.0, 9.0]).unsqueeze(1).unbind()
-    value, error = jackknife(lambda part: part.mean().item(), parts)
-    values = np.array([1.0, 2.0, 4.0, 9.0])
-    assert value == 4 and error == pytest.approx(values.std(ddof=1) / 2)
-    assert math.isnan(jackknife(lambda part: part.mean().item(), parts[:1])[1])
-
-
-def test_a_gallery_has_a_block_for_each_pair_of_values(fmtt, run_script, tmp_path: Path) -> None:
-    words = ["model=mnist", "report=false", "baseline=false", "lookahead=flowmap1", "sampler.steps=2"]
-    fmtt(
-        "-m",
-        *words,
-        "population.particles=2",
-        "mode=base,guidance",
-        "reward=symmetry,rotation",
-        small=False,
-        folder="g",
-    )
-    out = tmp_path / "gallery.png"
-    assert run_script(
-        "gallery.py", tmp_path / "g", "--rows", "reward", "--columns", "mode", "--out", out
-    ).strip() == str(out)
-    found = runpy.run_path(str(SCRIPTS / "gallery.py"))["blocks"]([tmp_path / "g"], "reward", "mode")
-    assert set(found) == {(reward, mode) for reward in ("symmetry", "rotation") for mode in ("base", "guidance")}
-    with Image.open(out) as picture:
-        assert picture.width > 400 and picture.height > 350
-
-
-def test_a_gallery_of_nothing_says_so(run_script, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match="no finished runs below"):
-        run_script("gallery.py", tmp_path, "--rows", "reward", "--columns", "mode")
-
-
-def test_a_table_has_a_row_for_each_kind_and_a_picture_a_panel(run_script, tmp_path: Path) -> None:
-    for mode, reward in (("search", -0.5), ("beam", -0.25)):
-        for seed in range(3):
-            value = reward + 0.03 * (seed if mode == "search" else 0)
-            overrides = (f"mode={mode}", f"seed={seed}")
-            make_run(tmp_path / "runs" / f"{mode}{seed}", overrides=overrides, reward=value)
-    (make_run(tmp_path / "runs" / "unfinished", overrides=("mode=das", "seed=0")) / "metrics.json").unlink()
-    words = ("--columns", "reward/mean", "nfe/forward", "nothing", "--picture", tmp_path / "runs.png")
-    text = run_script("table.py", tmp_path / "runs", *words)
-    assert text.splitlines() == [
-        "| mode | reward/mean | nfe/forward | nothing |",
-        "|---|---|---|---|",
-        "| beam | \N{MINUS SIGN}0.25 | 1,200 |  |",
-        "| search | \N{MINUS SIGN}0.470 ± 0.017 | 1,200 |  |",
-    ]
-    with Image.open(tmp_path / "runs.png") as picture:
-        assert picture.width > 1000
-    with pytest.raises(SystemExit, match="no finished runs below"):
-        run_script("table.py", tmp_path / "nowhere", "--columns", "reward/mean")
+def test_a_script_prints_the_table_and_writes_the_picture(run_script, tmp_path: Path) -> None:
+    make_run(tmp_path / "runs" / "0")
+    text = run_script("table.py", tmp_path / "runs", "--columns", "nfe/forward", "--picture", tmp_path / "runs.png")
+    assert text.splitlines() == ["| mode | nfe/forward |", "|---|---|", "| search | 1,200 |"]
+    assert (tmp_path / "runs.png").is_file()

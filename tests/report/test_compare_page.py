@@ -7,14 +7,14 @@ from pathlib import Path
 import plotly.offline
 import pytest
 
-from fmtt.report.compare import PICTURES, write_page
-from fmtt.report.compare_data import short
-from fmtt.report.gather import gather
+from fmtt.report.comparison.page import PICTURES, write_page
+from fmtt.report.comparison.page_data import rounded
+from fmtt.report.comparison.runs import find_runs
 from tests.run_folder import make_run
 
 
 def page_of(folder: Path) -> str:
-    common, runs = gather([folder])
+    common, runs = find_runs([folder])
     return write_page(folder / "compare.html", common, runs).read_text(encoding="utf-8")
 
 
@@ -42,14 +42,14 @@ def test_pictures_of_every_kind_come_first_and_those_without_room_are_links(tmp_
 def test_the_page_is_the_same_wherever_it_lies_but_for_its_links(tmp_path: Path) -> None:
     run = make_run(tmp_path / "sweep" / "0")
     (run / "report.html").touch()
-    common, runs = gather([tmp_path / "sweep"])
+    common, runs = find_runs([tmp_path / "sweep"])
     here, there = (write_page(folder / "page.html", common, runs) for folder in (tmp_path, common))
     assert here.read_text() == there.read_text().replace('"0/report.html"', '"sweep/0/report.html"')
 
 
 @pytest.mark.parametrize(("value", "expected"), [(1200.0, 1200), (0.123456789, 0.12346), (-3.0, -3), (1e-20, 1e-20)])
 def test_numbers_are_short(value: float, expected: float) -> None:
-    assert repr(short(value, 5)) == repr(expected)
+    assert repr(rounded(value, 5)) == repr(expected)
 
 
 def test_hundreds_of_runs_are_compared_within_seconds(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from fmtt.report.exhibit import FRAMES, frames, table
-from fmtt.report.figures import in_colour, mosaic
+from fmtt.report.common.pixels import in_colour, mosaic
+from fmtt.report.run.showcase import FRAMES, frames, particle_table
 
 RANDOM = np.random.default_rng(0)
 
@@ -31,7 +31,7 @@ def film(count: int, *shape: int) -> dict[str, np.ndarray]:
 
 def test_a_row_is_a_particle_beside_the_base_sample_of_its_ancestor() -> None:
     given = arrays(2, 4, 1, 5, 6)
-    columns, rows = table(given)
+    columns, rows = particle_table(given)
     assert columns == ["group", "particle", "sample", "base", "reward", "weight", "returned", "ancestor"]
     assert [tuple(row[:2]) for row in rows] == [(g, n) for g in range(2) for n in range(4)]
     sample, base, *numbers = rows[7][2:]
@@ -43,7 +43,9 @@ def test_a_row_is_a_particle_beside_the_base_sample_of_its_ancestor() -> None:
 
 def test_points_are_shown_by_their_coordinates() -> None:
     given = arrays(1, 3, 2)
-    columns, rows = table({name: values for name, values in given.items() if name not in ("base", "ancestors")})
+    columns, rows = particle_table(
+        {name: values for name, values in given.items() if name not in ("base", "ancestors")}
+    )
     assert columns == ["group", "particle", "sample 0", "sample 1", "reward", "weight", "returned", "ancestor"]
     assert [row[2:4] for row in rows] == given["samples"][0].tolist()
     assert [row[-1] for row in rows] == [0, 1, 2]
@@ -53,10 +55,10 @@ def test_of_many_particles_the_heaviest_and_the_returned_one_are_shown() -> None
     given = arrays(2, 100, 2)
     given["log_weights"][:, :40] = np.arange(40)
     given["selected"] = np.array([99, 39])
-    rows = table(given)[1]
+    rows = particle_table(given)[1]
     assert [row[1] for row in rows if row[0] == 0] == [*range(9, 40), 99]
     assert [row[1] for row in rows if row[0] == 1] == list(range(8, 40))
-    assert len(table(arrays(1, 100, 3, 128, 128))[1]) == 16
+    assert len(particle_table(arrays(1, 100, 3, 128, 128))[1]) == 16
 
 
 def test_frames_are_mosaics_spread_over_the_film() -> None:

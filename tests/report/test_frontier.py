@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fmtt.report.frontier import Cell, clearly_beaten, defeats, draw, leaders, optimal, summary, table, undominated
+from fmtt.studies.pareto import MethodPoint, clearly_beaten, leaders, undominated
+from fmtt.studies.pareto_picture import draw_points
+from fmtt.studies.pareto_tables import budget_table, defeats, optimal_points, summary_table
 
 
 def cell(
     method: str, cost: float, reward: float, fidelity: float = 1.0, error: float | None = 0.01, kept: bool = True
-) -> Cell:
+) -> MethodPoint:
     quality = {"reward": (reward, error), "fidelity": (fidelity, error)}
-    return Cell("task", method, cost, cost, cost / 100, quality, kept)
+    return MethodPoint("task", method, cost, cost, cost / 100, quality, kept)
 
 
 CELLS = [
@@ -21,7 +23,7 @@ CELLS = [
 ]  # fmt: skip
 
 
-def names(cells: list[Cell]) -> list[tuple[str, float]]:
+def names(cells: list[MethodPoint]) -> list[tuple[str, float]]:
     return [(found.method, found.cost) for found in cells]
 
 
@@ -63,7 +65,7 @@ def test_clearly_beaten_is_who_has_a_better_and_no_worse_rival_for_the_money() -
 
 
 def test_table_marks_leaders_and_strikes_out_what_is_not_kept() -> None:
-    lines = table([*CELLS, cell("d", 100, 0.9, kept=False)], "reward").splitlines()
+    lines = budget_table([*CELLS, cell("d", 100, 0.9, kept=False)], "reward").splitlines()
     rows = {
         line.split("|")[1].strip(): [text.strip() for text in line.split("|")[2:-1]] for line in lines if "|" in line
     }
@@ -73,17 +75,19 @@ def test_table_marks_leaders_and_strikes_out_what_is_not_kept() -> None:
 
 
 def test_optimal_says_who_is_best_from_cheap_to_dear_among_those_kept() -> None:
-    text = optimal([*CELLS, cell("d", 5, 0.9, kept=False)], ["reward"])
+    text = optimal_points([*CELLS, cell("d", 5, 0.9, kept=False)], ["reward"])
     assert text == "task: Pareto-optimal in cost, reward: b at 10 (reward 0.300); a at 100 (reward 0.500)"
 
 
 def test_price_may_be_seconds() -> None:
-    slow = Cell("task", "e", 10, 10, 7.0, {"reward": (0.9, 0.01)}, True)
-    quick = Cell("task", "f", 100, 100, 0.5, {"reward": (0.6, 0.01)}, True)
-    worse = Cell("task", "g", 20, 20, 1.0, {"reward": (0.5, 0.01)}, True)
+    slow = MethodPoint("task", "e", 10, 10, 7.0, {"reward": (0.9, 0.01)}, True)
+    quick = MethodPoint("task", "f", 100, 100, 0.5, {"reward": (0.6, 0.01)}, True)
+    worse = MethodPoint("task", "g", 20, 20, 1.0, {"reward": (0.5, 0.01)}, True)
     assert names(undominated([slow, quick, worse], ["reward"])) == [("e", 10)]
     assert names(undominated([slow, quick, worse], ["reward"], "seconds")) == [("e", 10), ("f", 100)]
-    assert optimal([slow, quick], ["reward"], "seconds").endswith("f at 0.5 (reward 0.600); e at 7 (reward 0.900)")
+    assert optimal_points([slow, quick], ["reward"], "seconds").endswith(
+        "f at 0.5 (reward 0.600); e at 7 (reward 0.900)"
+    )
 
 
 def test_summary_shows_a_few_budgets_and_all_quantities() -> None:
@@ -91,7 +95,7 @@ def test_summary_shows_a_few_budgets_and_all_quantities() -> None:
         replace(found, quality={"reward": (0.4, 0.001), "fidelity": (0.5, 0)}) for found in CELLS if found.cost == 100
     ]
     both = [*CELLS, *(replace(found, task="other", kept=found.method == "a") for found in worse)]
-    text = summary(both, {"reward": ".2f", "fidelity": ".0%"}, [10, 100])
+    text = summary_table(both, {"reward": ".2f", "fidelity": ".0%"}, [10, 100])
     assert text.splitlines() == [
         "| task: reward, fidelity | at 10 | at 100 |", "|---|---|---|",
         "| a | 0.10, 100% | **0.50, 100%** |", "| b | **0.30, 20%** | **0.49, 90%** |", "",  # c has no run there
@@ -103,7 +107,7 @@ def test_summary_shows_a_few_budgets_and_all_quantities() -> None:
 @pytest.mark.parametrize("tasks", [1, 2])
 def test_picture_has_a_row_for_each_task(tasks: int, tmp_path: Path) -> None:
     cells = [replace(found, task=f"task {number}") for number in range(tasks) for found in CELLS]
-    draw(tmp_path / "frontier.png", cells, ["reward", "fidelity"], "a")
+    draw_points(cells, ["reward", "fidelity"], "a").savefig(tmp_path / "frontier.png")
     with Image.open(tmp_path / "frontier.png") as picture:
         assert picture.width > 1200
         assert picture.height > 350 * tasks

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from fmtt.report.gather import gather
+from fmtt.report.comparison.runs import find_runs
 from tests.run_folder import make_run
 
 
 def names(*paths: Path) -> list[str]:
-    return [run.entry.name for run in gather(paths)[1]]
+    return [run.summary.name for run in find_runs(paths)[1]]
 
 
 def test_runs_and_sweeps_and_folders_above_them(tmp_path: Path) -> None:
@@ -32,7 +32,9 @@ def test_a_run_that_is_given_twice_counts_once(tmp_path: Path, monkeypatch: pyte
 def test_the_common_folder_is_above_all_paths(tmp_path: Path) -> None:
     make_run(tmp_path / "a" / "0")
     make_run(tmp_path / "b" / "0")
-    found = [gather(paths)[0] for paths in ([tmp_path / "a"], [tmp_path / "a" / "0"], [tmp_path / "a", tmp_path / "b"])]
+    found = [
+        find_runs(paths)[0] for paths in ([tmp_path / "a"], [tmp_path / "a" / "0"], [tmp_path / "a", tmp_path / "b"])
+    ]
     assert found == [tmp_path / "a", tmp_path / "a", tmp_path]
 
 
@@ -45,10 +47,10 @@ def test_whatever_is_wrong_with_a_run_is_said(tmp_path: Path) -> None:
     (tmp_path / "4" / "metrics.json").unlink()
     (tmp_path / "5" / "error.txt").write_text("1 no memory\n")
     (tmp_path / "6" / ".hydra" / "overrides.yaml").write_text("{broken")
-    runs = gather([tmp_path])[1]
-    status = [run.entry.status.split(":")[0] for run in runs]
+    runs = find_runs([tmp_path])[1]
+    status = [run.summary.status.split(":")[0] for run in runs]
     assert status == ["done", "broken", "done", "done", "unfinished", "failed", "broken"]
-    assert runs[5].entry.status == "failed: no memory"
+    assert runs[5].summary.status == "failed: no memory"
     assert runs[0].history and not runs[2].history and not runs[4].history
     assert [len(run.damaged) for run in runs] == [0, 0, 1, 1, 0, 0, 0]
     assert runs[2].damaged[0].startswith("history.csv cannot be read: ")
@@ -62,4 +64,4 @@ def test_a_path_without_runs_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / "empty").mkdir()
     make_run(tmp_path / "run")
     with pytest.raises(ValueError, match=f"{name}: "):
-        gather([tmp_path / "run", tmp_path / name])
+        find_runs([tmp_path / "run", tmp_path / name])

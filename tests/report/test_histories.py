@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fmtt.report.histories import MOST, common_grid, curves, on_grid
+from fmtt.report.comparison.histories import MOST, common_grid, curves_on_grid, on_grid
 
 
 def history(steps: int) -> dict[str, np.ndarray]:
@@ -19,7 +19,7 @@ def test_few_times_are_kept_as_they_are() -> None:
 def test_many_times_become_a_grid_from_the_first_to_the_last() -> None:
     grid = common_grid([history(1000), history(7)])
     assert len(grid) == MOST and grid[0] == 0.001 and grid[-1] == 1
-    assert curves(history(1000), grid)["ess"] == pytest.approx(1 - grid / 2)
+    assert curves_on_grid(history(1000), grid)["ess"] == pytest.approx(1 - grid / 2)
 
 
 def test_without_histories_there_is_no_grid() -> None:
@@ -38,5 +38,5 @@ def test_times_need_not_be_sorted() -> None:
 
 
 def test_a_quantity_without_numbers_has_no_curve() -> None:
-    assert curves(history(4), np.array([0.5, 1.0])).keys() == {"ess"}
-    assert curves({"ess": np.ones(3)}, np.array([0.5])) == {}
+    assert curves_on_grid(history(4), np.array([0.5, 1.0])).keys() == {"ess"}
+    assert curves_on_grid({"ess": np.ones(3)}, np.array([0.5])) == {}

@@ -13,11 +13,16 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
-from fmtt.report import charts, summarise, write_artefacts
-from fmtt.report.arrange import by_weight, in_place, shown, with_selected
-from fmtt.report.figures import FRAME, GAP, mosaic, save_returned
-from fmtt.report.record import estimate, read_history, read_metrics, text_of
-from fmtt.report.sweep import average, differing, parse, read_sweep
+from fmtt.report import summarise, write_artefacts
+from fmtt.report.common.estimates import estimate, text_of
+from fmtt.report.common.pixels import FRAME, GAP, mosaic
+from fmtt.report.common.placement import at_places_of_ancestors, drawn_by_weight, how_many_fit, with_selected
+from fmtt.report.comparison.kinds import average, differing
+from fmtt.report.comparison.run_summary import parse_overrides
+from fmtt.report.comparison.sweep import read_sweep
+from fmtt.report.run import charts
+from fmtt.report.run.samples_picture import save_returned
+from fmtt.run_folder import read_history, read_metrics
 from tests.run_folder import STEPS, make_run
 
 
@@ -104,7 +109,7 @@ def test_one_group_has_no_error_bars(tmp_path):
 
 
 def test_charts_are_valid_plotly(tmp_path):
-    history = read_history(make_run(tmp_path / "run") / "history.csv")
+    history = read_history(make_run(tmp_path / "run"))
     drawings = [
         charts.curves(history, -0.75, "")[1],
         charts.curves({**history, "log_z": np.full(STEPS + 1, math.nan)}, math.nan, "")[1],
@@ -168,7 +173,7 @@ def test_a_sweep_with_nothing_done_is_not_fatal(tmp_path, runs):
 
 def test_overrides_are_parsed():
     words = ["a=1", "+b=x=y", "++c=[1,2]", "~d"]
-    assert parse(words) == {"a": "1", "b": "x=y", "c": "[1,2]", "d": "deleted"}
+    assert parse_overrides(words) == {"a": "1", "b": "x=y", "c": "[1,2]", "d": "deleted"}
 
 
 def test_estimates_of_metrics(tmp_path):
@@ -208,16 +213,16 @@ def test_numbers_are_written_with_the_digits_that_mean_something(value, error, t
 
 def test_the_draw_by_weight_follows_the_weights():
     log_weights = np.log(np.array([[0.5, 0.25, 0.125, 0.125], [0.1, 0.1, 0.7, 0.1]]))
-    index = by_weight(log_weights)
+    index = drawn_by_weight(log_weights)
     assert index[0].tolist() in ([0, 0, 1, 2], [0, 0, 1, 3])
     assert (index[1] == 2).sum() in (2, 3)
-    assert by_weight(np.full((1, 5), -1e4)).tolist() == [[0, 1, 2, 3, 4]]
-    assert by_weight(np.array([[-np.inf, 0.0, -np.inf]])).tolist() == [[1, 1, 1]]
+    assert drawn_by_weight(np.full((1, 5), -1e4)).tolist() == [[0, 1, 2, 3, 4]]
+    assert drawn_by_weight(np.array([[-np.inf, 0.0, -np.inf]])).tolist() == [[1, 1, 1]]
 
 
 def test_particles_stand_at_the_place_of_their_ancestor():
     index, ancestors = np.array([[0, 1, 2, 3, 3]]), np.array([[4, 4, 0, 1, 2]])
-    placed = in_place(index, ancestors)
+    placed = at_places_of_ancestors(index, ancestors)
     assert sorted(placed[0]) == [0, 1, 2, 3, 3], "the same particles"
     for place in (0, 1, 4):
         assert ancestors[0, placed[0, place]] == place
@@ -232,7 +237,7 @@ def test_the_selected_particle_is_shown():
     ("groups", "particles", "expected"), [(1, 500, (1, 64)), (4, 16, (4, 16)), (100, 9, (64, 1)), (3, 4, (3, 4))]
 )
 def test_at_most_64_pictures_are_shown(groups, particles, expected):
-    assert shown(groups, particles, 64) == expected
+    assert how_many_fit(groups, particles, 64) == expected
 
 
 def test_small_pictures_stay_crisp_and_the_returned_one_is_framed():

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from fmtt.report import write_artefacts
-from fmtt.report.ancestry import GROUPS, PLACES, ancestry, families, ribbons, survivors
-from fmtt.report.figures import EXTINCT, FAMILIES
-from fmtt.report.film import BARS, BLIND, film
-from fmtt.report.frames import FRAME, LEVELS, PICTURE, bars, extent, inlined, sheet
-from fmtt.report.weights import LEAST, MOST, bins, name_of, ticks, weights
+from fmtt.report.common.palette import EXTINCT, FAMILIES
+from fmtt.report.run.ancestry import GROUPS, PLACES, ancestry, families, ribbons, survivors
+from fmtt.report.run.film import BARS, BLIND, film
+from fmtt.report.run.film_frames import FRAME, LEVELS, PICTURE, contact_sheet, counts_in_bins, data_uri, extent
+from fmtt.report.run.weights import LEAST, MOST, bins, tick_text, ticks, weights
 from tests.run_folder import PARTICLES, make_film, make_run, resampled
 
 RANDOM = np.random.default_rng(0)
@@ -40,7 +40,7 @@ def decoded(source: str) -> np.ndarray:
 def test_a_sheet_has_every_pixel_at_its_place():
     pictures = np.where(RANDOM.random((2, 3, 1, 4, 5)) < 0.5, -1.0, 1.0)
     pictures[1, 2] = np.nan
-    pixels, height = sheet(pictures)
+    pixels, height = contact_sheet(pictures)
     assert height == 4 + 1 + 4 and pixels.shape == (2 * height, 5 + 1 + 5, 1)
     for frame in range(2):
         for number, (top, left) in enumerate([(0, 0), (0, 6), (5, 0)]):
@@ -56,7 +56,7 @@ def test_a_sheet_has_every_pixel_at_its_place():
 def test_large_pictures_are_reduced(count, shape):
     pictures = np.full((2, count, *shape), -1.0)
     pictures[:, :, :, : shape[1] // 2] = 1.0
-    pixels, height = sheet(pictures)
+    pixels, height = contact_sheet(pictures)
     columns = round(count**0.5)
     tall, wide = (height + 1) // columns - 1, (pixels.shape[1] + 1) // columns - 1
     assert max(tall, wide) == min(PICTURE, FRAME // columns, max(shape))
@@ -67,7 +67,7 @@ def test_large_pictures_are_reduced(count, shape):
 def test_a_grey_sheet_is_inlined_to_the_nearest_level():
     pixels = RANDOM.integers(0, 256, (40, 30, 1), dtype=np.uint8)
     pixels[0, :2, 0] = 0, 255
-    found = decoded(inlined(pixels))
+    found = decoded(data_uri(pixels))
     assert found.shape == (40, 30, 3) and (found == found[..., :1]).all()
     assert np.abs(found - pixels).max() <= 255 / (LEVELS - 1) / 2 + 0.5
     assert found[0, :2, 0].tolist() == [0, 255]
@@ -76,8 +76,8 @@ def test_a_grey_sheet_is_inlined_to_the_nearest_level():
 def test_a_sheet_of_colours_is_about_right():
     pictures = np.zeros((2, 1, 3, 16, 16))
     pictures[0, 0, 0], pictures[1, 0, 2] = 1, -1
-    pixels, height = sheet(pictures)
-    found = decoded(inlined(pixels))
+    pixels, height = contact_sheet(pictures)
+    found = decoded(data_uri(pixels))
     assert found.shape == pixels.shape == (2 * height, 16, 3)
     assert np.abs(found - pixels).max() < 8
 
@@ -89,7 +89,7 @@ def test_a_film_of_noise_adds_little_to_a_page():
 
 def test_bars_count_what_is_finite():
     values = np.array([[0.1, 0.2, 0.9, np.nan], [0.6, np.inf, 0.4, 1.0]])
-    assert bars(values, np.array([0.0, 0.5, 1.0])).tolist() == [[2, 1], [1, 2]]
+    assert counts_in_bins(values, np.array([0.0, 0.5, 1.0])).tolist() == [[2, 1], [1, 2]]
 
 
 def test_the_extent_has_a_margin():
@@ -214,8 +214,8 @@ def test_a_histogram_has_neither_few_nor_many_bars(spread):
 
 def test_ticks_are_round():
     assert ticks(-1.1, 0.4) == pytest.approx([0.1, 0.2, 0.5, 1, 2])
-    assert [name_of(tick) for tick in ticks(-0.8, 1.1)] == ["0.2", "0.5", "1", "2", "5", "10"]
-    assert name_of(1e-6) == "10<sup>\N{MINUS SIGN}6</sup>"
+    assert [tick_text(tick) for tick in ticks(-0.8, 1.1)] == ["0.2", "0.5", "1", "2", "5", "10"]
+    assert tick_text(1e-6) == "10<sup>\N{MINUS SIGN}6</sup>"
     assert ticks(-6.0, 1.0) == pytest.approx([10.0**power for power in range(-6, 2)])
 
 

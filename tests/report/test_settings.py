@@ -4,9 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from fmtt.report.controls import order
-from fmtt.report.settings import Settings, along, as_typed, grouping, read_budget, read_settings, telling
-from fmtt.report.sweep import parse, read_overrides
+from fmtt.report.comparison.controls import order
+from fmtt.report.comparison.run_summary import parse_overrides, read_run_summary
+from fmtt.report.comparison.settings import (
+    Settings,
+    as_typed,
+    default_grouping,
+    distinguishing_settings,
+    line_setting,
+    read_settings,
+)
+from fmtt.run_folder import read_overrides
+from fmtt.studies.runs import read_budget
 from tests.run_folder import make_run
 
 
@@ -15,7 +24,7 @@ def settings(typed: dict[str, str], **known: str) -> Settings:
 
 
 def read(folder: Path) -> Settings:
-    return read_settings(folder, parse(read_overrides(folder)))
+    return read_settings(folder, parse_overrides(read_overrides(folder)))
 
 
 def test_a_run_without_an_override_has_its_default(tmp_path: Path) -> None:
@@ -23,7 +32,7 @@ def test_a_run_without_an_override_has_its_default(tmp_path: Path) -> None:
     other = read(make_run(tmp_path / "other", steps=32, overrides=("mode=beam",)))
     assert other.value("sampler.steps") == one.value("sampler.steps") == "32" and other.value("mode") == "beam"
     assert other.value("nothing") == ""
-    assert telling([one, other]) == ["mode"], "the same number of steps, whether it was typed or not"
+    assert distinguishing_settings([one, other]) == ["mode"], "the same number of steps, whether it was typed or not"
 
 
 def test_a_run_that_was_refused_has_what_was_recorded_before(tmp_path: Path) -> None:
@@ -37,10 +46,10 @@ def test_a_run_that_was_refused_has_what_was_recorded_before(tmp_path: Path) -> 
 def test_a_budget_is_read_whether_it_was_typed_or_not(tmp_path: Path) -> None:
     without = make_run(tmp_path / "run")
     with pytest.raises(ValueError, match=r"run: had no budget\.nfe, and a frontier compares runs that have one"):
-        read_budget(without, {})
+        read_budget(read_run_summary(without, "run"))
     config = without / "config.yaml"
     config.write_text(config.read_text() + "budget: {nfe: 40}\n")
-    assert read_budget(without, {}) == 40
+    assert read_budget(read_run_summary(without, "run")) == 40
 
 
 @pytest.mark.parametrize(
@@ -57,25 +66,32 @@ def test_values_are_written_as_they_are_typed(value: object, text: str) -> None:
 def test_a_setting_that_follows_from_another_is_no_setting_of_its_own() -> None:
     runs = [settings({"mode": mode, "seed": seed}, mode___target_=f"fmtt.{mode}", sampler__steps="8")
             for mode in "ab" for seed in "01"]  # fmt: skip
-    assert telling(runs) == ["mode", "seed"]
-    assert grouping(runs, telling(runs)) == ["mode"]
+    assert distinguishing_settings(runs) == ["mode", "seed"]
+    assert default_grouping(runs, distinguishing_settings(runs)) == ["mode"]
 
 
 def test_what_was_changed_in_a_file_tells_runs_apart_too() -> None:
     runs = [settings({"mode": "a"}, sampler__steps=steps, sampler__twin=steps) for steps in ("8", "16")]
-    assert telling(runs) == ["sampler.steps"]
+    assert distinguishing_settings(runs) == ["sampler.steps"]
 
 
 def test_what_does_not_change_results_tells_nothing() -> None:
-    assert telling([settings({"launcher": name, "hydra.sweep.dir": name, "logger/x": name}) for name in "ab"]) == []
+    assert (
+        distinguishing_settings(
+            [settings({"launcher": name, "hydra.sweep.dir": name, "logger/x": name}) for name in "ab"]
+        )
+        == []
+    )
 
 
 def test_the_look_ahead_that_comes_with_a_mode_is_not_grouped_by() -> None:
     pairs = [("fmrg", "flowmap1"), ("search", "flowmap4"), ("beam", "flowmap4")]
     runs = [settings({"mode": mode}, lookahead=lookahead) for mode, lookahead in pairs]
-    assert telling(runs) == ["lookahead", "mode"] and grouping(runs, telling(runs)) == ["mode"]
+    assert distinguishing_settings(runs) == ["lookahead", "mode"] and default_grouping(
+        runs, distinguishing_settings(runs)
+    ) == ["mode"]
     runs += [settings({"mode": "beam"}, lookahead="none")]
-    assert grouping(runs, telling(runs)) == ["lookahead", "mode"], "beam has two of them"
+    assert default_grouping(runs, distinguishing_settings(runs)) == ["lookahead", "mode"], "beam has two of them"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +103,7 @@ def test_the_look_ahead_that_comes_with_a_mode_is_not_grouped_by() -> None:
 )  # fmt: skip
 def test_points_are_joined_along_what_a_budget_is_spent_on(names: list[str], expected: str | None) -> None:
     runs = [settings(dict.fromkeys(names, value) | {"mode": "a"}) for value in "12"]
-    assert along(names, runs) == expected
+    assert line_setting(names, runs) == expected
 
 
 def test_values_stand_in_the_order_of_their_size() -> None:
@@ -97,5 +113,5 @@ def test_values_stand_in_the_order_of_their_size() -> None:
 def test_runs_of_two_configurations_are_told_apart_though_their_seeds_differ() -> None:
     """A default that was changed in a file between two calls, each with seeds of its own."""
     runs = [settings({"seed": str(seed)}, sampler__steps="8" if seed < 3 else "16") for seed in range(6)]
-    assert telling(runs) == ["seed", "sampler.steps"]
-    assert grouping(runs, telling(runs)) == ["sampler.steps"]
+    assert distinguishing_settings(runs) == ["seed", "sampler.steps"]
+    assert default_grouping(runs, distinguishing_settings(runs)) == ["sampler.steps"]

@@ -10,14 +10,14 @@ from fmtt.flow.meter import Meter
 from fmtt.methods.rounds import Rounds
 from fmtt.rewards.judge import Judge
 from fmtt.run.budget import Budget, Size
-from fmtt.run.build import Experiment, build
+from fmtt.run.build import Job, build
 from fmtt.run.configurations import CONFIGS, ConfigurationError
 
 MODES = sorted(file.stem for file in Path(CONFIGS, "mode").glob("*.yaml"))
 SMALL = ("model=gaussian", "reward=linear", "baseline=false", "logger=none", "population.groups=3")
 
 
-def experiment(*overrides: str, reward: str | None = None) -> Experiment:
+def job(*overrides: str, reward: str | None = None) -> Job:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("config", overrides=[*SMALL, *overrides])
     if reward:
@@ -26,7 +26,7 @@ def experiment(*overrides: str, reward: str | None = None) -> Experiment:
     return build(config)
 
 
-def spent(found: Experiment) -> float:
+def spent(found: Job) -> float:
     """The cost of a group."""
     found.run.tuned().loop.last()
     return found.budget.cost(found.run.meter) / 3
@@ -35,11 +35,11 @@ def spent(found: Experiment) -> float:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("nfe", [40, 700])
 def test_every_mode_spends_what_it_has_and_no_more(mode: str, nfe: int) -> None:
-    found = experiment(f"mode={mode}", f"budget.nfe={nfe}", *(["mode.samples=3"] if mode == "local_tilt" else []))
+    found = job(f"mode={mode}", f"budget.nfe={nfe}", *(["mode.samples=3"] if mode == "local_tilt" else []))
     cost = spent(found)
     assert cost <= nfe
-    block = found.run.mode.block
-    more = experiment(
+    block = found.run.method.block
+    more = job(
         f"mode={mode}", f"population.particles={found.run.loop.particles + block}",
         f"sampler.steps={found.run.loop.steps}", *(["mode.samples=3"] if mode == "local_tilt" else []),
     )  # fmt: skip
@@ -48,7 +48,7 @@ def test_every_mode_spends_what_it_has_and_no_more(mode: str, nfe: int) -> None:
 
 @pytest.mark.parametrize("schedule", ["sampler.grid=geodesic", "sampler.beta=geodesic", "sampler/chi=paper"])
 def test_pilots_and_laplacians_are_within_the_budget(schedule: str) -> None:
-    assert spent(experiment(schedule, "budget.nfe=4000", "lookahead=flowmap2")) <= 4000
+    assert spent(job(schedule, "budget.nfe=4000", "lookahead=flowmap2")) <= 4000
 
 
 def judge() -> Judge:
@@ -57,33 +57,33 @@ def judge() -> Judge:
 
 def test_rewards_without_gradient_are_not_charged_for_one() -> None:
     """``auto`` goes another way then, and costs less."""
-    found = experiment("mode=auto", "budget.nfe=300", reward=f"{__name__}.judge")
+    found = job("mode=auto", "budget.nfe=300", reward=f"{__name__}.judge")
     assert isinstance(found.run.loop, Rounds)
     assert 200 < spent(found) <= 300
     with pytest.raises(ConfigurationError, match="the reward is not differentiable"):
-        experiment("mode=noise_opt", "budget.nfe=300", reward=f"{__name__}.judge")
+        job("mode=noise_opt", "budget.nfe=300", reward=f"{__name__}.judge")
 
 
 def test_backward_cost_is_counted() -> None:
-    cheap, dear = (experiment("mode=search", "budget.nfe=2000", f"budget.backward_cost={c}") for c in (0, 6))
+    cheap, dear = (job("mode=search", "budget.nfe=2000", f"budget.backward_cost={c}") for c in (0, 6))
     assert cheap.run.loop.particles > 1.5 * dear.run.loop.particles
     assert max(spent(cheap), spent(dear)) <= 2000
 
 
 def test_without_a_limit_nothing_changes() -> None:
-    loop = experiment("population.particles=7", "sampler.steps=5").run.loop
+    loop = job("population.particles=7", "sampler.steps=5").run.loop
     assert (loop.particles, loop.steps) == (7, 5)
 
 
 def test_budget_that_affords_nothing_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"budget\.nfe=1: the smallest run costs \d"):
-        experiment("mode=noise_opt", "budget.nfe=1")
+        job("mode=noise_opt", "budget.nfe=1")
 
 
 @pytest.mark.parametrize("word", ["budget.nfe=-3", "budget.nfe=many", "budget.backward_cost=-1", "budget.fewest=0"])
 def test_bad_budgets_are_named(word: str) -> None:
     with pytest.raises(ConfigurationError, match=word.split("=")[0].replace(".", r"\.")):
-        experiment(word)
+        job(word)
 
 
 def affine(size: Size) -> float:
@@ -106,5 +106,5 @@ def test_blocks_stay_whole() -> None:
 
 def test_ledger_is_weighed() -> None:
     meter = Meter()
-    meter.forward, meter.backward, meter.reward = 10, 4, 100
+    meter.counts |= {"forward": 10, "backward": 4, "reward": 100, "decode": 1000}
     assert Budget(backward_cost=2.5).cost(meter) == 20

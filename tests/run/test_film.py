@@ -36,7 +36,7 @@ def test_a_film_holds_its_frames_in_order(tmp_path) -> None:
     film = Film(50, same)
     for step in range(51):
         film.see(state(step=step))
-    film.write(tmp_path / "film.safetensors")
+    film.write(tmp_path)
     found = load_file(tmp_path / "film.safetensors")
     assert found["t"].tolist() == [step / 10 for step in sorted(film.due)]
     assert torch.equal(found["x"][3].float(), state().population.x)
@@ -64,5 +64,5 @@ def test_where_nobody_looked_ahead_there_is_no_landing() -> None:
 
 
 def test_nothing_is_written_of_no_frames(tmp_path) -> None:
-    Film(4, same).write(tmp_path / "film.safetensors")
+    Film(4, same).write(tmp_path)
     assert not (tmp_path / "film.safetensors").exists()

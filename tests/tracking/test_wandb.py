@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from fmtt.tracking import Tracker, Wandb
 from fmtt.tracking.goals import goals
 from fmtt.tracking.wandb_logger import logged_in, run_id
-from tests.tracking.tracked import CONFIG, ROWS, exhibit, track, wandb_records
+from tests.tracking.tracked import CONFIG, ROWS, showcase, track, wandb_records
 from tests.tracking.wandb_server import wandb_server
 
 
@@ -54,7 +54,7 @@ def test_wandb_shows_frames_over_t_a_table_and_the_weights(folder):
     track(folder, Wandb())
     records = [json.loads(line) for line in wandb_records(folder).splitlines()]
     *_, last, first_frame, last_frame = [record["item"] for record in of_type(records, "history")]
-    for row, (t, pixels) in zip((first_frame, last_frame), exhibit(folder).frames["film/positions"], strict=True):
+    for row, (t, pixels) in zip((first_frame, last_frame), showcase(folder).frames["film/positions"], strict=True):
         assert row["t"] == t and "reward/mean" not in row
         assert np.array_equal(Image.open(file_of(folder, row, "film/positions")), pixels)
     assert np.all(np.asarray(Image.open(file_of(folder, last_frame, "film/landings"))) == 7)
@@ -62,7 +62,7 @@ def test_wandb_shows_frames_over_t_a_table_and_the_weights(folder):
     assert (last["weights._type"], sum(last["weights.values"])) == ("histogram", 2)
 
     table = json.loads(file_of(folder, last, "particles").read_text())
-    assert table["columns"] == list(exhibit(folder).columns)
+    assert table["columns"] == list(showcase(folder).columns)
     assert [row[3:] for row in table["data"]] == [[-0.5, False], [-0.5, True]]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from fmtt.report import html
+from fmtt.report.common import html
 from tests.validation.problems import Score
 
 NAMES = {"z": "Z", "mean": "first moment", "square": "second moment"}

@@ -1,0 +1,40 @@
+"""The titles of metrics on pages, and what they mean."""
+
+# name -> title, meaning
+RESULTS = {
+    "reward/weighted_mean": ("Reward, weighted", "mean over particles by weight: the estimate under the tilted law"),
+    "reward/mean": ("Reward, unweighted", "plain mean over particles"),
+    "reward/max": ("Reward, best", "the best particle of a group"),
+    "reward/selected_mean": ("Reward, returned", "the samples returned for the groups"),
+    "reward/base_mean": ("Reward, base model", "the same noise without tilting"),
+    "log_z/mean": ("log Z", "log of the mean estimate of Z over groups"),
+    "log_z/genealogical_stderr": ("Error of log Z, by genealogy", "from the ancestry inside the populations"),
+    "reward/weighted_mean/genealogical_stderr": ("Error of the reward, by genealogy", "likewise"),
+    "exact/log_z": ("log Z, exact", "in closed form, or by quadrature"),
+    "exact/reward": ("Reward, exact", "mean under the tilted law"),
+    "ess/final": ("ESS at the end", "effective sample size, as a fraction of N"),
+    "ess/min": ("ESS, lowest", "the smallest on the way, as a fraction of N"),
+    "resamples": ("Resamplings", "how often the selection acted on a group"),
+    "ancestors/unique": ("Surviving ancestors", "particles of t = 0 that have descendants"),
+    "recognised/base": ("Recognised, base model", "share of samples about which the evaluation classifier is sure"),
+    "recognised/tilted": ("Recognised, tilted", "share of samples about which the evaluation classifier is sure"),
+    "discrepancy": ("Discrepancy", "total over the steps"),
+    "thermodynamic_length": ("Thermodynamic length", "sum of the roots of the discrepancies of the steps"),
+    "transport_gap": ("Transport gap", "what the error of the flow map adds to a log-weight, summed over steps"),
+}
+COSTS = {
+    "nfe/forward": ("Network, forward", "evaluations, one per particle"),
+    "nfe/backward": ("Network, backward", "evaluations, one per particle"),
+    "nfe/reward": ("Reward calls", "evaluations, one per particle"),
+    "nfe/weighted": ("Network, weighted", "forward evaluations plus backward ones times budget.backward_cost"),
+    "nfe/weighted/group": ("Network, weighted, a group", "what budget.nfe limits"),
+    "time/total_s": ("Time", "seconds, the whole run"),
+    "time/method_s": ("Time of the method", "seconds, without the base model and the pages"),
+    "time/model_s": ("Time in the model", "seconds"),
+    "memory/peak_mb": ("Peak memory", "MB"),
+}
+
+
+def metric_title(metric: str) -> str:
+    """The title of a metric; its own name if it has none."""
+    return {**RESULTS, **COSTS}.get(metric, (metric, ""))[0]

@@ -1,0 +1,1 @@
+"""The page of one run, its pictures, and what its loggers show."""

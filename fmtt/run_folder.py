@@ -1,0 +1,222 @@
+"""The files that a run or a sweep leaves in its folder: their names, and how each of them is written and read.
+
+Every function takes the folder. Writers and readers share this module, so a name or a format is changed here alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+# of a run
+METRICS = "metrics.json"
+HISTORY = "history.csv"
+SAMPLES = "samples.safetensors"
+FILM = "film.safetensors"
+SAMPLES_PICTURE = "samples.png"
+CURVES_PICTURE = "curves.png"
+RETURNED_PICTURES = "pictures"  # a folder with 0.png, 1.png, ...: the sample that is returned for each group
+REPORT = "report.html"
+CONFIG = "config.yaml"  # resolved
+ENVIRONMENT = "environment.json"
+ERROR = "error.txt"
+PROMPTS = "prompts.csv"  # with prompts
+
+# Hydra's records of a run
+HYDRA = ".hydra"
+HYDRA_CONFIG = f"{HYDRA}/{CONFIG}"  # composed, not resolved
+HYDRA_SETTINGS = f"{HYDRA}/hydra.yaml"
+OVERRIDES = f"{HYDRA}/overrides.yaml"
+
+# of a sweep
+SUMMARY = "summary.csv"
+COMPARISON = "compare.html"
+MULTIRUN = "multirun.yaml"
+
+HISTORY_COLUMNS = (
+    "step", "t", "reward/mean", "reward/max", "ess", "log_z", "discrepancy", "discrepancy/step",
+    "thermodynamic_length", "resampled", "nfe/forward", "ancestors/unique",
+)  # fmt: skip
+SAMPLES_ARRAYS = {
+    "samples": "the particles at the end, (G, N, *D)",
+    "log_weights": "their log-weights, (G, N)",
+    "rewards": "their rewards, (G, N)",
+    "selected": "the particle that is returned for each group, (G,)",
+    "ancestors": "the particle at t = 0 from which each descends, (G, N)",
+    "base": "the base model's samples from the same noise, (G, N, *D); missing without a baseline",
+    "base_rewards": "their rewards, (G, N); missing without a baseline",
+    "decoded": "the particles as the rewards see them, (G, N, *E); missing if the model has no decoder",
+    "base_decoded": "the base model's samples as the rewards see them; missing without a baseline or a decoder",
+    "prompt": "the number of the prompt of each group, (G,); missing without prompts",
+}
+FILM_ARRAYS = {
+    "t": "the times of F frames, (F,)",
+    "x": "the particles that are shown, g groups of n, (F, g, n, *D)",
+    "landing": "where the look-ahead sees them land, (F, g, n, *D); NaN where it is not known",
+    "ancestors": "the particle at t = 0 from which each descends, (F, G, N)",
+    "log_weights": "of all particles, (F, G, N)",
+}
+
+Array = np.ndarray
+Metrics = dict[str, float | int | list[float]]
+
+# OmegaConf reads with the loader in Python, which takes ten times as long; hundreds of runs are read for one page
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def checkpoint_name(digest: str) -> str:
+    """The file of the checkpoint of a configuration with this digest."""
+    return f"checkpoint-{digest}.pt"
+
+
+def write_metrics(folder: Path, metrics: Metrics) -> None:
+    """``metrics.json``: flat names to numbers, or to lists with one number per group; NaN becomes null."""
+    (folder / METRICS).write_text(json.dumps({name: _with_null(value) for name, value in metrics.items()}, indent=2))
+
+
+def read_metrics(folder: Path) -> Metrics:
+    """The inverse of :func:`write_metrics`.
+
+    Raises:
+        FileNotFoundError: if there is no file.
+        ValueError: if it does not hold a JSON object.
+    """
+    metrics = json.loads((folder / METRICS).read_text())
+    if not isinstance(metrics, dict):
+        raise ValueError(f"{METRICS} does not hold an object")
+    return {name: _with_nan(value) for name, value in metrics.items()}
+
+
+def _with_null(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_null(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _with_nan(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_with_nan(entry) for entry in value]
+    return math.nan if value is None else value
+
+
+def write_history(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
+    """``history.csv``: one row per step, with the columns of the first row; without rows the head alone."""
+    with (folder / HISTORY).open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else HISTORY_COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_history(folder: Path) -> dict[str, Array]:
+    """The columns of ``history.csv``, ``(steps,)`` each; NaN where a cell is empty or not a number."""
+    with (folder / HISTORY).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    names = rows[0].keys() if rows else ()
+    return {name: np.array([_number(row[name]) for row in rows]) for name in names}
+
+
+def _number(text: str | None) -> float:
+    if text in ("True", "False"):
+        return float(text == "True")
+    try:
+        return float(text or "nan")
+    except ValueError:
+        return math.nan
+
+
+def write_prompts(folder: Path, prompts: Sequence[str], metrics: Sequence[Metrics]) -> None:
+    """``prompts.csv``: the number and the text of each prompt, and the metrics of its groups that are numbers."""
+    names = [name for name, value in metrics[0].items() if not isinstance(value, list)]
+    with (folder / PROMPTS).open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["prompt", "text", *names])
+        for number, (text, known) in enumerate(zip(prompts, metrics, strict=True)):
+            writer.writerow([number, text, *(known.get(name) for name in names)])
+
+
+def write_samples(folder: Path, arrays: Mapping[str, Array]) -> None:
+    """``samples.safetensors`` with the arrays of :data:`SAMPLES_ARRAYS`."""
+    _write_arrays(folder / SAMPLES, arrays, SAMPLES_ARRAYS)
+
+
+def read_samples(folder: Path) -> dict[str, Array]:
+    """The arrays of :data:`SAMPLES_ARRAYS`, as far as they are there."""
+    from safetensors.numpy import load_file
+
+    return load_file(folder / SAMPLES)
+
+
+def write_film(folder: Path, arrays: Mapping[str, Array]) -> None:
+    """``film.safetensors`` with the arrays of :data:`FILM_ARRAYS`."""
+    _write_arrays(folder / FILM, arrays, FILM_ARRAYS)
+
+
+def read_film(folder: Path) -> dict[str, Array]:
+    """The arrays of :data:`FILM_ARRAYS`; nothing if no film was kept."""
+    from safetensors.numpy import load_file
+
+    return load_file(folder / FILM) if (folder / FILM).is_file() else {}
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, Array], known: Mapping[str, str]) -> None:
+    from safetensors.numpy import save
+
+    if unknown := arrays.keys() - known.keys():
+        raise ValueError(f"{path.name} has no arrays {sorted(unknown)}")
+    path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+
+
+def write_config(folder: Path, config: Mapping[str, Any]) -> None:
+    """``config.yaml``: the resolved configuration."""
+    OmegaConf.save(OmegaConf.create(dict(config)), folder / CONFIG)
+
+
+def read_config(folder: Path) -> DictConfig:
+    """The inverse of :func:`write_config`."""
+    config = OmegaConf.load(folder / CONFIG)
+    assert isinstance(config, DictConfig)
+    return config
+
+
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file; references inside it stay as they are."""
+    return yaml.load(path.read_text(), Loader=LOADER)  # a safe loader, whichever of the two it is
+
+
+def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
+    """``environment.json``: package versions, commit and device."""
+    (folder / ENVIRONMENT).write_text(json.dumps(environment, indent=2))
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """The inverse of :func:`write_environment`; nothing if there is no file."""
+    path = folder / ENVIRONMENT
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def write_error(folder: Path, status: int, reason: str) -> None:
+    """``error.txt``: the exit status of a run that failed, and why it did, on one line."""
+    (folder / ERROR).write_text(f"{status} {reason}\n")
+
+
+def read_error(folder: Path) -> tuple[int, str] | None:
+    """The exit status and the reason; None if the run did not fail."""
+    path = folder / ERROR
+    if not path.is_file():
+        return None
+    status, _, reason = path.read_text().partition(" ")
+    return int(status), reason.strip()
+
+
+def read_overrides(folder: Path) -> tuple[str, ...]:
+    """The words ``key=value`` that the user typed; nothing if Hydra was not used."""
+    path = folder / OVERRIDES
+    return tuple(read_yaml(path) or ()) if path.is_file() else ()

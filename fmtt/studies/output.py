@@ -1,0 +1,26 @@
+"""The files of a study: a Markdown table and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+MARKERS = "osD^vP*Xdh<>p"
+# 13 marks and 14 colours, so that no pair of them comes twice
+COLORS = ("#2563eb", "#dc2626", "#0f766e", "#b45309", "#7c3aed", "#0891b2", "#be185d", "#4d7c0f", "#475569", "#ea580c",
+          "#1e3a8a", "#15803d", "#a21caf", "#854d0e")  # fmt: skip
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
+
+
+def write_study(out: Path, text: str, figure: Figure, dpi: int | None = None) -> None:
+    """Write ``OUT.md`` and ``OUT.png``; the folder is made if it is missing."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.with_suffix(".md").write_text(text + "\n")
+    figure.savefig(out.with_suffix(".png"), dpi=dpi or "figure")
