@@ -3,8 +3,8 @@
     python scripts/benchmark_core.py [--particles 10000 100000 1000000]
 
 Both move, weigh and resample alike (Jarzynski weights by the trapezoidal rule, systematic resampling below an effective
-sample size of one half), and ask the same model and the same reward by autograd. They take turns, in one process and one
-thread; the medians are printed.
+sample size of one half), and ask the same model and the same reward by autograd. They take turns, in one process and
+one thread; the medians of the processor's time are printed.
 """
 
 from __future__ import annotations
@@ -86,7 +86,8 @@ def main() -> None:
         rounds = [(milliseconds(by_hand, particles), milliseconds(ours, particles)) for _ in range(ROUNDS)]
         hand, loop = (statistics.median(times) for times in zip(*rounds, strict=True))
         found = by_hand(particles, STEPS)[1], ours(particles, STEPS)[1], exact
-        print(f"{particles:>10} {hand:>8.2f}ms {loop:>8.2f}ms {loop / hand:>7.2f}   {found[0]:.3f} {found[1]:.3f} {exact:.3f}")
+        logs = " ".join(f"{value:.3f}" for value in found)
+        print(f"{particles:>10} {hand:>8.2f}ms {loop:>8.2f}ms {loop / hand:>7.2f}   {logs}")
 
 
 if __name__ == "__main__":

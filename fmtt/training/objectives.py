@@ -51,7 +51,8 @@ def lagrangian(net: AverageVelocity, teacher: AverageVelocity, x_s: Tensor, s: T
 
     Needs float32 (forward-mode AD through convolutions fails under bf16 autocast).
     """
-    average, derivative = torch.func.jvp(lambda end: net(x_s, s, end), (t,), (torch.ones_like(t),))
+    at_end = lambda end: net(x_s, s, end)  # noqa: E731
+    average, derivative = torch.func.jvp(at_end, (t,), (torch.ones_like(t),))  # type: ignore[misc]
     span = expand(t - s, x_s)
     with torch.no_grad():
         velocity = teacher(x_s + span * average, t, t)
@@ -62,6 +63,7 @@ def eulerian(net: AverageVelocity, teacher: AverageVelocity, x_s: Tensor, s: Ten
     """MeanFlow with the teacher's velocity as tangent: ``|v_{s,t} - sg[b_s + (t-s) (d_s + b_s . grad) v_{s,t}]|^2``."""
     with torch.no_grad():
         velocity = teacher(x_s, s, s)
-        _, derivative = torch.func.jvp(lambda x, start: net(x, start, t), (x_s, s), (velocity, torch.ones_like(s)))
+        tangents = (velocity, torch.ones_like(s))
+        _, derivative = torch.func.jvp(lambda x, start: net(x, start, t), (x_s, s), tangents)  # type: ignore[misc]
         target = velocity + expand(t - s, x_s) * derivative
     return squared_error(net(x_s, s, t), target)

@@ -37,6 +37,10 @@ class TrajectoryPool(nn.Module):
         seed: seed of all draws.
     """
 
+    path: Tensor
+    times: Tensor
+    filled: Tensor
+
     def __init__(self, shape: tuple[int, ...], size: int, intervals: int, seed: int):
         super().__init__()
         self.size, self.intervals, self.seed = size, intervals, seed
