@@ -142,6 +142,14 @@ def write_prompts(folder: Path, prompts: Sequence[str], metrics: Sequence[Metric
             writer.writerow([number, text, *(known.get(name) for name in names)])
 
 
+def read_prompts(folder: Path) -> list[dict[str, str]]:
+    """The rows of ``prompts.csv``; nothing for a run without prompts."""
+    if not (folder / PROMPTS).is_file():
+        return []
+    with (folder / PROMPTS).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
 def write_samples(folder: Path, arrays: Mapping[str, Array]) -> None:
     """``samples.safetensors`` with the arrays of :data:`SAMPLES_ARRAYS`."""
     _write_arrays(folder / SAMPLES, arrays, SAMPLES_ARRAYS)
@@ -152,6 +160,12 @@ def read_samples(folder: Path) -> dict[str, Array]:
     from safetensors.numpy import load_file
 
     return load_file(folder / SAMPLES)
+
+
+def as_seen(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays with decoded samples in the place of latents, where there are any: what people look at."""
+    decoded = {"samples": arrays.get("decoded"), "base": arrays.get("base_decoded")}
+    return {**arrays, **{name: array for name, array in decoded.items() if array is not None}}
 
 
 def write_film(folder: Path, arrays: Mapping[str, Array]) -> None:

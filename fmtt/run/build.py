@@ -205,15 +205,26 @@ def afford(
 
 
 def group_with_words(config: DictConfig, group: str) -> DictConfig:
-    """``config.group`` in which a plain word where there are choices stands for a file of ``configs/group/key``."""
+    """``config.group`` in which a plain word where there are choices stands for a file of ``group/key``.
+
+    Files are looked for in the folders of ``--config-dir``, and in ours.
+    """
     node: DictConfig = copy.deepcopy(config[group])
     OmegaConf.set_struct(node, False)
-    for folder in (CONFIGS / group).iterdir():
-        word = node.get(folder.name)
-        if folder.is_dir() and isinstance(word, str):
-            choice(f"{group}.{folder.name}", word, sorted(file.stem for file in folder.glob("*.yaml")))
-            node[folder.name] = OmegaConf.load(folder / f"{word}.yaml")
+    for key in [folder.name for folder in (CONFIGS / group).iterdir() if folder.is_dir()]:
+        word = node.get(key)
+        if isinstance(word, str):
+            files = {file.stem: file for root in config_folders() for file in (root / group / key).glob("*.yaml")}
+            node[key] = OmegaConf.load(files[choice(f"{group}.{key}", word, sorted(files))])
     return node
+
+
+def config_folders() -> list[Path]:
+    """The folders with configurations: ours, then those that the user gave."""
+    if not HydraConfig.initialized():
+        return [CONFIGS]
+    sources = HydraConfig.get().runtime.config_sources
+    return [CONFIGS, *(Path(source.path) for source in sources if source.schema == "file")]
 
 
 def check_scalars(config: DictConfig) -> None:

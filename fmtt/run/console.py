@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Sequence
 from typing import cast
 
 from rich.console import Console
@@ -11,6 +12,17 @@ from rich.table import Table
 
 from fmtt.evaluation.reliability import doubts
 from fmtt.run_folder import Metrics
+
+
+def print_prompts(texts: Sequence[str], parts: Sequence[Metrics]) -> None:
+    """One row for each prompt, with its mean reward and, for methods with weights, its log Z, over its own groups."""
+    weighted = "log_z/genealogical_stderr" in parts[0]
+    table = Table("prompt", "reward, tilted", *(["log Z"] if weighted else []))
+    for text, part in zip(texts, parts, strict=True):
+        names = [("reward/weighted_mean", "reward/weighted_mean/stderr"), ("log_z/mean", "log_z/stderr")]
+        cells = [f"{part[name]:.4g} ± {part[error]:.2g}" for name, error in names[: 1 + weighted]]
+        table.add_row(text, *cells)
+    Console(width=100 if not sys.stdout.isatty() else None).print(table)
 
 
 def print_table(metrics: Metrics) -> None:

@@ -27,7 +27,7 @@ from fmtt.run import checkpoint as resume
 from fmtt.run import metrics as results
 from fmtt.run.build import build
 from fmtt.run.configurations import ConfigurationError
-from fmtt.run.console import print_table
+from fmtt.run.console import print_prompts, print_table
 from fmtt.run.film import Film
 from fmtt.smc.totals import Totals
 from fmtt.tracking import Tracker
@@ -79,10 +79,12 @@ def execute(config: DictConfig) -> float:
             write_artefacts(folder)
             if tracker.loggers:
                 tracker.show(read_showcase(folder))
-        tracker.finish(metrics)
+        tracker.finish(metrics if job.prompts is None else metrics | results.of_prompts(parts))
     for path in {checkpoint, resume.checkpoint_path(folder, config)} - {None}:
         path.unlink(missing_ok=True)
     print_table(metrics)
+    if job.prompts is not None:
+        print_prompts(job.prompts, parts)
     print(folder / "report.html" if config.report else folder)
     return float(metrics["reward/weighted_mean"])  # type: ignore[arg-type]
 

@@ -143,6 +143,16 @@ def final_metrics(run: Run, outcome: Outcome, parts: Sequence[Metrics], timing: 
     return over_prompts(parts) | prompts | sizes | counts | costs
 
 
+def of_prompts(parts: Sequence[Metrics]) -> Metrics:
+    """The metrics of each prompt under names of their own, ``prompt/<number>/<name>``, for loggers."""
+    return {
+        f"prompt/{number}/{name}": value
+        for number, part in enumerate(parts)
+        for name, value in part.items()
+        if not isinstance(value, list)
+    }
+
+
 def shown(run: Run, count: str) -> bool:
     """Whether a count belongs into the metrics; those of a decoder only if there is one."""
     return not count.startswith("decode") or run.problem.model.flow.decode is not None

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from fmtt.report.common.pixels import mosaic
 from fmtt.report.comparison.run_summary import RunSummary
-from fmtt.run_folder import Array, read_samples
+from fmtt.run_folder import Array, as_seen, read_samples
 from fmtt.studies.runs import finished_runs, grouped, values_of
 
 Blocks = Mapping[tuple[str, str], RunSummary]
@@ -31,7 +31,7 @@ def blocks_of(folders: Sequence[Path], rows: str, columns: str) -> Blocks:
 
 def block(folder: Path, shown: int) -> tuple[Array, float]:
     """A picture of the first samples that a run returned, and the mean reward of them all."""
-    arrays = read_samples(folder)
+    arrays = as_seen(read_samples(folder))
     index = np.arange(len(arrays["selected"])), arrays["selected"]
     return mosaic(arrays["samples"][index][:shown]), arrays["rewards"][index].mean()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ class FinishedRun:
         environment: versions, commit, device.
         overrides: the words ``key=value`` that the user typed.
         choices: the choice in each config group.
-        arrays: the particles at the end, as in :data:`fmtt.run_folder.SAMPLES_ARRAYS`.
+        arrays: the particles at the end, as in :data:`fmtt.run_folder.SAMPLES_ARRAYS`; decoded, if there is a decoder.
         film: frames of the population on its way, as in :data:`fmtt.run_folder.FILM_ARRAYS`; nothing if none were kept.
+        prompts: for each prompt its number, its text and its metrics, as texts; nothing for a run without prompts.
     """
 
     folder: Path
@@ -37,6 +38,7 @@ class FinishedRun:
     choices: Mapping[str, str]
     arrays: Mapping[str, Array]
     film: Mapping[str, Array]
+    prompts: Sequence[Mapping[str, str]]
 
 
 def read_finished_run(folder: Path) -> FinishedRun:
@@ -53,6 +55,7 @@ def read_finished_run(folder: Path) -> FinishedRun:
         environment=run_folder.read_environment(folder),
         overrides=run_folder.read_overrides(folder),
         choices=hydra_choices(folder),
-        arrays=run_folder.read_samples(folder),
+        arrays=run_folder.as_seen(run_folder.read_samples(folder)),
         film=run_folder.read_film(folder),
+        prompts=run_folder.read_prompts(folder),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
@@ -77,6 +78,7 @@ def sections(run: FinishedRun) -> dict[str, tuple[str, str]]:
     return {
         "Samples": (html.picture(run.folder / SAMPLES_PICTURE, describe_samples(run)), ""),
         "Film": film(frames),
+        "Prompts": (prompts(run), ""),
         "Results": (results(run), ""),
         "Along the way": curves(run.history, base_reward(run), still),
         "Weights": weights(run.arrays["log_weights"]),
@@ -145,6 +147,23 @@ def results(run: FinishedRun) -> str:
     rows = [[name, *(text_of(float(value)) for value in values)] for name, values in lists.items()]
     head = ["Metric", *(f"group {group}" for group in range(groups))]
     return shown + html.folded("Every group", html.table(head, rows, numeric=range(1, groups + 1)))
+
+
+def prompts(run: FinishedRun) -> str:
+    """One row for each prompt with its rewards and its log Z, over its own groups; nothing without prompts."""
+    if not run.prompts:
+        return ""
+    columns = {"reward/base_mean": "Base reward", "reward/weighted_mean": "Reward", "log_z/mean": "log Z"}
+    known = {name: title for name, title in columns.items() if name in run.prompts[0]}
+    rows: list[list[html.Cell]] = [[row["text"], *(of_prompt(row, name) for name in known)] for row in run.prompts]
+    caption = "Mean ± standard error over the groups of each prompt"
+    return html.table(["Prompt", *known.values()], rows, numeric=range(1, len(known) + 1), caption=caption)
+
+
+def of_prompt(row: Mapping[str, str], name: str) -> str:
+    """A metric of one prompt with its standard error."""
+    error_name = "log_z/stderr" if name == "log_z/mean" else f"{name}/stderr"
+    return text_of(*(float(row.get(key) or math.nan) for key in (name, error_name)))
 
 
 def costs(metrics: Metrics) -> str:
