@@ -3,27 +3,18 @@
 import pytest
 import torch
 
-from fmtt.flow.noise import Noise
-from fmtt.flow.schedules import ConstantEpsilon, PowerEpsilon, PowerGrid, PowerRamp, RegularisedEpsilon, ZeroEpsilon
+from fmtt.flow.schedules import ConstantEpsilon, PowerEpsilon, RegularisedEpsilon, ZeroEpsilon
 from fmtt.methods import presets as modes
-from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
-from fmtt.step.dynamics import Dynamics
-from fmtt.step.transport import Euler
-from fmtt.tilt.look_ahead import NoLookAhead
-from fmtt.tilt.tilt import Tilt
-from tests.support import MIXTURE, REWARDS, Truth, last, worst
+from tests.support import MIXTURE, Setup, Truth, last, worst
 
 EPSILONS = (ZeroEpsilon(), ConstantEpsilon(1.0), PowerEpsilon(2.0), RegularisedEpsilon())
 DATA = Truth(MIXTURE.law.mean, MIXTURE.law.second_moment, torch.zeros((), dtype=torch.float64))
 
 
 def sampled(epsilon) -> Population:
-    look_ahead = NoLookAhead(MIXTURE)
-    mode = modes.base(look_ahead, epsilon)
-    tilt = Tilt(look_ahead, REWARDS["linear"], 1.0, PowerRamp(), 1_000_000)
-    dynamics = Dynamics(MIXTURE, tilt, epsilon, mode.guidance, mode.weights, Euler(MIXTURE))
-    return last(Trajectory(dynamics, mode.selection, PowerGrid().times(200), 32, Noise(0, tuple(range(64))))).population
+    setup = Setup(model="mixture", reward="linear", look_ahead="none", epsilon=epsilon, steps=200)
+    return last(modes.base().loop(setup.but(groups=64, particles=32).problem)).population
 
 
 @pytest.mark.parametrize("epsilon", EPSILONS, ids=str)

@@ -1,19 +1,23 @@
 """The extra drift ``chi grad r_t`` (Prop. A.1, Cor. A.2) and its weight, Laplacian included."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 
 import pytest
 import torch
 
 from fmtt.flow import noise
+from fmtt.flow.batches import Batches
 from fmtt.flow.schedules import ConstantEpsilon, PowerEpsilon, PowerRamp, RegularisedChi, ZeroChi, ZeroEpsilon
+from fmtt.methods import presets as modes
 from fmtt.step.dynamics import Draws, Dynamics
-from fmtt.step.guidance import ClippedGradient, TiltGradient
+from fmtt.step.guidance import ClippedGradient, TiltGradient, Window
 from fmtt.step.transport import Euler
 from fmtt.step.weights import Jarzynski, Kernel, Material
 from fmtt.tilt.look_ahead import Denoiser, FlowMapJumps
 from fmtt.tilt.tilt import Tilt
 from tests.gaussian_chain import reference
+from tests.step.one_step import look, step
 from tests.support import GAUSSIAN, MIXTURE, REWARDS, Setup, deviations, last, standardised, worst
 
 MILD = RegularisedChi(0.7, 0.3)
@@ -21,7 +25,7 @@ X = noise.normal((2, 6, 2), 0, "x").double()
 
 
 def tilt(look_ahead=Denoiser, model=MIXTURE) -> Tilt:
-    return Tilt(look_ahead(model), REWARDS["quadratic"], 1.3, PowerRamp(), 5)
+    return Tilt(model, look_ahead, REWARDS["quadratic"], 1.3, PowerRamp(), Batches(5))
 
 
 def second_differences(of: Tilt, x: torch.Tensor, t: float, h: float = 1e-4) -> torch.Tensor:
@@ -34,7 +38,7 @@ def second_differences(of: Tilt, x: torch.Tensor, t: float, h: float = 1e-4) -> 
     return total
 
 
-@pytest.mark.parametrize("look_ahead", [Denoiser, lambda model: FlowMapJumps(model, 2)], ids=["denoiser", "map"])
+@pytest.mark.parametrize("look_ahead", [Denoiser, partial(FlowMapJumps, steps=2)], ids=["denoiser", "map"])
 def test_laplacian_is_that_of_the_tilt(look_ahead) -> None:
     of = tilt(look_ahead)
     torch.testing.assert_close(of.laplacian(X, 0.4, None), second_differences(of, X, 0.4), rtol=1e-3, atol=1e-3)
@@ -51,12 +55,12 @@ def test_probes_estimate_the_laplacian_without_bias() -> None:
 
 def test_move_has_the_extra_drift_and_the_increment_its_weight() -> None:
     t, then, chi = 0.3, 0.34, MILD(0.34)
-    of = tilt(lambda model: FlowMapJumps(model, 1))
+    of = tilt(partial(FlowMapJumps, steps=1))
     plain = Dynamics(MIXTURE, of, ZeroEpsilon(), TiltGradient(), Jarzynski(), Euler(MIXTURE))
     extra = replace(plain, chi=MILD)
-    before = extra.look(X, t, then)
-    assert plain.look(X, t, then).gradient is None
-    moves = [d.step(X, before, (t, then, None), Draws()) for d in (plain, extra)]
+    before = look(extra, X, t, then)
+    assert look(plain, X, t, then).gradient is None
+    moves = [step(d, X, before, (t, then), Draws()) for d in (plain, extra)]
     torch.testing.assert_close(moves[1].x - moves[0].x, (then - t) * chi * before.gradient)
     velocity = extra.velocity(X, t)
     score = (t * velocity - X) / (1 - t)
@@ -99,11 +103,18 @@ def test_kernel_weights_are_exact_for_the_finite_chain() -> None:
 
 
 def test_probes_are_drawn_only_where_they_are_needed() -> None:
-    wide = replace(Setup(weights="jarzynski", chi=MILD).loop().dynamics, model=Wide())
-    assert wide.probes == 8
-    assert replace(wide, chi=ZeroChi()).probes == 0
-    assert replace(wide, weights=Kernel()).probes == 0
-    assert replace(wide, model=GAUSSIAN).probes == 0
+    loop = Setup(weights="jarzynski", chi=MILD).loop()
+    wide = replace(loop.dynamics, model=Wide())
+    assert probes(wide, 0.3) == 8
+    assert probes(wide, loop.times[-2]) == 8
+    assert probes(replace(wide, window=Window(0.0, 0.3)), 0.3) == 0
+    assert probes(replace(wide, chi=ZeroChi()), 0.3) == 0
+    assert probes(replace(wide, weights=Kernel()), 0.3) == 0
+    assert probes(replace(wide, model=GAUSSIAN), 0.3) == 0
+
+
+def probes(dynamics: Dynamics, t: float) -> int:
+    return dynamics.probes(dynamics.needs(dynamics.interval(t, t + 0.01)))
 
 
 class Wide:
@@ -111,14 +122,32 @@ class Wide:
 
 
 def test_kernel_needs_noise_wherever_chi_guides() -> None:
-    d = Setup(weights="kernel").loop().dynamics
+    setup = Setup(weights="kernel", chi=MILD)
     with pytest.raises(ValueError, match=r"mode\.weights=kernel: needs noise wherever chi guides"):
-        replace(d, epsilon=ZeroEpsilon(), chi=MILD)
-    assert replace(d, epsilon=ConstantEpsilon(0.3), chi=MILD).chi is MILD
+        setup.but(epsilon=ZeroEpsilon()).loop()
+    assert setup.but(epsilon=ConstantEpsilon(0.3)).loop().dynamics.chi is MILD
+
+
+def test_kernel_needs_no_noise_in_a_last_step_that_chi_does_not_guide() -> None:
+    """Epsilon vanishes at t = 1 and this chi does not."""
+    problem = Setup(chi=Lasting()).problem
+    with pytest.raises(ValueError, match="needs noise wherever chi guides"):
+        modes.importance("kernel").loop(problem)
+    assert modes.importance("kernel", window=(0.0, 0.5)).loop(problem).dynamics.chi == Lasting()
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """A chi that does not vanish at t = 1."""
+
+    vanishes = False
+
+    def __call__(self, t: float) -> float:
+        return 0.3
 
 
 @pytest.mark.parametrize("weights", [Jarzynski(), Material()], ids=["jarzynski", "material"])
 def test_altered_gradient_is_refused_without_noise_too(weights: Jarzynski) -> None:
-    d = Setup(weights="jarzynski").loop().dynamics
+    problem = Setup(epsilon=ZeroEpsilon(), chi=MILD).problem
     with pytest.raises(ValueError, match="needs the unmodified gradient"):
-        replace(d, epsilon=ZeroEpsilon(), chi=MILD, guidance=ClippedGradient(1.0), weights=weights)
+        modes.importance(weights, gradient=ClippedGradient(1.0)).loop(problem)

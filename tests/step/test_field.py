@@ -8,6 +8,7 @@ from torch import Tensor
 
 import fmtt
 from fmtt.flow import noise
+from fmtt.flow.batches import Batches
 from fmtt.flow.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
 from fmtt.methods import presets as modes
 from fmtt.models.analytic import GaussianMixture
@@ -17,12 +18,12 @@ from fmtt.step.transport import FlowMapTransport
 from fmtt.tilt.look_ahead import FlowMapJumps
 from fmtt.tilt.posterior import Posterior
 from fmtt.tilt.tilt import Tilt
-from tests.support import MIXTURE, REWARDS, Setup
+from tests.support import MIXTURE, REWARDS
 
 LINEAR = REWARDS["linear"]
 TILTED, _ = MIXTURE.law.tilted(*LINEAR.quadratic_form(2))  # a linear reward leaves components isotropic
 EXACT = GaussianMixture(TILTED.means.tolist(), TILTED.stds[:, 0].tolist(), TILTED.log_weights.exp().tolist())
-TILT = Tilt(FlowMapJumps(MIXTURE, 1), LINEAR, 1.0, PowerRamp(), 100_000)
+TILT = Tilt(MIXTURE, partial(FlowMapJumps, steps=1), LINEAR, 1.0, PowerRamp(), Batches(100_000))
 
 
 def velocity(x: Tensor, t: float) -> Tensor:
@@ -31,7 +32,7 @@ def velocity(x: Tensor, t: float) -> Tensor:
 
 def estimates(x: Tensor, t: float, field: LocalTilt, factor: float = 1.0, groups: int = 8) -> Tensor:
     """Independent estimates at the points ``x (N, 2)``, ``(G, N, 2)``; the log-density is multiplied by ``factor``."""
-    draws = noise.normal((groups, field.samples, *x.shape), 1, "look")
+    draws = noise.normal((groups, field.posterior.samples, *x.shape), 1, "look")
     points = x.expand(groups, *x.shape)
 
     def base(at: Tensor, time: float) -> Tensor:
@@ -80,6 +81,6 @@ def test_flow_map_transport_is_refused() -> None:
 
 def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match=r"mode\.drop=1"):
-        modes.local_tilt(TILT.look_ahead, Setup().epsilon, drop=1.0)
+        modes.local_tilt(drop=1.0)
     with pytest.raises(ValueError, match=r"mode\.samples=1"):
-        modes.local_tilt(TILT.look_ahead, Setup().epsilon, samples=1)
+        modes.local_tilt(samples=1)

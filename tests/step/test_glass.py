@@ -8,17 +8,24 @@ from torch import Tensor
 
 import fmtt
 from fmtt.flow import noise
+from fmtt.flow.batches import Batches
 from fmtt.flow.meter import Meter, MeteredModel
+from fmtt.flow.protocols import as_flow
 from fmtt.flow.schedules import ZeroEpsilon
 from fmtt.methods import presets as modes
 from fmtt.methods.baselines import fk_steering, svdd
 from fmtt.smc.diagnostics import mean_and_error
+from fmtt.step.interval import Interval
 from fmtt.step.transport import Glass
 from fmtt.tilt.look_ahead import Denoiser, NoLookAhead
 from tests.support import GAUSSIAN, MIXTURE, REWARDS, Truth, z_scores
 
 GROUPS, PARTICLES = 64, 400
 MEAN, VARIANCE = GAUSSIAN.law.mean.float(), (GAUSSIAN.law.second_moment - GAUSSIAN.law.mean**2).float()
+
+
+def interval(t: float, t_next: float) -> Interval:
+    return Interval(t, t_next, 0.0, 0.0, t, t_next, False)
 
 
 def at(t: float, noise_of: Tensor, data: Tensor) -> Tensor:
@@ -29,7 +36,7 @@ def moments(inner: int, times: tuple[float, float]) -> list[Tensor]:
     """Group means of ``x'``, ``x'^2`` and ``x x'`` after one transition from points with the law of t, ``(G, 2)``."""
     e, data, draw = noise.normal((3, GROUPS, PARTICLES, 2), 5, "glass")
     x = at(times[0], e, MEAN + VARIANCE.sqrt() * data)
-    y = Glass(GAUSSIAN, inner).move(x, None, times, 10**6, draw)
+    y = Glass(GAUSSIAN, inner).move(x, None, interval(*times), Batches(), draw)
     return [values.double().mean(1) for values in (y, y**2, x * y)]
 
 
@@ -83,7 +90,8 @@ def test_steering_through_it_hits_the_closed_form() -> None:
 
 def test_cost_is_that_of_the_inner_steps() -> None:
     meter = Meter()
-    Glass(MeteredModel(GAUSSIAN, meter), 3).move(torch.zeros(2, 5, 2), None, (0.2, 0.5), 4, torch.ones(2, 5, 2))
+    model = MeteredModel(as_flow(GAUSSIAN), meter)
+    Glass(model, 3).move(torch.zeros(2, 5, 2), None, interval(0.2, 0.5), Batches(4), torch.ones(2, 5, 2))
     assert meter.forward == 3 * 10
 
 

@@ -4,12 +4,14 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from fmtt.flow import noise
 from fmtt.flow.schedules import ConstantEpsilon
 from fmtt.step.dynamics import Draws
 from fmtt.step.transport import FlowMapTransport
-from tests.support import GAUSSIAN, Setup, last
+from tests.step.one_step import look, step
+from tests.support import GAUSSIAN, Setup, ended
 
 SETUP = Setup(reward="quadratic", weights="jarzynski", transport=FlowMapTransport, epsilon=ConstantEpsilon(0.8))
 
@@ -27,14 +29,19 @@ def test_overshoot_predicts_the_variance_that_a_kick_adds() -> None:
     landed = GAUSSIAN.mean * (1 - stretch * t)
     mean = v * (t * GAUSSIAN.mean / sigma**2 + t * stretch * (slope - precision * landed))
     x = (mean + v.sqrt() * noise.normal((1, 200_000, 2), 0, "x").double()).float()
-    move = dynamics.step(x, dynamics.look(x, t, then), (t, then, None), Draws(noise.normal(x.shape, 1, "xi")))
-    overshoot = move.increment.overshoot.mean().item()
+    stepped = step(dynamics, x, look(dynamics, x, t, then), (t, then), Draws(noise.normal(x.shape, 1, "xi")))
+    overshoot = stepped.increment.overshoot.mean().item()
     assert overshoot == pytest.approx((h / (2 * v)).mean().item(), rel=0.02)
     assert overshoot > 0.03
 
 
+def overshoot(setup: Setup) -> Tensor:
+    """The sum over the steps of a run, ``(G,)``."""
+    return ended(setup.loop())[1].overshoot
+
+
 def test_it_falls_with_the_step_and_is_zero_without_noise() -> None:
-    coarse, fine = (last(SETUP.but(steps=steps).loop()).overshoot.mean() / steps for steps in (20, 80))
+    coarse, fine = (overshoot(SETUP.but(steps=steps)).mean() / steps for steps in (20, 80))
     assert coarse / fine == pytest.approx(4, rel=0.25)
-    assert last(SETUP.but(epsilon=ConstantEpsilon(0.0)).loop()).overshoot.abs().max() == 0
-    assert math.isnan(last(SETUP.but(weights="kernel").loop()).overshoot.mean())
+    assert overshoot(SETUP.but(epsilon=ConstantEpsilon(0.0))).abs().max() == 0
+    assert math.isnan(overshoot(SETUP.but(weights="kernel")).mean())
