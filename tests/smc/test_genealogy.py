@@ -5,7 +5,7 @@ import torch
 
 from fmtt.flow import noise
 from fmtt.smc.diagnostics import evidence_variance, family_sums, mean_variance, weighted_mean
-from tests.support import Setup, last
+from tests.support import Setup, ended
 
 
 def test_without_resampling_it_is_the_sample_variance() -> None:
@@ -40,8 +40,8 @@ def test_it_predicts_the_spread_over_populations(resampler: str, ratio: tuple[fl
     resampling is better than the multinomial one that the formula is for, so there the estimate is too large.
     """
     setup = Setup(weights="kernel", ess_threshold=0.9, resampler=resampler, scale=2.0, groups=512)
-    state = last(setup.loop())
-    population, resamplings = state.population, state.selections
+    state, totals = ended(setup.loop())
+    population, resamplings = state.population, totals.selections
     assert 1 <= resamplings.double().mean() <= 4
     z = (population.log_evidence - population.log_evidence.logsumexp(0)).exp() * 512
     multinomials = resamplings * (resampler == "multinomial")

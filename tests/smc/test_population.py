@@ -1,28 +1,31 @@
 """The population: effective sample size, evidence, and permuting all of it at once."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor
 
 from fmtt.flow import noise
-from fmtt.smc.population import Population, effective_fraction, gather, log_mean_weight, normalised_weights
-from fmtt.tilt.tilt import TiltValue
+from fmtt.smc.population import Population, effective_fraction, log_mean_weight, normalised_weights
+from fmtt.smc.potentials import PathValue
+from fmtt.tilt.tilt import TiltValue, gather
 
 
 def population(groups: int = 3, particles: int = 5) -> Population:
     """A population in which every number of every particle is its own."""
     shape = (groups, particles)
     x, gradient, velocity, sample = noise.normal((4, *shape, 2), 0, "vectors")
-    reward, value, log_weights, peak, rate = noise.normal((5, *shape), 0, "scalars").double()
+    reward, value, log_weights, peak, rate, path = noise.normal((6, *shape), 0, "scalars").double()
     ancestors = torch.arange(groups * particles).reshape(shape) * 10
-    tilt = TiltValue(reward, value, gradient, velocity, sample, peak, rate)
-    return Population(x, tilt, log_weights, torch.arange(groups).double(), ancestors)
+    tilt = TiltValue(reward, value, gradient, velocity, sample, rate)
+    return Population(x, tilt, PathValue(path, peak), log_weights, torch.arange(groups).double(), ancestors)
 
 
 def per_particle(p: Population) -> dict[str, Tensor]:
-    return {"x": p.x, "log_weights": p.log_weights, "ancestors": p.ancestors, **p.tilt._asdict()}
+    path = {f"path {name}": values for name, values in p.path._asdict().items()}
+    return {"x": p.x, "log_weights": p.log_weights, "ancestors": p.ancestors, **p.tilt._asdict(), **path}
 
 
 @pytest.mark.parametrize("alive", [1, 3, 8])
@@ -58,6 +61,8 @@ def test_start() -> None:
     tilt = population().tilt
     p = Population.start(torch.zeros(3, 5, 2), tilt)
     assert p.tilt is tilt
+    assert p.path.value is tilt.value
+    assert p.path.peak is None
     assert torch.equal(p.log_evidence, torch.zeros(3).double())
     torch.testing.assert_close(p.ess, torch.ones(3).double())
     assert p.ancestors.tolist() == [[0, 1, 2, 3, 4]] * 3
@@ -74,10 +79,10 @@ def test_take_permutes_everything_alike() -> None:
 
 def test_take_keeps_what_is_not_there() -> None:
     p = population()
-    bare = Population(p.x, TiltValue(p.tilt.reward, p.tilt.value, None, None), p.log_weights, p.log_z, p.ancestors)
+    bare = replace(p, tilt=TiltValue(p.tilt.reward, p.tilt.value), path=PathValue(p.path.value))
     taken = bare.take(torch.zeros(3, 2, dtype=torch.long))
-    assert taken.tilt.gradient is None
-    assert taken.tilt.velocity is None
+    assert taken.tilt[2:] == (None, None, None, None)
+    assert taken.path.peak is None
 
 
 def test_resampling_acts_where_it_is_told_to() -> None:

@@ -1,11 +1,14 @@
 """Rules between steps."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from fmtt.flow import noise
 from fmtt.flow.noise import Noise
 from fmtt.smc.population import Population, normalised_weights
+from fmtt.smc.potentials import PathValue
 from fmtt.smc.resampling import RESAMPLERS
 from fmtt.smc.selection import ResampleAtSteps, ResampleOnEss, TopAndClone
 from fmtt.tilt.tilt import TiltValue
@@ -19,9 +22,8 @@ def population() -> Population:
     reward, log_weights = noise.normal((2, GROUPS, PARTICLES), 0, "r").double()
     x = noise.normal((GROUPS, PARTICLES, 2), 0, "x")
     ancestors = torch.arange(PARTICLES).expand(GROUPS, PARTICLES)
-    return Population(
-        x, TiltValue(reward, 2 * reward, None, None), log_weights, torch.zeros(GROUPS).double(), ancestors
-    )
+    tilt, path = TiltValue(reward, 2 * reward), PathValue(2 * reward)
+    return Population(x, tilt, path, log_weights, torch.zeros(GROUPS).double(), ancestors)
 
 
 @pytest.mark.parametrize("kind", RESAMPLERS)
@@ -48,10 +50,9 @@ def test_threshold_one_is_always_and_zero_is_never(particles: int) -> None:
     alone = torch.full(shape, -torch.inf, dtype=torch.float64)
     alone[0, 0] = 0
     for log_weights in (torch.zeros(shape).double(), alone):
-        tilt = TiltValue(torch.zeros(shape).double(), torch.zeros(shape).double(), None, None)
-        population = Population(
-            torch.zeros(*shape, 2), tilt, log_weights, torch.zeros(1).double(), torch.arange(particles)[None]
-        )
+        zero = torch.zeros(shape).double()
+        start = Population.start(torch.zeros(*shape, 2), TiltValue(zero, zero))
+        population = replace(start, log_weights=log_weights)
         for threshold, expected in ((1.0, True), (0.0, False)):
             where = ResampleOnEss(threshold, RESAMPLERS["systematic"])(population, 4, STEPS, Noise(0, (0,)))[1]
             assert where.tolist() == [expected]
