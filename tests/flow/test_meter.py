@@ -7,13 +7,9 @@ import torch
 
 from fmtt.flow import noise
 from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
+from fmtt.flow.protocols import as_flow, as_reward
 from fmtt.flow.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, ZeroEpsilon
-from fmtt.smc.selection import KeepAll
-from fmtt.step.dynamics import Dynamics
-from fmtt.step.guidance import NoGuidance
-from fmtt.step.transport import Euler
-from fmtt.step.weights import NoWeights
-from fmtt.tilt.tilt import Tilt
+from fmtt.methods import presets as modes
 from tests.support import LOOK_AHEADS, MIXTURE, Setup, last
 
 K, N, G = 7, 5, 3
@@ -33,19 +29,12 @@ def counted(
     look_ahead: str, weights: str, epsilon: Epsilon, base: bool = False, chunk: int = 1000
 ) -> tuple[float, float, float]:
     """Forward, backward and reward calls for each particle."""
-    setup = Setup(
-        model="mixture", look_ahead=look_ahead, weights=weights, epsilon=epsilon, steps=K, particles=N, groups=G
-    )
-    sampler, meter = setup.loop(), Meter()
-    model = MeteredModel(MIXTURE, meter)
-    right = sampler.dynamics.tilt
-    tilt = Tilt(LOOK_AHEADS[look_ahead](model), MeteredReward(right.reward, meter), right.scale, right.ramp, chunk)
-    dynamics = Dynamics(model, tilt, epsilon, sampler.dynamics.guidance, sampler.dynamics.weights, Euler(model))
-    sampler = replace(sampler, dynamics=dynamics)
-    if base:
-        dynamics = replace(dynamics, guidance=NoGuidance(), weights=NoWeights())
-        sampler = replace(sampler, dynamics=dynamics, selection=KeepAll())
-    last(sampler)
+    setup = Setup(model="mixture", look_ahead=look_ahead, epsilon=epsilon, steps=K, particles=N, groups=G, chunk=chunk)
+    plain, meter = setup.problem, Meter()
+    model = MeteredModel(as_flow(MIXTURE), meter)
+    tilt = replace(plain.tilt, model=model, reward=MeteredReward(as_reward(plain.tilt.reward), meter))
+    method = modes.base() if base else modes.importance(weights, ess_threshold=setup.ess_threshold)
+    last(method.loop(replace(plain, model=model, tilt=tilt)))
     assert min(meter.forward_time.seconds, meter.backward_time.seconds, meter.reward_time.seconds) >= 0
     return tuple(count / PARTICLES for count in (meter.forward, meter.backward, meter.reward))
 
@@ -93,7 +82,7 @@ def test_backward_is_counted_once_for_each_forward_it_goes_through() -> None:
     meter = Meter()
     x = noise.normal((4, 2), 0, "x").requires_grad_()
     t = torch.full((4,), 0.3)
-    model = MeteredModel(MIXTURE, meter)
+    model = MeteredModel(as_flow(MIXTURE), meter)
     (model.velocity(x, t) + model.velocity(x, t).square()).sum().backward()
     assert (meter.forward, meter.backward) == (8, 8)
     model.velocity(x, t)
@@ -105,9 +94,10 @@ def test_backward_is_counted_once_for_each_forward_it_goes_through() -> None:
 
 def test_metered_model_is_the_model() -> None:
     meter = Meter()
-    model = MeteredModel(MIXTURE, meter)
+    model = MeteredModel(as_flow(MIXTURE), meter)
     x, t = noise.normal((4, 2), 0, "x"), torch.full((4,), 0.3)
     assert model.shape == MIXTURE.shape
+    assert model.exact_flow_map == MIXTURE.exact_flow_map
     assert torch.equal(model.velocity(x, t), MIXTURE.velocity(x, t))
     assert torch.equal(model.flow_map(x, t, 2 * t), MIXTURE.flow_map(x, t, 2 * t))
     assert meter.forward == 8
