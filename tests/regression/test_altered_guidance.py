@@ -4,6 +4,8 @@ Short and material weights refuse any guidance but the gradient itself wherever 
 for clipped, normalised or absent guidance, and for one that has nothing to do with the reward.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import pytest
@@ -11,15 +13,12 @@ import torch
 from torch import Tensor
 
 from fmtt.flow.schedules import ZeroEpsilon
-from fmtt.step.guidance import (
-    ClippedGradient,
-    NoGuidance,
-    NormalisedGradient,
-    TiltGradient,
-    Vantage,
-    Window,
-)  # fmt: skip
-from fmtt.step.weights import Jarzynski, Material
+from fmtt.methods import presets as modes
+from fmtt.methods.composition import Composition
+from fmtt.methods.trajectory import Trajectory
+from fmtt.step.guidance import ClippedGradient, Guidance, NormalisedGradient, TiltGradient, Vantage
+from fmtt.step.needs import GRADIENT
+from fmtt.step.weights import WEIGHTS, Jarzynski, Moves, Weights
 from tests.gaussian_chain import reference
 from tests.support import Setup, last, worst
 
@@ -27,63 +26,69 @@ from tests.support import Setup, last, worst
 class Altered:
     """A guidance made from the gradient."""
 
-    raw = uses_velocity = False
-    uses_gradient = True
-    samples = 0
+    invariant = False
+    needs = GRADIENT
 
     def __init__(self, change):
         self.change = change
-
-    def active(self, t: float) -> bool:
-        return True
 
     def __call__(self, at: Vantage) -> Tensor:
         return self.change(at.gradient)
 
 
-GUIDANCES = {
-    "strengthened": TiltGradient(1.5),
-    "clipped": ClippedGradient(0.3),
-    "normalised": NormalisedGradient(1.0),
-    "windowed": Window(TiltGradient(), 0.2, 0.6),
-    "constant": Altered(lambda g: torch.ones_like(g) * torch.tensor([0.5, -0.4])),
-    "wrong way": Altered(lambda g: -0.5 * g),
-    "absent": NoGuidance(),
+ALWAYS = (0.0, 1.0)
+GUIDANCES: dict[str, tuple[Guidance | None, tuple[float, float]]] = {
+    "strengthened": (TiltGradient(1.5), ALWAYS),
+    "clipped": (ClippedGradient(0.3), ALWAYS),
+    "normalised": (NormalisedGradient(1.0), ALWAYS),
+    "windowed": (TiltGradient(), (0.2, 0.6)),
+    "constant": (Altered(lambda g: torch.ones_like(g) * torch.tensor([0.5, -0.4])), ALWAYS),
+    "wrong way": (Altered(lambda g: -0.5 * g), ALWAYS),
+    "absent": (None, ALWAYS),
 }
 
 
-def with_guidance(setup: Setup, name: str):
-    sampler = setup.loop()
-    return replace(sampler, dynamics=replace(sampler.dynamics, guidance=GUIDANCES[name]))
+def guided(name: str, weights: str | Weights) -> Composition:
+    guidance, window = GUIDANCES[name]
+    setup = Setup()
+    mode = modes.importance(weights, setup.resampler, setup.ess_threshold, window=window)
+    return replace(mode, guidance=guidance)
+
+
+def with_guidance(setup: Setup, name: str, weights: str | Weights) -> Trajectory:
+    return guided(name, weights).loop(setup.problem)
 
 
 @pytest.mark.parametrize("name", GUIDANCES)
 def test_kernel_weights_are_right_for_any_guidance(name: str) -> None:
     setup = Setup(weights="kernel", look_ahead="denoiser", seed=12)
-    assert worst(last(with_guidance(setup, name)).population, reference(setup)) < 4
+    assert worst(last(with_guidance(setup, name, "kernel")).population, reference(setup)) < 4
 
 
-@pytest.mark.parametrize("weights", [Jarzynski(), Material()], ids=["jarzynski", "material"])
+@pytest.mark.parametrize("weights", ["jarzynski", "material"])
 @pytest.mark.parametrize("name", GUIDANCES)
-def test_other_weights_refuse(name: str, weights) -> None:
-    dynamics = Setup(weights="jarzynski").loop().dynamics
-    kind = type(weights).__name__.lower()
+def test_other_weights_refuse(name: str, weights: str) -> None:
     with pytest.raises(
-        ValueError, match=f"mode.weights={kind}: needs the unmodified gradient.*use mode.weights=kernel"
+        ValueError, match=f"mode.weights={weights}: needs the unmodified gradient.*use mode.weights=kernel"
     ):
-        replace(dynamics, guidance=GUIDANCES[name], weights=weights)
-    assert replace(dynamics, guidance=GUIDANCES[name], weights=weights, epsilon=ZeroEpsilon()).epsilon.vanishes
+        with_guidance(Setup(), name, weights)
+    silent = with_guidance(Setup(epsilon=ZeroEpsilon()), name, weights).dynamics
+    assert isinstance(silent.weights, WEIGHTS[weights])
+
+
+@pytest.mark.parametrize("name", GUIDANCES)
+def test_weights_that_choose_for_themselves_choose_the_kernel(name: str) -> None:
+    assert isinstance(with_guidance(Setup(), name, "auto").dynamics.weights, WEIGHTS["kernel"])
 
 
 def test_short_weights_would_be_wrong_for_them() -> None:
     """What is refused is refused with reason."""
 
     class Unchecked(Jarzynski):
-        def check(self, look_ahead: object, guidance: object, epsilon: object, chi: object) -> None:
-            pass
+        def fitted(self, moves: Moves) -> Unchecked:
+            return self
 
     setup = Setup(weights="jarzynski", seed=12)
-    sampler = setup.loop()
     for name in ("clipped", "absent"):
-        wrong = replace(sampler, dynamics=replace(sampler.dynamics, guidance=GUIDANCES[name], weights=Unchecked()))
+        wrong = with_guidance(setup, name, Unchecked())
         assert worst(last(wrong).population, reference(setup)) > 6

@@ -6,7 +6,7 @@ Resampling always, never or adaptively agrees in law, and the adaptive runs do r
 import pytest
 
 from tests.gaussian_chain import reference
-from tests.support import Setup, last, worst
+from tests.support import Setup, ended, worst
 
 STRONG = Setup(scale=3.0, groups=256, seed=3)
 
@@ -17,9 +17,9 @@ STRONG = Setup(scale=3.0, groups=256, seed=3)
 @pytest.mark.parametrize("threshold", [0.0, 0.7, 0.9, 1.0])
 def test_law_does_not_depend_on_when_to_resample(threshold: float, weights: str, look_ahead: str) -> None:
     setup = STRONG.but(weights=weights, look_ahead=look_ahead, ess_threshold=threshold)
-    state = last(setup.loop())
+    state, totals = ended(setup.loop())
     assert worst(state.population, reference(setup)) < 4
-    resamplings = state.selections.double()
+    resamplings = totals.selections.double()
     if threshold == 0:
         assert (resamplings == 0).all()
     elif threshold == 1:

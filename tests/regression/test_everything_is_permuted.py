@@ -4,6 +4,8 @@ The population is written down before and after every resampling of a run: every
 the particle it was chosen from, and the caches are what the tilt says at its position.
 """
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -22,22 +24,22 @@ SETUPS = {
 
 @pytest.mark.parametrize("name", SETUPS)
 def test_caches_belong_to_their_particles_at_every_step(name: str) -> None:
-    sampler = SETUPS[name].loop()
-    times = (*sampler.times, None, None)
-    states = list(sampler.run())
-    for state in states:
-        fresh = sampler.dynamics.look(state.population.x, state.t, times[state.step + 1])
+    loop, selections = SETUPS[name].loop(), torch.zeros(3, dtype=torch.long)
+    for state, info in loop.run():
+        selections += info.selected
+        fresh = loop.dynamics.look(state.population.x, state.t, loop.needs[state.step])
         for part, expected in zip(state.population.tilt, fresh, strict=True):
             assert (part is None) == (expected is None)
             if part is not None:
                 torch.testing.assert_close(part, expected)
-    assert states[-1].selections.tolist() == [11] * 3
+        torch.testing.assert_close(state.population.path.value, fresh.value)
+    assert selections.tolist() == [11] * 3
 
 
 @pytest.mark.parametrize("kind", RESAMPLERS)
 def test_every_tensor_is_that_of_the_ancestor(kind: str) -> None:
     before: Population = weighted_state().population
-    before = Population(before.x, before.tilt, before.log_weights, before.log_z, torch.arange(20).expand(3, 20))
+    before = replace(before, ancestors=torch.arange(20).expand(3, 20))
     after, where = ResampleOnEss(1.0, RESAMPLERS[kind])(before, 6, 12, Noise(0, (0, 1, 2)))
     assert where.all()
     chosen = after.ancestors
@@ -45,6 +47,7 @@ def test_every_tensor_is_that_of_the_ancestor(kind: str) -> None:
     assert (normalised_weights(before.log_weights).gather(1, chosen) > 0).all()
     for name in ("reward", "value"):
         assert torch.equal(getattr(after.tilt, name), getattr(before.tilt, name).gather(1, chosen))
+    assert torch.equal(after.path.value, before.path.value.gather(1, chosen))
     wide = chosen[..., None].expand_as(before.x)
     assert torch.equal(after.x, before.x.gather(1, wide))
     for name in ("gradient", "velocity"):
@@ -54,4 +57,4 @@ def test_every_tensor_is_that_of_the_ancestor(kind: str) -> None:
 def weighted_state() -> State:
     """Half a run without resampling."""
     run = SETUPS["denoiser"].but(ess_threshold=0.0).loop().run()
-    return next(state for state in run if state.step == 6)
+    return next(state for state, _ in run if state.step == 6)

@@ -7,12 +7,15 @@ samples by softmax, as that of a log-mean-exp does; their plain mean is the grad
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
 from fmtt.flow import noise
+from fmtt.flow.batches import Batches
 from fmtt.flow.schedules import PowerRamp
 from fmtt.models.analytic import MixtureLaw
 from fmtt.rewards.plane import Quadratic, WavyRing
@@ -32,7 +35,7 @@ def base(at: Tensor, time: float) -> Tensor:
 
 
 def tilt(reward: str) -> Tilt:
-    return Tilt(FlowMapJumps(GAUSSIAN, 1), REWARDS[reward], SCALE, PowerRamp(), 7)
+    return Tilt(GAUSSIAN, partial(FlowMapJumps, steps=1), REWARDS[reward], SCALE, PowerRamp(), Batches(7))
 
 
 def places(t: float) -> tuple[Tensor, Tensor]:
@@ -111,7 +114,7 @@ def test_a_constant_in_the_reward_changes_nothing(t: float) -> None:
     x, draws = places(t)
     posterior, right = Posterior(SAMPLES, DROP), tilt("quadratic")
     for constant in (1000.0, -1000.0):
-        raised = Tilt(right.look_ahead, lambda z, c=constant: REWARDS["quadratic"](z) + c, SCALE, right.ramp, 7)
+        raised = replace(right, reward=lambda z, c=constant: REWARDS["quadratic"](z) + c)
         for estimate in (value_gradient, tilted_mean):
             found, before = (estimate(posterior, x, t, base, each, draws) for each in (raised, right))
             assert torch.allclose(found, before, rtol=1e-9, atol=1e-9)

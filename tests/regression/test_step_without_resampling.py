@@ -20,12 +20,13 @@ def weighted() -> Population:
         .loop()
         .run()
     )
-    return next(state.population for state in run if state.step == 6)
+    return next(state.population for state, _ in run if state.step == 6)
 
 
 def same(one: Population, other: Population, group: int) -> bool:
     pairs = [(getattr(one, name), getattr(other, name)) for name in ("x", "log_weights", "log_z", "ancestors")]
-    pairs += [pair for pair in zip(one.tilt, other.tilt, strict=True) if pair != (None, None)]
+    for record, another in ((one.tilt, other.tilt), (one.path, other.path)):
+        pairs += [pair for pair in zip(record, another, strict=True) if pair != (None, None)]
     return all(torch.equal(a[group], b[group]) for a, b in pairs)
 
 
@@ -53,6 +54,7 @@ def test_groups_above_the_threshold_are_left_alone() -> None:
 
 
 def test_first_step_may_pass_without_resampling() -> None:
-    state = next(state for state in Setup(groups=3, particles=20, ess_threshold=0.0).loop().run() if state.step == 1)
+    run = Setup(groups=3, particles=20, ess_threshold=0.0).loop().run()
+    state = next(state for state, _ in run if state.step == 1)
     assert torch.equal(state.population.ancestors, torch.arange(20).expand(3, 20))
     assert state.population.log_weights.std() > 0
