@@ -118,7 +118,7 @@ class Score(NamedTuple):
 
 
 def score(
-    of: Problem, mutate: Callable[[Trajectory], Trajectory] = lambda sampler: sampler, steps: int | None = None
+    of: Problem, mutate: Callable[[Trajectory], Trajectory] = lambda loop: loop, steps: int | None = None
 ) -> Score:
     """Run a problem; with Zhat the estimate of a group, ``Zhat``, ``Zhat m`` and ``Zhat q`` have known means.
 
