@@ -171,7 +171,7 @@ STAGES := clocks_1800,clocks_2200,clocks_3200,null
 ENDS := clocks_1800,null
 sensitivity: setup ## gain against error of flow maps of several stages of a training: a table, outputs/sensitivity.png
 	$(SENSITIVITY) model.flow_map=$(STAGES)
-	$(SENSITIVITY) model.flow_map=$(ENDS) lookahead=flowmap4
+	$(SENSITIVITY) model.flow_map=$(STAGES) lookahead=flowmap4
 	$(SENSITIVITY) model.flow_map=$(ENDS) mode.weights=kernel
 	$(SENSITIVITY) model.flow_map=null lookahead=denoiser,diffusion4
 	$(BIN)/python scripts/sensitivity.py $(FIGURES)/sensitivity --out $(FIGURES)/sensitivity

@@ -32,7 +32,7 @@ class Move(NamedTuple):
         guidance: g, or None for zero.
         noise: the standard normal draw of the kick, or None where epsilon is zero.
         before, after: the tilt before and after.
-        change: by how much the value of the path grew, ``(G, N)`` in float64; see :mod:`fmtt.step.potentials`.
+        change: by how much the value of the path grew, ``(G, N)`` in float64; see :mod:`fmtt.smc.potentials`.
         work: the growth of the tilt along the transport, ``(G, N)``, for weights that need it.
         gap: the part of the tilt's change that an exact flow map would not have, ``(G, N)``, likewise.
         laplacian: ``lap r_t(x)``, ``(G, N)``, likewise.

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command import Outcome
-from conditional import MEANS, ConditionalGaussian, ConditionalQuadratic
 from safetensors.numpy import load_file
 
 from fmtt.flow.conditions import rows
+from tests.command import Outcome
+from tests.conditional import MEANS, ConditionalGaussian, ConditionalQuadratic
 
 TWO = "prompt=[left,up]"
 
@@ -21,10 +21,10 @@ TWO = "prompt=[left,up]"
 def folder_of_configs(tmp_path: Path) -> str:
     """A folder of a user with a model with conditions, a reward with conditions and a model with a decoder."""
     made = {
-        "model/told.yaml": "_target_: conditional.ConditionalGaussian",
-        "model/decoded.yaml": "_target_: latent.LatentPictures",
-        "reward/told.yaml": "_target_: conditional.ConditionalQuadratic\nscale: 1.0",
-        "mode/weights/mine.yaml": "_target_: latent.DoubledKernel",
+        "model/told.yaml": "_target_: tests.conditional.ConditionalGaussian",
+        "model/decoded.yaml": "_target_: tests.latent.LatentPictures",
+        "reward/told.yaml": "_target_: tests.conditional.ConditionalQuadratic\nscale: 1.0",
+        "mode/weights/mine.yaml": "_target_: tests.latent.DoubledKernel",
     }
     for name, text in made.items():
         (tmp_path / "my" / name).parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def test_two_prompts_leave_a_table_of_prompts(told: Callable[..., Outcome]) -> N
         exact, found, error = (float(row[name]) for name in ("exact/log_z", "log_z/mean", "log_z/stderr"))
         assert abs(found - exact) < 5 * error
         condition = rows(ConditionalGaussian().encode_prompts([row["text"]]), np.zeros(1, dtype=int))[0]
-        law, log_z = ConditionalGaussian().law(condition).tilted(*ConditionalQuadratic().quadratic_form(2, condition))
+        _, log_z = ConditionalGaussian().law(condition).tilted(*ConditionalQuadratic().quadratic_form(2, condition))
         assert math.isclose(exact, log_z.item())
     assert "left" in done.out and "up" in done.out
     page = (done.folder / "report.html").read_text()
