@@ -53,7 +53,8 @@ def parts(reached: Reached) -> dict[str, Tensor]:
         **tensors("population", vars(population)),
         **tensors("tilt", population.tilt._asdict()),
         **tensors("path", population.path._asdict()),
-        **tensors("info", vars(reached.info)),
+        **tensors("info", vars(reached.info) | {"ess": reached.info.ess}),
+        **tensors("weighed", vars(reached.info.weighed)),
         **tensors("numbers", reached.info.numbers),
         **tensors("totals", vars(reached.totals)),
     }
@@ -63,7 +64,7 @@ def differing(one: Reached, other: Reached, exactly: bool, group: int | None = N
     """The names of the tensors that are not the same in both, those of one ``group`` of the first if it is given."""
     first, second = parts(one), parts(other)
     assert first.keys() == second.keys()
-    assert len(first) >= 18
+    assert len(first) >= 25
     rtol, atol = (0.0, 0.0) if exactly else (1e-4, 1e-5)
     rows = slice(None) if group is None else slice(group, group + 1)
     return [

@@ -144,4 +144,3 @@ def test_landings_are_those_of_the_look_ahead(name: str, t: float, chunk: int, x
     torch.testing.assert_close(sample, value.sample)
     torch.testing.assert_close(reward, value.reward)
     torch.testing.assert_close(here.landings(x, t), sample)
-    assert not here.landings(x.requires_grad_(), t).requires_grad
