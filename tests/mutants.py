@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 
 import torch
-from support import Setup
 from torch import Tensor
 
 from fmtt.flow.batches import Batches
@@ -17,12 +16,13 @@ from fmtt.flow.schedules import PowerEpsilon, RegularisedChi
 from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
 from fmtt.smc.selection import Selection
-from fmtt.step.dynamics import Draws, Dynamics, Moved
+from fmtt.step.dynamics import Dynamics, Moved, Step
 from fmtt.step.interval import Interval
 from fmtt.step.needs import Needs
 from fmtt.step.transport import AtBothEnds, AtTheEnd, Carried, Euler, FlowMapTransport, Transport
 from fmtt.step.weights import Increment, Jarzynski, Move, Moves, Weights
 from fmtt.tilt.tilt import Tilt, TiltValue
+from tests.support import Setup
 
 Mutation = Callable[[Trajectory], Trajectory]
 
@@ -179,14 +179,13 @@ class ScoreTimes(Dynamics):
 
     factor: float = -1.0
 
-    def move(
-        self, x: Tensor, before: TiltValue, interval: Interval, needs: Needs, draws: Draws, share: Tensor | None = None
-    ) -> Moved:
+    def move(self, x: Tensor, before: TiltValue, step: Step, share: Tensor | None = None) -> Moved:
+        interval, _, draws = step
         if draws.kick is not None:
             score = -(x - interval.t * self.velocity(x, interval.t)) / (1 - interval.t)
             kick = draws.kick + (self.factor - 1) * math.sqrt(interval.epsilon * interval.dt / 2) * score
-            draws = draws._replace(kick=kick)
-        return super().move(x, before, interval, needs, draws, share)
+            step = step._replace(draws=draws._replace(kick=kick))
+        return super().move(x, before, step, share)
 
 
 def score_times(factor: float) -> Mutation:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from fmtt.flow.noise import Noise
 from fmtt.smc.population import Population
 from fmtt.smc.totals import Totals
+from fmtt.step.weights import Increment
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,7 @@ class Info:
         selected: the groups on which the selection acted, ``(G,)``.
         log_weights: the log-weights before the step, ``(G, N)``, or None for methods whose steps change no weights.
         increment: what the step added to them, ``(G, N)``, likewise.
-        transport_gap: the part of the increment that an exact flow map would not have, ``(G, N)``, or None.
-        overshoot: computes by how much the kicks overshoot, ``(G, N)``; None where it does not matter.
-        ignored_gap: what right weights would add for the error of a learned flow map, ``(G, N)``, or None.
+        worth: what the weights know of the errors of the step, or None for methods that move through no time.
         numbers: what else a method reports of each step, by name, ``(G,)`` each.
         before: diagnostics of a run that prepared the start, or None.
     """
@@ -62,9 +61,7 @@ class Info:
     selected: Tensor
     log_weights: Tensor | None = None
     increment: Tensor | None = None
-    transport_gap: Tensor | None = None
-    overshoot: Callable[[], Tensor] | None = None
-    ignored_gap: Tensor | None = None
+    worth: Increment | None = None
     numbers: Mapping[str, Tensor] = field(default_factory=dict)
     before: Totals | None = None
 
@@ -120,6 +117,10 @@ def totals(info: Info, before: Totals | None) -> Totals:
     """The diagnostics of a run after a step that did ``info``; ``before`` is None at its start."""
     if before is None:
         return Totals.start(info.ess) if info.before is None else info.before
-    overshoot = None if info.overshoot is None else info.overshoot()
-    weighed = before.after(info.ess, info.selected, info.log_weights, info.increment, info.transport_gap, overshoot)
-    return weighed.ignoring(info.log_weights, info.ignored_gap)
+    if info.log_weights is None or info.increment is None:
+        return before.still(info.ess, info.selected)
+    gap, overshoot, ignored = None, None, None
+    if info.worth is not None:
+        gap, ignored = info.worth.transport_gap, info.worth.ignored_gap
+        overshoot = None if info.worth.overshoot is None else info.worth.overshoot()
+    return before.after(info.ess, info.selected, info.log_weights, info.increment, gap, overshoot, ignored)

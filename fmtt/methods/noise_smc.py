@@ -141,7 +141,7 @@ class NoiseAnnealing(Loop):
             stride=torch.full_like(begun.temper, self.rule.stride), acceptance=unknown,
         )  # fmt: skip
         info = Info.still(state.population)
-        before = replace(Totals.start(info.ess), transport_gap=unknown, overshoot=unknown)
+        before = replace(Totals.start(info.ess), transport_gap=unknown, overshoot=unknown, ignored_gap=unknown)
         return state, replace(info, numbers=state.numbers, before=before)
 
     def next_temper(self, state: AnnealedState) -> Tensor:

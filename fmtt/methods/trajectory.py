@@ -15,7 +15,7 @@ from fmtt.smc.population import Population, require_finite
 from fmtt.smc.potentials import Difference, PathValue, Potential
 from fmtt.smc.selection import Selection
 from fmtt.smc.tempering import Tempering
-from fmtt.step.dynamics import Draws, Dynamics
+from fmtt.step.dynamics import Draws, Dynamics, Step
 from fmtt.step.interval import Interval
 from fmtt.step.needs import TILT, Needs
 from fmtt.tilt.tilt import TiltValue, columns
@@ -95,7 +95,7 @@ class Trajectory(Loop):
         kept = population.log_weights if self.dynamics.weights.weighted else torch.zeros_like(population.log_weights)
         population = replace(population, tilt=tilt, path=PathValue(tilt.value), log_weights=kept)
         zero = torch.zeros_like(before.discrepancy)
-        before = replace(before, step_discrepancy=zero, transport_gap=zero, overshoot=zero)
+        before = replace(before, step_discrepancy=zero, transport_gap=zero, overshoot=zero, ignored_gap=zero)
         numbers = self.numbers(torch.ones_like(population.log_z))
         return State.start(population), replace(Info.still(population), numbers=numbers, before=before)
 
@@ -103,37 +103,35 @@ class Trajectory(Loop):
         """What is reported of each step beside the common diagnostics."""
         return {} if self.tempering is None else {"temper": temper}
 
-    def draws(self, step: int) -> Draws:
-        """The random numbers of the step after ``step`` steps."""
-        shape, needs = (self.particles, *self.dynamics.model.shape), self.needs[step]
+    def planned(self, step: int) -> Step:
+        """The step after ``step`` steps, with its random numbers."""
+        shape, interval, needs = (self.particles, *self.dynamics.model.shape), self.intervals[step], self.needs[step]
         probes = self.dynamics.probes(needs)
-        return Draws(
-            self.noise.normal(shape, step, "move") if self.intervals[step].epsilon > 0 else None,
+        draws = Draws(
+            self.noise.normal(shape, step, "move") if interval.epsilon > 0 else None,
             self.noise.signs((probes, *shape), step, "probes") if probes else None,
             self.noise.normal((needs.copies, *shape), step, "look") if needs.copies else None,
             self.noise.normal(shape, step, "transport") if self.dynamics.transport.stochastic else None,
         )
+        return Step(interval, needs, draws)
 
     def step(self, state: State) -> tuple[State, Info]:
         """Move, weigh, temper, select."""
-        k, population, dynamics = state.step, state.population, self.dynamics
-        interval, needs, draws = self.intervals[k], self.needs[k], self.draws(k)
-        share = None if self.tempering is None else state.temper
-        moved = dynamics.move(population.x, population.tilt, interval, needs, draws, share)
-        tilt = self.look(moved.x, k + 1, population.tilt)
-        path = self.valued(population.path, tilt, k + 1)
-        change = path.value - population.path.value
-        increment = dynamics.weigh(population.x, moved, population.tilt, tilt, change, interval, needs, draws)
-        tempered, path, temper = self.tempered(state, increment.log_weights, path, tilt, interval)
-        self.check(tilt, tempered, k + 1)
-        log_weights = population.log_weights + tempered
-        weighed = replace(population, x=moved.x, tilt=tilt, path=path, log_weights=log_weights)
-        selected, where = self.select(weighed, k + 1)
-        info = Info(
-            weighed, where, population.log_weights, tempered, increment.transport_gap, increment.overshoot,
-            increment.ignored_gap, self.numbers(temper),
-        )  # fmt: skip
-        return replace(state.moved(interval.t_next, selected), temper=temper), info
+        here, step, after = state.population, self.planned(state.step), state.step + 1
+        moved = self.dynamics.move(here.x, here.tilt, step, self.share(state))
+        tilt = self.look(moved.x, after, here.tilt)
+        path = self.valued(here.path, tilt, after)
+        worth = self.dynamics.weigh(here.x, moved, here.tilt, tilt, path.value - here.path.value, step)
+        increment, path, temper = self.tempered(state, worth.log_weights, path, tilt, step.interval)
+        self.check(tilt, increment, after)
+        weighed = replace(here, x=moved.x, tilt=tilt, path=path, log_weights=here.log_weights + increment)
+        population, selected = self.select(weighed, after)
+        info = Info(weighed, selected, here.log_weights, increment, worth, self.numbers(temper))
+        return replace(state.moved(step.interval.t_next, population), temper=temper), info
+
+    def share(self, state: State) -> Tensor | None:
+        """The share of the tilt that is in force, ``(G,)``; None for all of it."""
+        return None if self.tempering is None else state.temper
 
     def look(self, x: Tensor, step: int, before: TiltValue) -> TiltValue:
         """The tilt at ``x (G, N, *D)`` after ``step`` steps, where it is needed there."""

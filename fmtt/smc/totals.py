@@ -41,42 +41,41 @@ class Totals:
         zero = torch.zeros_like(ess)
         return Totals(ess, zero, zero, zero, zero, zero, zero.long(), zero)
 
+    def still(self, ess: Tensor, selected: Tensor) -> Totals:
+        """One step later, in which nothing was weighed; arguments as in :meth:`after`."""
+        return replace(
+            self, lowest_ess=torch.minimum(self.lowest_ess, ess), step_discrepancy=torch.zeros_like(ess),
+            selections=self.selections + selected,
+        )  # fmt: skip
+
     def after(
         self,
         ess: Tensor,
         selected: Tensor,
-        log_weights: Tensor | None,
-        increment: Tensor | None,
+        log_weights: Tensor,
+        increment: Tensor,
         gap: Tensor | None,
         overshoot: Tensor | None,
+        ignored: Tensor | None,
     ) -> Totals:
         """One step later.
 
         Args:
             ess: effective sample size before the selection, ``(G,)``.
             selected: the groups on which the selection acted, ``(G,)``.
-            log_weights, increment: the log-weights before the step and what it added, ``(G, N)``, or None.
-            gap, overshoot: of each particle, ``(G, N)``, or None where they are not known.
+            log_weights, increment: the log-weights before the step and what it added, ``(G, N)``.
+            gap, overshoot, ignored: of each particle, ``(G, N)``, or None where they are not known.
         """
-        d = torch.zeros_like(ess)
-        if log_weights is not None and increment is not None:
-            d = incremental_discrepancy(log_weights, increment)
-        unknown = torch.full_like(d, torch.nan)
-        if log_weights is None:
-            size = excess = torch.zeros_like(d)
-        else:
-            size = unknown if gap is None else weighted_mean(gap**2, log_weights).sqrt()
-            excess = unknown if overshoot is None else weighted_mean(overshoot, log_weights)
+        d = incremental_discrepancy(log_weights, increment)
+
+        def mean(values: Tensor | None) -> Tensor:
+            return torch.full_like(d, torch.nan) if values is None else weighted_mean(values, log_weights)
+
         return Totals(
             torch.minimum(self.lowest_ess, ess), d, self.discrepancy + d, self.length + d.sqrt(),
-            self.transport_gap + size, self.overshoot + excess, self.selections + selected, self.ignored_gap,
+            self.transport_gap + mean(None if gap is None else gap**2).sqrt(), self.overshoot + mean(overshoot),
+            self.selections + selected, self.ignored_gap + mean(ignored),
         )  # fmt: skip
-
-    def ignoring(self, log_weights: Tensor | None, gap: Tensor | None) -> Totals:
-        """The same with what the last step ignored of the flow map's error, ``(G, N)``; None if that is not known."""
-        unknown = torch.full_like(self.discrepancy, torch.nan)
-        ignored = unknown if gap is None or log_weights is None else weighted_mean(gap, log_weights)
-        return replace(self, ignored_gap=self.ignored_gap + ignored)
 
     @staticmethod
     def joined(parts: list[Totals]) -> Totals:

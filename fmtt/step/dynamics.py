@@ -42,6 +42,20 @@ class Draws(NamedTuple):
     transport: Tensor | None = None
 
 
+class Step(NamedTuple):
+    """A step that is about to be taken.
+
+    Attributes:
+        interval: from when to when.
+        needs: what it uses.
+        draws: its random numbers; the kick is None where epsilon is zero at the end of the step.
+    """
+
+    interval: Interval
+    needs: Needs
+    draws: Draws
+
+
 class Moved(NamedTuple):
     """Where a move ended.
 
@@ -132,19 +146,9 @@ class Dynamics:
         """``b_t(x)``, ``(G, N, *D)``."""
         return self.tilt.batches.velocity(self.model, x, t)
 
-    def move(
-        self, x: Tensor, before: TiltValue, interval: Interval, needs: Needs, draws: Draws, share: Tensor | None = None
-    ) -> Moved:
-        """Move ``x (G, N, *D)``, whose tilt is ``before``, over the interval.
-
-        Args:
-            x: positions.
-            before: the tilt there.
-            interval: the step.
-            needs: what it uses.
-            draws: the random numbers; the kick is None where epsilon is zero at the end of the step.
-            share: the share of the tilt that is in force, ``(G,)``, or None for all of it.
-        """
+    def move(self, x: Tensor, before: TiltValue, step: Step, share: Tensor | None = None) -> Moved:
+        """Move ``x (G, N, *D)``, whose tilt is ``before``; a ``share (G,)`` of the tilt is in force, by default all."""
+        interval, needs, draws = step
         t, dt, epsilon, chi = interval.t, interval.dt, interval.epsilon, interval.chi
         if (draws.kick is None) != (epsilon == 0):
             raise ValueError(f"a step with epsilon {epsilon:g} needs {'no' if epsilon == 0 else 'a'} draw of noise")
@@ -174,15 +178,7 @@ class Dynamics:
         return self.field.velocity(x, t, self.velocity, self.tilt, draws.copies)
 
     def weigh(
-        self,
-        x: Tensor,
-        moved: Moved,
-        before: TiltValue,
-        after: TiltValue,
-        change: Tensor,
-        interval: Interval,
-        needs: Needs,
-        draws: Draws,
+        self, x: Tensor, moved: Moved, before: TiltValue, after: TiltValue, change: Tensor, step: Step
     ) -> Increment:
         """What the move from ``x (G, N, *D)`` adds to the log-weights.
 
@@ -191,8 +187,9 @@ class Dynamics:
             moved: the move.
             before, after: the tilt before and after it.
             change: by how much the value of the path grew, ``(G, N)``.
-            interval, needs, draws: those of the move.
+            step: the step.
         """
+        interval, needs, draws = step
         carried, growth = Carried(moved.kicked, moved.velocity, before, after), self.transport.growth
         work = growth.work(carried, interval) if growth is not None and needs.work else None
         gap = growth.gap(carried, interval, self.tilt) if growth is not None and needs.gap else None

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from command import Outcome
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
@@ -19,6 +18,7 @@ from omegaconf import OmegaConf
 from fmtt.methods.trajectory import Trajectory
 from fmtt.run import sweep_progress as progress
 from fmtt.run.sweep_progress import ENDED, Progress, Tally, line, note
+from tests.command import Outcome
 
 QUICK = ("-m", "baseline=false", "report=false")
 

@@ -8,8 +8,6 @@ from functools import partial
 
 import pytest
 import torch
-from conditional import MEANS, ConditionalGaussian, ConditionalQuadratic, plain, plain_reward
-from support import Truth, worst
 from torch import Tensor
 
 import fmtt
@@ -19,6 +17,8 @@ from fmtt.methods.noise_smc import AnnealedStart
 from fmtt.methods.pilots import GeodesicGrid, GeodesicRamp
 from fmtt.smc.population import Population
 from fmtt.step.transport import FlowMapTransport, Glass
+from tests.conditional import MEANS, ConditionalGaussian, ConditionalQuadratic, plain, plain_reward
+from tests.support import Truth, worst
 
 CONDITIONS = torch.tensor(list(MEANS.values()))
 R = 3  # replicates of each prompt

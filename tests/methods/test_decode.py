@@ -7,7 +7,6 @@ from functools import partial
 
 import pytest
 import torch
-from support import GAUSSIAN, Truth, worst
 from torch import Tensor
 
 import fmtt
@@ -16,6 +15,7 @@ from fmtt.data.images import read_sample
 from fmtt.flow.schedules import ConstantChi, ConstantEpsilon, PowerEpsilon, ZeroEpsilon
 from fmtt.methods.editing import NoisedImage
 from fmtt.step.transport import FlowMapTransport
+from tests.support import GAUSSIAN, Truth, worst
 
 MATRIX = torch.tensor([[1.0, 1.0], [1.0, -1.0], [0.5, 0.0]])  # with orthogonal columns, so that the tilt is diagonal
 CENTER, PRECISION = torch.tensor([1.0, 0.4, -0.3]), 0.8

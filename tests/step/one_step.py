@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from fmtt.step.dynamics import Draws, Dynamics, Moved
+from fmtt.step.dynamics import Draws, Dynamics, Moved, Step
 from fmtt.step.needs import TILT
 from fmtt.step.weights import Increment
 from fmtt.tilt.tilt import TiltValue
@@ -37,9 +37,9 @@ def step(
 ) -> Stepped:
     """The step over ``times`` of ``x (G, N, *D)``, whose tilt is ``before``; ``after`` is where the next one ends."""
     interval = dynamics.interval(*times)
-    needs = dynamics.needs(interval)
-    moved = dynamics.move(x, before, interval, needs, draws)
+    planned = Step(interval, dynamics.needs(interval), draws)
+    moved = dynamics.move(x, before, planned)
     tilt = look(dynamics, moved.x, times[1], after)
     change = tilt.value - before.value
-    increment = dynamics.weigh(x, moved, before, tilt, change, interval, needs, draws)
+    increment = dynamics.weigh(x, moved, before, tilt, change, planned)
     return Stepped(moved.x, tilt, increment, moved)

@@ -12,7 +12,7 @@ from fmtt.flow.batches import Batches
 from fmtt.flow.interpolant import score_from_velocity
 from fmtt.flow.schedules import PowerEpsilon, PowerRamp, ZeroEpsilon
 from fmtt.methods.trajectory import in_force
-from fmtt.step.dynamics import Draws, Dynamics
+from fmtt.step.dynamics import Draws, Dynamics, Step
 from fmtt.step.guidance import TiltGradient
 from fmtt.step.transport import Euler
 from fmtt.step.weights import Jarzynski, Kernel, Material, NoWeights
@@ -148,7 +148,8 @@ def test_share_in_force_scales_value_and_gradient() -> None:
 def test_share_in_force_scales_the_guidance_of_the_move() -> None:
     d, share = dynamics(), torch.tensor([0.5, 1.0, 0.0]).double()
     interval, before = d.interval(T, NEXT), look(d, X, T, NEXT)
-    whole, part, none = (d.move(X, before, interval, d.needs(interval), Draws(XI), s) for s in (None, share, 0 * share))
+    step = Step(interval, d.needs(interval), Draws(XI))
+    whole, part, none = (d.move(X, before, step, s) for s in (None, share, 0 * share))
     torch.testing.assert_close(part.guidance, share[:, None, None] * whole.guidance)
     torch.testing.assert_close(part.x - none.x, share[:, None, None] * (whole.x - none.x))
 
