@@ -19,7 +19,7 @@ from tests.browser.comparison import SEEN, make_page, metrics
 from tests.browser.contrast import CONTRAST
 from tests.run_folder import make_run
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tests.browser.chromium import needs_chromium, on_phone, visit
 from tests.browser.contrast import CONTRAST
 from tests.run_folder import make_film, make_run, resampled
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 
 FRAMES, SHOWN, SIDE = 6, (2, 3), 8  # of the film: frames, groups and particles, pixels
 

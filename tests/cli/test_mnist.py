@@ -32,6 +32,7 @@ def test_a_picture_is_changed_inside_a_mask_and_kept_outside(fmtt) -> None:
     assert outcome.metrics["classes/tilted"][8] > outcome.metrics["classes/base"][8]
 
 
+@pytest.mark.slow
 def test_the_weighted_law_of_a_digit_tilt_is_full_of_that_digit(fmtt) -> None:
     words = ["lookahead=flowmap1", "reward=digit", "reward.digit=1", "population.groups=2", "population.particles=16"]
     outcome = fmtt(*words, "sampler.steps=8", small=False)
@@ -39,6 +40,7 @@ def test_the_weighted_law_of_a_digit_tilt_is_full_of_that_digit(fmtt) -> None:
     assert outcome.metrics["classes/tilted"][1] > 0.5 > outcome.metrics["classes/base"][1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("reward=symmetry",), ("reward=digit",), ("model=clocks", "reward=clock")])
 def test_material_weights_know_the_learned_map(fmtt, words: tuple[str, ...]) -> None:
     outcome = fmtt("lookahead=flowmap1", "mode.weights=material", *words, *SMALL, small=False)

@@ -121,6 +121,7 @@ def test_a_run_in_a_new_folder_goes_on_from_the_old_one(fmtt, tmp_path: Path, mo
     assert run_id(tmp_path / "runs" / "old") == run_id(tmp_path / "runs" / "new") is not None
 
 
+@pytest.mark.slow
 def test_sigterm_leaves_a_checkpoint(tmp_path: Path) -> None:
     words = [
         "model=gmm",

@@ -96,6 +96,7 @@ def test_what_a_reward_says_of_samples_is_printed(fmtt) -> None:
     assert f"{outcome.metrics['positive']:.4g} ± {outcome.metrics['positive/stderr']:.2g}" in row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [["population.chunk=3"], ["population.groups=3"]], ids=["chunk", "groups"])
 def test_a_result_does_not_depend_on_chunks_or_on_other_groups(fmtt, change: list[str]) -> None:
     one, other = (fmtt(*words, folder=name) for words, name in (([], "one"), (change, "other")))

@@ -111,6 +111,7 @@ def test_failed_runs_are_listed_at_the_end_with_their_reasons(fmtt) -> None:
     assert outcome.status == 2
 
 
+@pytest.mark.slow
 def test_runs_in_other_processes_are_counted_and_the_good_ones_finish(at_terminal) -> None:
     outcome = at_terminal(*QUICK, "launcher=joblib", "seed=0,1", "reward.scale=1,nan")
     assert last_line(outcome.err).startswith("4 of 4 runs, 2 failed, best reward ")

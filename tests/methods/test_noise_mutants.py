@@ -37,6 +37,7 @@ def test_mutant_is_detected(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert worst(end(mutate(setup.loop(), monkeypatch)).population, setup.truth()) > 6
 
 
+@pytest.mark.slow
 @EACH_MOVE
 @pytest.mark.parametrize("change", [always, reversed_sign])
 def test_wrong_ratio_does_not_leave_the_noise_invariant(move: str, change: Callable) -> None:

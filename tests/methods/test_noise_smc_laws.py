@@ -26,6 +26,7 @@ def test_gaussian_at_fixed_temperatures(move: str, reward: str, steps: int) -> N
     assert found(setup) < 4
 
 
+@pytest.mark.slow
 @EACH_MOVE
 @pytest.mark.parametrize("reward", REWARDS)
 def test_mixture_at_fixed_temperatures(move: str, reward: str) -> None:
@@ -33,6 +34,7 @@ def test_mixture_at_fixed_temperatures(move: str, reward: str) -> None:
     assert found(setup) < 4
 
 
+@pytest.mark.slow
 @EACH_MOVE
 @pytest.mark.parametrize(("model", "steps"), [("gaussian", 4), ("gaussian", 12), (FINE, 4)])
 def test_adaptive_temperatures_and_strides(move: str, model: str, steps: int) -> None:

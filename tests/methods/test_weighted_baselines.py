@@ -53,6 +53,7 @@ def test_weighted_baselines_on_the_gaussian(name: str) -> None:
     assert totals.selections.sum() > 0  # weights that resampling has used up are part of what is tested
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reward", REWARDS)
 @pytest.mark.parametrize("name", MIXTURE_RUNS)
 def test_weighted_baselines_on_the_mixture(name: str, reward: str) -> None:

@@ -20,6 +20,7 @@ def measured(name: str) -> dict:
     return json.loads((CARDS / f"{name}.json").read_text())
 
 
+@pytest.mark.slow
 @MAPS
 def test_one_jump_is_as_true_to_its_ode_as_the_card_says(name: str) -> None:
     recorded = measured(name)["relative_error"]["1 jump"]["0.5"]

@@ -83,7 +83,7 @@ FINE = Setup(weights="jarzynski", chi=MILD, steps=160, groups=48, particles=64)
 
 @pytest.mark.parametrize("epsilon", [PowerEpsilon(), ZeroEpsilon()], ids=["noise", "no noise"])
 @pytest.mark.parametrize(("look_ahead", "weights"), [("flowmap1", "jarzynski"), ("denoiser", "material")])
-@pytest.mark.parametrize("model", ["gaussian", "mixture"])
+@pytest.mark.parametrize("model", ["gaussian", pytest.param("mixture", marks=pytest.mark.slow)])
 def test_tilted_law_is_sampled(model: str, look_ahead: str, weights: str, epsilon) -> None:
     """In the limit of short steps: twice the result of 160 steps less that of 80, whose error is of second order."""
     setup = FINE.but(model=model, look_ahead=look_ahead, weights=weights, epsilon=epsilon)

@@ -62,6 +62,7 @@ def test_log_density_matters(factor: float) -> None:
     assert (found.mean(0) - EXACT.velocity(x, torch.full((6,), t))).abs().max() > 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [ZeroEpsilon(), PowerEpsilon(0.5)], ids=["ODE", "SDE"])
 def test_mode_samples_the_tilted_law_without_weights(epsilon) -> None:
     run = fmtt.assemble(

@@ -89,6 +89,7 @@ def test_resamplers(resampler: str, threshold: float) -> None:
     assert found(Setup(resampler=resampler, ess_threshold=threshold, scale=2.0, seed=103)) < 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["jarzynski", "kernel"])
 def test_fine_steps_reach_the_tilted_law_itself(weights: str) -> None:
     setup = Setup(weights=weights, steps=240, groups=96, particles=24, seed=104)

@@ -23,6 +23,7 @@ def found(setup: Setup) -> float:
     return worst(last(setup.loop()).population, setup.truth())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reward", ["linear", "quadratic"])
 @pytest.mark.parametrize(("weights", "look_ahead"), CHEAP)
 def test_look_aheads_that_are_not_transported(weights: str, look_ahead: str, reward: str) -> None:
@@ -30,6 +31,7 @@ def test_look_aheads_that_are_not_transported(weights: str, look_ahead: str, rew
     assert found(FINE.but(weights=weights, look_ahead=look_ahead, reward=reward, seed=seed)) < 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("weights", "reward"), [("jarzynski", "linear"), ("jarzynski", "quadratic"), ("kernel", "quadratic")]
 )
@@ -37,6 +39,7 @@ def test_flow_map(weights: str, reward: str) -> None:
     assert found(FINE.but(weights=weights, reward=reward, look_ahead="flowmap1", seed=20)) < 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("look_ahead", ["flowmap4", "exact"])
 def test_flow_map_in_jumps_and_by_solving(look_ahead: str, monkeypatch: pytest.MonkeyPatch) -> None:
     one_step = GaussianMixture(*support.MIXTURE_ARGUMENTS, steps=1)  # so that four jumps cost what one did
@@ -55,12 +58,14 @@ def test_material_weights_mend_a_coarse_flow_map(monkeypatch: pytest.MonkeyPatch
     assert worst(last(wrong.loop()).population, wrong.truth()) > 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("epsilon", [ZeroEpsilon(), RegularisedEpsilon()], ids=str)
 @pytest.mark.parametrize("weights", ["kernel", "material"])
 def test_noise_schedules(weights: str, epsilon) -> None:
     assert found(FINE.but(weights=weights, look_ahead="denoiser", epsilon=epsilon, seed=23)) < 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ramp", [PowerRamp(2.0), EarlyRamp(0.5)], ids=str)
 @pytest.mark.parametrize("weights", ["kernel", "material"])
 def test_ramps(weights: str, ramp) -> None:

@@ -83,6 +83,7 @@ def test_the_law_of_tilted_clocks_is_an_integral_over_the_dial() -> None:
         assert law.share[2:].tolist() == pytest.approx(hours, abs=0.005)
 
 
+@pytest.mark.slow
 def test_weighted_clocks_have_the_law_of_the_integral() -> None:
     """Clocks that are drawn from the law of the training and weighted by the reward, within its reader's error."""
     clocks = ClockImages(SIZE).draw(6000, "law").view(10, 600, 1, SIZE, SIZE)

@@ -27,6 +27,7 @@ def checkpoint(path: Path, seed: int) -> str:
     return str(path)
 
 
+@pytest.mark.slow
 def test_a_map_of_its_own_is_nearer_than_that_of_another(fmtt, tmp_path: Path) -> None:
     own, other = (checkpoint(tmp_path / f"net{seed}.safetensors", seed) for seed in (0, 1))
     outcome = fmtt(

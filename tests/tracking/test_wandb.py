@@ -168,6 +168,7 @@ def test_resuming_in_another_folder_goes_on_with_the_same_wandb_run(folder, tmp_
     assert math.isnan(float(summary.get("log_z/stderr", "nan"))), "what is not known stays unknown"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", ["", "k" * 40])
 def test_an_unreachable_server_means_offline(folder, monkeypatch, capsys, key):
     """Whether nobody is logged in or nobody answers."""

@@ -16,6 +16,7 @@ SCORES = [
 ]
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_a_normal_law() -> None:
     values = torch.tensor([score(problem(number), steps=50)[5:8] for number in range(16)])
     assert max(normal_distance(column) for column in values.T) < 1.95
