@@ -13,10 +13,23 @@ from fmtt import modes  # noqa: E402
 from fmtt.api import Result, Run, assemble, finish, sample  # noqa: E402
 from fmtt.flow.meter import Meter  # noqa: E402
 from fmtt.flow.protocols import Flow, FlowMap, Velocity  # noqa: E402
-from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, NoLookAhead  # noqa: E402
+from fmtt.tilt.look_ahead import Denoiser, Exact, FlowMapJumps, NoLookAhead, OdeSteps  # noqa: E402
 
 __version__ = "0.1.0"
 __all__ = [
-    "Denoiser", "Diffusion", "Exact", "Flow", "FlowMap", "FlowMapJumps", "Meter", "NoLookAhead", "Result", "Run",
-    "Velocity", "assemble", "finish", "modes", "sample",
+    "Denoiser",
+    "Exact",
+    "Flow",
+    "FlowMap",
+    "FlowMapJumps",
+    "Meter",
+    "NoLookAhead",
+    "OdeSteps",
+    "Result",
+    "Run",
+    "Velocity",
+    "assemble",
+    "finish",
+    "modes",
+    "sample",
 ]  # fmt: skip

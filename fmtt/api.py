@@ -77,7 +77,8 @@ class Run:
         meter = Meter(self.meter.device)
         model = replace(self.problem.model, meter=meter)
         reward: Any = self.problem.tilt.reward
-        tilt = replace(self.problem.tilt, model=model, look_ahead=NoLookAhead, reward=replace(reward, meter=meter))
+        reward = replace(reward, meter=meter)
+        tilt = replace(self.problem.tilt, model=model, make_look_ahead=NoLookAhead, reward=reward)
         problem = replace(self.problem, model=model, tilt=tilt, opening=None)
         method = modes.base()
         loop = method.loop(problem)

@@ -23,7 +23,7 @@ from fmtt.smc.diagnostics import mean_and_error, weighted_mean
 from fmtt.smc.population import Population
 from fmtt.smc.totals import Totals
 from fmtt.step.transport import Euler, Transport
-from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, LookAhead, NoLookAhead
+from fmtt.tilt.look_ahead import Denoiser, Exact, FlowMapJumps, LookAhead, NoLookAhead, OdeSteps
 from fmtt.tilt.tilt import Tilt
 
 # Nothing is symmetric and no two coordinates are alike, so that no sign, swap or factor can hide.
@@ -40,7 +40,7 @@ REWARDS = {"linear": Linear((0.7, -0.5)), "quadratic": Quadratic((1.5, 0.2), (1.
 LOOK_AHEADS: dict[str, Callable[[Velocity], LookAhead]] = {
     "none": NoLookAhead,
     "denoiser": Denoiser,
-    "diffusion2": lambda model: Diffusion(model, 2),
+    "diffusion2": lambda model: OdeSteps(model, 2),
     "flowmap1": lambda model: FlowMapJumps(model, 1),
     "flowmap4": lambda model: FlowMapJumps(model, 4),
     "exact": lambda model: Exact(model, 4),

@@ -11,7 +11,7 @@ LEFT = 2  # effective particles of a group at the worst time: below, one particl
 TOO_LONG = 0.1  # mean overshoot of the kicks; log Z is then off by a few tenths (see fmtt.step.weights.overshoot)
 
 
-def doubts(metrics: Mapping[str, Any]) -> list[str]:
+def reasons_for_doubt(metrics: Mapping[str, Any]) -> list[str]:
     """Reasons for doubt in the metrics of a run with weights, counted over all groups; empty if there are none."""
     error = metrics.get("log_z/genealogical_stderr")
     if error is None:

@@ -37,8 +37,8 @@ class Auto(Maximiser):
 
 def auto(
     rate: float = 12.0,
-    look_every: int = 10,
-    looks_back: int = 8,
+    check_every: int = 10,
+    final_checks: int = 8,
     pilot: int = 16,
 ) -> Auto:
     """Toward a large reward that is still a sample of the model, on the noise of a generator.
@@ -50,9 +50,9 @@ def auto(
 
     Args:
         rate: of the ascent, in lengths of the clipped gradient .1.
-        look_every: iterations after which the model is asked about the sample; whose surprises it starts anew, at half
+        check_every: iterations after which the model is asked about the sample; whose surprises it starts anew, at half
             the pace.
-        looks_back: how often the model is asked at the end, to find the best sample on the way that does not.
+        final_checks: how often the model is asked at the end, to find the best sample on the way that does not.
         pilot: own samples to draw, once for all groups, where the model does not know its usual denoising error.
     """
-    return Auto(TypicalOpt(Nesterov(rate, momentum=0.9, clip=0.1), look_every, looks_back, pilot))
+    return Auto(TypicalOpt(Nesterov(rate, momentum=0.9, clip=0.1), check_every, final_checks, pilot))

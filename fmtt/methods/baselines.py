@@ -112,7 +112,7 @@ def fmrg(
 
 def diamond(
     samples: int = 4,
-    drop: float = 3.0,
+    snr_drop: float = 3.0,
     window: Sequence[float] = (0.0, 1.0),
 ) -> Composition:
     """Weighted Diamond Maps guidance (arXiv 2602.05993): the drift ``b + chi grad V_t`` with a value by samples.
@@ -123,8 +123,8 @@ def diamond(
 
     Args:
         samples: renoised look-aheads of each particle.
-        drop: factor by which their signal-to-noise ratio falls.
+        snr_drop: factor by which their signal-to-noise ratio falls.
         window: guidance enters the steps that start between these two times.
     """
-    guidance = ValueGradient(Posterior(samples, drop))
+    guidance = ValueGradient(Posterior(samples, snr_drop))
     return Composition(guidance, NoWeights(), KeepAll(), window=Window.of(window))

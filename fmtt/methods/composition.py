@@ -85,7 +85,7 @@ class Composition:
             )
         tilt, transport = problem.tilt, problem.transport(problem.model)
         if self.change_look_ahead is not None:
-            tilt = replace(tilt, look_ahead=_changed(tilt.look_ahead, self.change_look_ahead))
+            tilt = replace(tilt, make_look_ahead=_changed(tilt.make_look_ahead, self.change_look_ahead))
         still = problem.epsilon.vanishes
         if self.parts_clones and still and not transport.stochastic:
             raise ValueError("sampler.epsilon: the clones of this mode would stay together without noise; use linear")

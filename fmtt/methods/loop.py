@@ -25,13 +25,13 @@ class State:
         step: steps done.
         t: the time reached; a method that does not move through time counts its steps from 0 to 1.
         population: the particles, after selection.
-        temper: the share of the tilt that is in force, ``(G,)``; 1 where nothing tempers.
+        temperature: the share of the tilt that is in force, ``(G,)``; 1 where nothing tempers.
     """
 
     step: int
     t: float
     population: Population
-    temper: Tensor
+    temperature: Tensor
 
     @staticmethod
     def start(population: Population, t: float = 0.0) -> State:

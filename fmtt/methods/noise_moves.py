@@ -33,20 +33,20 @@ class Point(NamedTuple):
 Evaluate = Callable[[Tensor], TiltValue]
 
 
-class Move(Protocol):
+class MetropolisMove(Protocol):
     """A Metropolis move; ``target`` is the acceptance rate to which its stride is adapted."""
 
     target: float
     uses_gradient: bool
 
     def propose(
-        self, here: Point, temper: Tensor, stride: Tensor, normal: Tensor, evaluate: Evaluate
+        self, here: Point, temperature: Tensor, stride: Tensor, normal: Tensor, evaluate: Evaluate
     ) -> tuple[Point, Tensor]:
         """The proposed point, and the logarithm of the ratio that decides on it, ``(G, N)`` in float64.
 
         Args:
             here: where the particles are.
-            temper: ``Phi = -temper value``, ``(G,)``.
+            temperature: ``Phi = -temperature value``, ``(G,)``.
             stride: size of the move in (0, 1), ``(G,)``: 0 stays, 1 forgets where it was.
             normal: standard normals ``(G, N, *D)``.
             evaluate: the tilt at other positions.
@@ -67,11 +67,11 @@ class PreconditionedCrankNicolson:
     uses_gradient = False
 
     def propose(
-        self, here: Point, temper: Tensor, stride: Tensor, normal: Tensor, evaluate: Evaluate
+        self, here: Point, temperature: Tensor, stride: Tensor, normal: Tensor, evaluate: Evaluate
     ) -> tuple[Point, Tensor]:
         v = columns((1 - stride**2).sqrt(), here.z) * here.z + columns(stride, here.z) * normal
         tilt = evaluate(v)
-        return Point(v, tilt), temper[:, None] * (tilt.value - here.tilt.value)
+        return Point(v, tilt), temperature[:, None] * (tilt.value - here.tilt.value)
 
 
 @dataclass(frozen=True)
@@ -86,20 +86,20 @@ class PreconditionedLangevin:
     uses_gradient = True
 
     def propose(
-        self, here: Point, temper: Tensor, stride: Tensor, normal: Tensor, evaluate: Evaluate
+        self, here: Point, temperature: Tensor, stride: Tensor, normal: Tensor, evaluate: Evaluate
     ) -> tuple[Point, Tensor]:
         h = 2 * (1 - (1 - stride**2).sqrt()) / (1 + (1 - stride**2).sqrt())
         wide = columns(h, here.z)
-        force = columns(temper, here.z) * gradient(here)  # -grad Phi
+        force = columns(temperature, here.z) * gradient(here)  # -grad Phi
         v = ((2 - wide) * here.z + 2 * wide * force + (8 * wide).sqrt() * normal) / (2 + wide)
         there = Point(v, evaluate(v))
-        return there, self._rho(here, there, temper, h) - self._rho(there, here, temper, h)
+        return there, self._rho(here, there, temperature, h) - self._rho(there, here, temperature, h)
 
-    def _rho(self, at: Point, to: Point, temper: Tensor, h: Tensor) -> Tensor:
-        slope = -columns(temper, at.z) * gradient(at)
+    def _rho(self, at: Point, to: Point, temperature: Tensor, h: Tensor) -> Tensor:
+        slope = -columns(temperature, at.z) * gradient(at)
         quarter = (h / 4)[:, None]
         return (
-            -temper[:, None] * at.tilt.value
+            -temperature[:, None] * at.tilt.value
             + inner(to.z - at.z, slope) / 2
             + quarter * (inner(at.z + to.z, slope) + inner(slope, slope))
         )
@@ -107,11 +107,11 @@ class PreconditionedLangevin:
 
 @dataclass(frozen=True)
 class SplitHamiltonian:
-    """Hamiltonian moves that follow the Gaussian part exactly, by rotations, and the reward by kicks.
+    """Hamiltonian moves that follow the Gaussian part exactly, by rotations, and the reward by impulses.
 
-    ``leaps`` kicks of the momentum with rotations of (z, p) by the angle ``s pi / (2 leaps)`` between them, so that a
-    stride of 1 is a quarter turn: z is replaced by fresh noise where there is no reward (Beskos et al. 2011; Shahbaba
-    et al. 2014).
+    ``leaps`` impulses of the momentum with rotations of (z, p) by the angle ``s pi / (2 leaps)`` between them, so that
+    a stride of 1 is a quarter turn: z is replaced by fresh noise where there is no reward (Beskos et al. 2011;
+    Shahbaba et al. 2014).
     """
 
     leaps: int = 3
@@ -122,18 +122,18 @@ class SplitHamiltonian:
         whole_number("mode.leaps", self.leaps, 1)
 
     def propose(
-        self, here: Point, temper: Tensor, stride: Tensor, normal: Tensor, evaluate: Evaluate
+        self, here: Point, temperature: Tensor, stride: Tensor, normal: Tensor, evaluate: Evaluate
     ) -> tuple[Point, Tensor]:
         angle = columns(stride, here.z) * (math.pi / (2 * self.leaps))
-        cos, sin, heat = angle.cos(), angle.sin(), columns(temper, here.z)
-        energy = inner(normal, normal) / 2 + inner(here.z, here.z) / 2 - temper[:, None] * here.tilt.value
+        cos, sin, heat = angle.cos(), angle.sin(), columns(temperature, here.z)
+        energy = inner(normal, normal) / 2 + inner(here.z, here.z) / 2 - temperature[:, None] * here.tilt.value
         at, p = here, normal
         for _ in range(self.leaps):
             p = p + angle / 2 * heat * gradient(at)
             z, p = cos * at.z + sin * p, cos * p - sin * at.z
             at = Point(z, evaluate(z))
             p = p + angle / 2 * heat * gradient(at)
-        after = inner(p, p) / 2 + inner(at.z, at.z) / 2 - temper[:, None] * at.tilt.value
+        after = inner(p, p) / 2 + inner(at.z, at.z) / 2 - temperature[:, None] * at.tilt.value
         return at, energy - after
 
 
@@ -143,7 +143,7 @@ def gradient(at: Point) -> Tensor:
     return at.tilt.gradient
 
 
-MOVES: dict[str, type[Move]] = {
+MOVES: dict[str, type[MetropolisMove]] = {
     "pcn": PreconditionedCrankNicolson,
     "pcnl": PreconditionedLangevin,
     "hmc": SplitHamiltonian,

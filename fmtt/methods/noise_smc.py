@@ -2,7 +2,7 @@
 
 The law of the generator ``X(z) = L_0(z)``, z ~ N(0, I), tilted by ``exp(scale r)`` is the push-forward of the tilted
 noise ``N(z; 0, I) exp(scale r(X(z)))``: there is no Jacobian, no score and no time step. The density of the noise is
-known, so that moves can be corrected by Metropolis. A step is a *sweep*: temper, resample, move.
+known, so that moves can be corrected by Metropolis. A step is a *sweep*: temperature, resample, move.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fmtt.checks import at_least, choice, fraction, positive, whole_number
 from fmtt.flow.noise import Noise
 from fmtt.methods.loop import Info, Loop, State
 from fmtt.methods.method import NO_TRAJECTORY, drawn
-from fmtt.methods.noise_moves import MOVES, Move, Point, accept
+from fmtt.methods.noise_moves import MOVES, MetropolisMove, Point, accept
 from fmtt.methods.problem import Problem
 from fmtt.smc.population import Population, effective_fraction, require_finite
 from fmtt.smc.resampling import RESAMPLERS, Resampler, multinomial
@@ -43,7 +43,7 @@ class AnnealedState(State):
     @property
     def numbers(self) -> dict[str, Tensor]:
         """What is reported of each sweep."""
-        return {"stride": self.stride, "acceptance": self.acceptance, "temper": self.temper}
+        return {"stride": self.stride, "acceptance": self.acceptance, "temperature": self.temperature}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class NoiseSmc:
         adapt: rate of the strides.
     """
 
-    move: Move
+    move: MetropolisMove
     moves: int
     threshold: float
     resampler: Resampler
@@ -135,59 +135,61 @@ class NoiseAnnealing(Loop):
         tilt = self.evaluate(z)
         require_finite({"the reward": tilt.reward}, 0, self.noise.groups)
         begun = State.start(Population.start(z, tilt))
-        unknown = torch.full_like(begun.temper, torch.nan)
+        unknown = torch.full_like(begun.temperature, torch.nan)
         state = AnnealedState(
-            **vars(replace(begun, temper=torch.zeros_like(begun.temper))),
-            stride=torch.full_like(begun.temper, self.rule.stride), acceptance=unknown,
+            **vars(replace(begun, temperature=torch.zeros_like(begun.temperature))),
+            stride=torch.full_like(begun.temperature, self.rule.stride), acceptance=unknown,
         )  # fmt: skip
         info = Info.still(state.population)
         before = replace(Totals.start(info.ess), transport_gap=unknown, overshoot=unknown, ignored_gap=unknown)
         return state, replace(info, numbers=state.numbers, before=before)
 
-    def next_temper(self, state: AnnealedState) -> Tensor:
+    def next_temperature(self, state: AnnealedState) -> Tensor:
         """The temperature of the next sweep, ``(G,)``."""
-        goal = torch.full_like(state.temper, self.target)
+        goal = torch.full_like(state.temperature, self.target)
         if state.step + 1 >= self.sweeps:
             return goal
         if self.rule.temperatures:
             return goal * self.rule.temperatures[state.step]
         weights, value = state.population.log_weights, state.population.tilt.value
 
-        def loss(temper: Tensor) -> Tensor:
-            return -effective_fraction(weights + (temper - state.temper)[:, None] * value)
+        def loss(temperature: Tensor) -> Tensor:
+            return -effective_fraction(weights + (temperature - state.temperature)[:, None] * value)
 
-        return largest(loss, -self.rule.threshold, state.temper, goal)
+        return largest(loss, -self.rule.threshold, state.temperature, goal)
 
     def step(self, state: State) -> tuple[AnnealedState, Info]:
         assert isinstance(state, AnnealedState)
-        k, population, temper = state.step, state.population, self.next_temper(state)
-        increment = (temper - state.temper)[:, None] * population.tilt.value
+        k, population, temperature = state.step, state.population, self.next_temperature(state)
+        increment = (temperature - state.temperature)[:, None] * population.tilt.value
         require_finite({"the log-weight": increment}, k + 1, self.noise.groups)
         before = population.log_weights
         population = replace(population, log_weights=before + increment)
         weighed, ess = population, population.ess
         # below its target an adaptive temperature has stopped at the threshold, up to the rounding of the bisection
-        borne = (temper >= self.target) | bool(self.rule.temperatures)
+        borne = (temperature >= self.target) | bool(self.rule.temperatures)
         selected = ((ess <= self.rule.threshold) | ~borne) & (k + 1 < self.sweeps)
         population = resample(population, self.rule.resampler, selected, k + 1, self.noise)
-        population, acceptance = self.moved(population, temper, state.stride, k)
+        population, acceptance = self.moved(population, temperature, state.stride, k)
         if k + 1 == self.sweeps and self.lands:
             assert population.tilt.sample is not None
             population = replace(population, x=population.tilt.sample)
         stride = state.stride * (self.rule.adapt * (acceptance - self.rule.move.target)).exp()
         later = replace(
             state.moved((k + 1) / self.sweeps, population),
-            temper=temper, stride=stride.clamp(SHORTEST, 1.0), acceptance=acceptance,
+            temperature=temperature, stride=stride.clamp(SHORTEST, 1.0), acceptance=acceptance,
         )  # fmt: skip
         return later, Info(weighed, selected, before, increment, numbers=later.numbers)
 
-    def moved(self, population: Population, temper: Tensor, stride: Tensor, sweep: int) -> tuple[Population, Tensor]:
+    def moved(
+        self, population: Population, temperature: Tensor, stride: Tensor, sweep: int
+    ) -> tuple[Population, Tensor]:
         """The population after the moves of a sweep, and their mean acceptance probability ``(G,)``."""
         here, chances = Point(population.x, population.tilt), []
         for number in range(sweep * self.rule.moves, (sweep + 1) * self.rule.moves):
             normal = self.noise.normal(population.x.shape[1:], number, "proposal").to(population.x.dtype)
             u = self.noise.uniform(population.x.shape[1:2], number, "acceptance")
-            there, log_ratio = self.rule.move.propose(here, temper, stride, normal, self.evaluate)
+            there, log_ratio = self.rule.move.propose(here, temperature, stride, normal, self.evaluate)
             found = {"the reward": there.tilt.reward, "the logarithm of an acceptance ratio": log_ratio}
             require_finite(found, sweep + 1, self.noise.groups)
             here, chance = accept(here, there, log_ratio, u)

@@ -19,12 +19,12 @@ def base() -> Composition:
     return Composition(None, NoWeights(), KeepAll())
 
 
-def local_tilt(samples: int = 32, drop: float = 9.0) -> Composition:
+def local_tilt(samples: int = 32, snr_drop: float = 9.0) -> Composition:
     """The velocity of the exactly tilted path, by ``samples`` look-aheads of each particle in each step (no gradients).
 
     For comparison: see :mod:`fmtt.tilt.posterior` for the arguments and for where it is right.
     """
-    return Composition(None, NoWeights(), KeepAll(), field=LocalTilt(Posterior(samples, drop)))
+    return Composition(None, NoWeights(), KeepAll(), field=LocalTilt(Posterior(samples, snr_drop)))
 
 
 def guidance(gradient: Guidance = TiltGradient(), window: Sequence[float] = (0.0, 1.0)) -> Composition:

@@ -14,7 +14,7 @@ from fmtt.flow.protocols import Velocity
 from fmtt.flow.schedules import Chi, Epsilon, RampFrom
 from fmtt.methods.loop import Loop
 from fmtt.step.transport import Transport
-from fmtt.tilt.look_ahead import FromImage
+from fmtt.tilt.look_ahead import FromImage, LookAhead
 from fmtt.tilt.tilt import Tilt
 
 
@@ -55,14 +55,14 @@ class Problem:
     @property
     def generator(self) -> Tilt:
         """The whole tilt as a function of the noise that a run starts from, to be evaluated at t = 0."""
-        look_ahead = self.tilt.look_ahead
+        make = self.tilt.make_look_ahead
         if self.image is not None:
-            look_ahead = partial(_from_image, look_ahead=look_ahead, image=self.image, t0=self.times[0])
-        return replace(self.tilt, look_ahead=look_ahead, ramp=RampFrom(1.0))
+            make = partial(_from_image, make=make, image=self.image, t0=self.times[0])
+        return replace(self.tilt, make_look_ahead=make, ramp=RampFrom(1.0))
 
 
-def _from_image(model: Velocity, look_ahead: Callable, image: Tensor, t0: float) -> FromImage:
-    return FromImage(look_ahead(model), image, t0)
+def _from_image(model: Velocity, make: Callable[[Velocity], LookAhead], image: Tensor, t0: float) -> FromImage:
+    return FromImage(make(model), image, t0)
 
 
 def normal_start(problem: Problem) -> Problem:

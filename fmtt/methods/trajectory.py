@@ -73,7 +73,7 @@ class Trajectory(Loop):
             x = t * self.image + (1 - t) * x
         tilt = TiltValue.unknown(x)
         if self.needs[0].tilt:
-            tilt = self.dynamics.look(x, t, self.needs[0])
+            tilt = self.dynamics.evaluate(x, t, self.needs[0])
             require_finite({"the reward": tilt.reward}, 0, self.noise.groups)
         population = Population.start(x, tilt)
         if self.dynamics.weights.weighted:  # the tilt in force at t_0 weighs the noise
@@ -89,9 +89,9 @@ class Trajectory(Loop):
             before, state = totals(info, before), last
         assert before is not None
         population, needs = state.population, self.needs[0]
-        tilt = in_force(population.tilt, state.temper)
+        tilt = in_force(population.tilt, state.temperature)
         if needs.tilt and ((needs.gradient and tilt.gradient is None) or needs.rate):
-            tilt = self.dynamics.look(population.x, self.times[0], needs)
+            tilt = self.dynamics.evaluate(population.x, self.times[0], needs)
         kept = population.log_weights if self.dynamics.weights.weighted else torch.zeros_like(population.log_weights)
         population = replace(population, tilt=tilt, path=PathValue(tilt.value), log_weights=kept)
         zero = torch.zeros_like(before.discrepancy)
@@ -99,9 +99,9 @@ class Trajectory(Loop):
         numbers = self.numbers(torch.ones_like(population.log_z))
         return State.start(population), replace(Info.still(population), numbers=numbers, before=before)
 
-    def numbers(self, temper: Tensor) -> dict[str, Tensor]:
+    def numbers(self, temperature: Tensor) -> dict[str, Tensor]:
         """What is reported of each step beside the common diagnostics."""
-        return {} if self.tempering is None else {"temper": temper}
+        return {} if self.tempering is None else {"temperature": temperature}
 
     def planned(self, step: int) -> Step:
         """The step after ``step`` steps, with its random numbers."""
@@ -116,29 +116,29 @@ class Trajectory(Loop):
         return Step(interval, needs, draws)
 
     def step(self, state: State) -> tuple[State, Info]:
-        """Move, weigh, temper, select."""
+        """Move, weigh, temperature, select."""
         here, step, after = state.population, self.planned(state.step), state.step + 1
         moved = self.dynamics.move(here.x, here.tilt, step, self.share(state))
-        tilt = self.look(moved.x, after, here.tilt)
+        tilt = self.evaluated(moved.x, after, here.tilt)
         path = self.valued(here.path, tilt, after)
         worth = self.dynamics.weigh(here.x, moved, here.tilt, tilt, path.value - here.path.value, step)
-        increment, path, temper = self.tempered(state, worth.log_weights, path, tilt, step.interval)
+        increment, path, temperature = self.tempered(state, worth.log_weights, path, tilt, step.interval)
         self.check(tilt, increment, after)
         weighed = replace(here, x=moved.x, tilt=tilt, path=path, log_weights=here.log_weights + increment)
         population, selected = self.select(weighed, after)
-        info = Info(weighed, selected, here.log_weights, increment, worth, self.numbers(temper))
-        return replace(state.moved(step.interval.t_next, population), temper=temper), info
+        info = Info(weighed, selected, here.log_weights, increment, worth, self.numbers(temperature))
+        return replace(state.moved(step.interval.t_next, population), temperature=temperature), info
 
     def share(self, state: State) -> Tensor | None:
         """The share of the tilt that is in force, ``(G,)``; None for all of it."""
-        return None if self.tempering is None else state.temper
+        return None if self.tempering is None else state.temperature
 
-    def look(self, x: Tensor, step: int, before: TiltValue) -> TiltValue:
+    def evaluated(self, x: Tensor, step: int, before: TiltValue) -> TiltValue:
         """The tilt at ``x (G, N, *D)`` after ``step`` steps, where it is needed there."""
         needs = self.needs[step]
         if not needs.tilt:
             return before.moved_on()
-        return self.dynamics.look(x, self.times[step], needs)
+        return self.dynamics.evaluate(x, self.times[step], needs)
 
     def check(self, tilt: TiltValue, increment: Tensor, step: int) -> None:
         """FloatingPointError if a reward or an increment after ``step`` steps is not finite."""
@@ -157,10 +157,10 @@ class Trajectory(Loop):
         """The increment, the value of the paths and the share of the tilt in force, ``(G,)``, after tempering."""
         step = state.step + 1
         if self.tempering is None or not self.needs[step].tilt:
-            return increment, path, state.temper
-        share = torch.ones_like(state.temper)
+            return increment, path, state.temperature
+        share = torch.ones_like(state.temperature)
         if step < self.steps:
-            lowest = state.temper * self.dynamics.tilt.ramp(interval.t) / self.dynamics.tilt.ramp(interval.t_next)
+            lowest = state.temperature * self.dynamics.tilt.ramp(interval.t) / self.dynamics.tilt.ramp(interval.t_next)
             share = self.tempering.share(state.population.log_weights, increment, tilt.value, lowest)
         missing = (1 - share)[:, None] * tilt.value
         return increment - missing, path._replace(value=share[:, None] * tilt.value), share

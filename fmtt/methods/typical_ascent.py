@@ -99,7 +99,7 @@ class TypicalAscent(Loop):
         rewards = torch.cat([state.rewards, tilt.reward[:, :, None]], dim=2)
         later = replace(state, momentum=momentum, pace=pace, samples=samples, rewards=rewards)
         if step == self.iterations:
-            later = self.looked_back(later)
+            later = self.checked(later)
         return later.climbed(z, tilt, self.tilt.scale, self.iterations)
 
     def target(self, state: TypicalState) -> tuple[Tensor, Tensor, Tensor]:
@@ -109,19 +109,19 @@ class TypicalAscent(Loop):
         z, momentum = self.rule.climb(here, state.momentum, slope)
         z = here + columns(pace, here) * (z - here)
         z = z * lengths(here) / lengths(z)
-        if self.looks(state.step):
+        if self.checks(state.step):
             lost = self.surprise(state.samples[:, :, -1]) > state.limit
             z = torch.where(columns(lost, z), self.noise.normal(z.shape[1:], state.step, "restart"), z)
             momentum = momentum.masked_fill(columns(lost, z), 0.0)
             pace = torch.where(lost, pace / 2, pace)
         return z, momentum, pace
 
-    def looks(self, step: int) -> bool:
+    def checks(self, step: int) -> bool:
         """Whether the samples are looked at after ``step`` iterations; a new start must have as many before it."""
-        return 0 < step <= self.iterations - self.rule.look_every and step % self.rule.look_every == 0
+        return 0 < step <= self.iterations - self.rule.check_every and step % self.rule.check_every == 0
 
-    def looked_back(self, state: TypicalState) -> TypicalState:
-        """With the best sample within the limit that ``rule.looks_back`` looks find, of short runs fewer."""
+    def checked(self, state: TypicalState) -> TypicalState:
+        """With the best sample within the limit that ``rule.final_checks`` looks find, of short runs fewer."""
         groups, particles = state.limit.shape
 
         def chosen(values: Tensor, index: Tensor) -> Tensor:
@@ -130,8 +130,8 @@ class TypicalAscent(Loop):
         def within(index: Tensor) -> Tensor:
             return self.surprise(chosen(state.samples, index)) <= state.limit
 
-        looks = min(self.rule.looks_back, self.iterations // 3 + 1)
-        best = best_within(self.tilt.scale * state.rewards, within, looks)
+        checks = min(self.rule.final_checks, self.iterations // 3 + 1)
+        best = best_within(self.tilt.scale * state.rewards, within, checks)
         return replace(state, best_sample=chosen(state.samples, best), best_reward=chosen(state.rewards, best))
 
     def usual(self) -> Tensor:
@@ -164,7 +164,7 @@ class TypicalAscent(Loop):
         return denoising_error(self.model, samples, draws, self.tilt.batches)
 
 
-def best_within(values: Tensor, within: Callable[[Tensor], Tensor], looks: int) -> Tensor:
+def best_within(values: Tensor, within: Callable[[Tensor], Tensor], checks: int) -> Tensor:
     """The index of the largest of ``values (G, N, M)`` that is ``within``, as far as some looks can tell; ``(G, N)``.
 
     Looks at the largest, then down in strides that grow, until one is within; then halves the gap to the one above that
@@ -173,14 +173,14 @@ def best_within(values: Tensor, within: Callable[[Tensor], Tensor], looks: int) 
     Args:
         values: M of each particle.
         within: whether those at ``index (G, N)`` are; ``(G, N)``.
-        looks: how often it is asked.
+        checks: how often it is asked.
     """
     order = values.argsort(dim=2)
     low = start = (order == 0).long().argmax(dim=2)  # the highest rank that is known to be within
     high = torch.full_like(low, values.shape[2])  # the lowest rank above it that is not
     top = values.shape[2] - 1
-    for look in range(looks):
-        below = top - (REACH * (top - start) * (look / max(1, looks - 1)) ** 1.5).round().long()
+    for check in range(checks):
+        below = top - (REACH * (top - start) * (check / max(1, checks - 1)) ** 1.5).round().long()
         rank = torch.where((below <= low) | (below >= high), (low + high) // 2, below)
         good = within(order.gather(2, rank[:, :, None])[:, :, 0])
         high = torch.where(good | (rank <= low), high, rank)
@@ -194,19 +194,19 @@ class TypicalOpt(Maximiser):
 
     Attributes:
         climb: the optimiser.
-        look_every: iterations after which who has left the model starts anew.
-        looks_back: looks for the best sample at the end.
+        check_every: iterations after which who has left the model starts anew.
+        final_checks: looks for the best sample at the end.
         pilot: how many own samples are drawn where the model does not know its usual error.
     """
 
     climb: Nesterov
-    look_every: int
-    looks_back: int
+    check_every: int
+    final_checks: int
     pilot: int
 
     def __post_init__(self) -> None:
-        whole_number("mode.look_every", self.look_every, 1)
-        whole_number("mode.looks_back", self.looks_back, 1)
+        whole_number("mode.check_every", self.check_every, 1)
+        whole_number("mode.final_checks", self.final_checks, 1)
         whole_number("mode.pilot", self.pilot, 1)
 
     def loop(self, problem: Problem) -> TypicalAscent:

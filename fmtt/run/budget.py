@@ -28,18 +28,18 @@ class Budget:
     Attributes:
         nfe: the most that a group may cost, or None for no limit.
         backward_cost: cost of a backward evaluation, in forward ones.
-        fewest: particles below which steps are saved instead.
+        min_particles: particles below which steps are saved instead.
     """
 
     nfe: float | None = None
     backward_cost: float = 2.0
-    fewest: int = 4
+    min_particles: int = 4
 
     def __post_init__(self) -> None:
         if self.nfe is not None:
             positive("budget.nfe", self.nfe)
         at_least("budget.backward_cost", self.backward_cost, 0)
-        whole_number("budget.fewest", self.fewest, 1)
+        whole_number("budget.min_particles", self.min_particles, 1)
 
     def cost(self, meter: Meter) -> float:
         """What a ledger amounts to."""
@@ -48,8 +48,8 @@ class Budget:
     def afford(self, cost: Callable[[Size], float], size: Size, block: int) -> Size:
         """The size of a run within the budget; ``size`` itself without a limit.
 
-        As many particles as can be afforded for ``size.steps`` steps. If these are not even ``fewest``, then that many,
-        with fewer steps; and fewer particles only if there is but one step left.
+        As many particles as can be afforded for ``size.steps`` steps. If these are fewer than ``min_particles``, then that
+        many with fewer steps; and fewer particles only if there is but one step left.
 
         Args:
             cost: of a group; affine in the number of particles, and rising with that of steps.
@@ -61,13 +61,13 @@ class Budget:
         """
         if self.nfe is None:
             return size
-        fewest = -(-self.fewest // block) * block
+        min_particles = -(-self.min_particles // block) * block
         particles = self._particles(cost, size.steps, block)
-        if particles >= fewest:
+        if particles >= min_particles:
             return Size(size.steps, particles)
-        steps = self._steps(cost, size.steps, fewest)
+        steps = self._steps(cost, size.steps, min_particles)
         if steps:
-            return Size(steps, max(fewest, self._particles(cost, steps, block)))
+            return Size(steps, max(min_particles, self._particles(cost, steps, block)))
         particles = self._particles(cost, 1, block)
         if not particles:
             raise ValueError(f"budget.nfe={self.nfe:g}: the smallest run costs {cost(Size(1, block)):g}")

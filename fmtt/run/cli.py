@@ -26,6 +26,12 @@ from fmtt.run.configurations import CONFIGS, ConfigurationError, one_line
 from fmtt.run.sweep_progress import Progress, note, size
 from fmtt.run_folder import COMPARISON, ERROR, MULTIRUN, read_error, write_error
 
+RENAMED = {
+    "budget.fewest": "budget.min_particles",
+    "mode.drop": "mode.snr_drop",
+    "mode.look_every": "mode.check_every",
+    "mode.looks_back": "mode.final_checks",
+}
 DONE, FAILED, WRONG_CONFIGURATION = 0, 1, 2
 PLUGINS = ("hydra/sweeper/optuna", "hydra/launcher/joblib")  # of Hydra, that our configurations name
 _statuses: list[int] = []  # of the runs of this command
@@ -162,6 +168,8 @@ def explain(error: Exception, overrides: list[str]) -> str:
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown is None:
         return text
+    if unknown[1] in RENAMED:
+        return f"{unknown[1]} is now called {RENAMED[unknown[1]]}"
     parent, _, key = unknown[1].rpartition(".")
     allowed = _keys(parent, [o for o in overrides if not o.lstrip("+~").startswith(unknown[1]) and "=" in o])
     where = f" of '{parent}'" if parent else ""

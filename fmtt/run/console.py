@@ -10,7 +10,7 @@ from typing import cast
 from rich.console import Console
 from rich.table import Table
 
-from fmtt.evaluation.reliability import doubts
+from fmtt.evaluation.reliability import reasons_for_doubt
 from fmtt.run_folder import Metrics
 
 
@@ -71,6 +71,6 @@ def print_table(metrics: Metrics) -> None:
     table = Table(show_header=False)
     for label, value in rows:
         table.add_row(label, value)
-    for doubt in doubts(metrics):
+    for doubt in reasons_for_doubt(metrics):
         table.add_row("[bold red]not to be trusted[/]", doubt)
     Console(width=100 if not sys.stdout.isatty() else None).print(table)

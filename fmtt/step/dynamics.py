@@ -113,7 +113,7 @@ class Dynamics:
         invariant = self.guidance is not None and self.guidance.invariant and self.window.whole
         growth = self.transport.growth
         free = growth is not None and growth.gap_needs.rate and not self.epsilon.vanishes
-        return Moves(self.tilt.looks, invariant, self.epsilon, self.chi, last, growth is not None, free)
+        return Moves(self.tilt.look_ahead, invariant, self.epsilon, self.chi, last, growth is not None, free)
 
     def interval(self, t: float, t_next: float) -> Interval:
         """The step from t to t_next."""
@@ -138,7 +138,7 @@ class Dynamics:
         """How many sign vectors each particle needs in a step."""
         return self.hutchinson if needs.laplacian and math.prod(self.model.shape) > EXACT_LAPLACIAN else 0
 
-    def look(self, x: Tensor, t: float, needs: Needs) -> TiltValue:
+    def evaluate(self, x: Tensor, t: float, needs: Needs) -> TiltValue:
         """The tilt at ``x (G, N, *D)``, with what the step that starts there needs of it."""
         return self.tilt.evaluate(x, t, needs.gradient, needs.rate)
 

@@ -74,7 +74,7 @@ class Denoiser:
         return Landing(denoiser_from_velocity(velocity, x, t), velocity)
 
 
-class Diffusion:
+class OdeSteps:
     """``steps`` Euler steps of the probability-flow ODE from t to 1."""
 
     transported, exact, generates = False, False, True

@@ -51,20 +51,20 @@ class Posterior:
 
     Attributes:
         samples: M, look-aheads of each particle in each step.
-        drop: factor by which the signal-to-noise ratio ``(t / (1-t))^2`` falls from t to t'.
+        snr_drop: factor by which the signal-to-noise ratio ``(t / (1-t))^2`` falls from t to t'.
     """
 
     samples: int = 32
-    drop: float = 9.0
+    snr_drop: float = 9.0
 
     def __post_init__(self) -> None:
         whole_number("mode.samples", self.samples, 2)
-        if not self.drop > 1:
-            raise ValueError(f"mode.drop={self.drop}: must be more than 1")
+        if not self.snr_drop > 1:
+            raise ValueError(f"mode.snr_drop={self.snr_drop}: must be more than 1")
 
     def renoise(self, x: Tensor, t: float, base: Velocities, draws: Tensor) -> Renoised:
         """Copies of ``x (G, N, *D)`` at time t by the normal ``draws (G, M, N, *D)``."""
-        ratio = 1 / (t + (1 - t) * math.sqrt(self.drop))  # q = t' / t, also for t = 0
+        ratio = 1 / (t + (1 - t) * math.sqrt(self.snr_drop))  # q = t' / t, also for t = 0
         earlier = ratio * t
         spread = math.sqrt((1 - earlier) ** 2 - (ratio * (1 - t)) ** 2)
         start, way = (ratio * x)[:, None], spread * draws
@@ -119,7 +119,7 @@ def _pulled_back(
     """``r(z) + log N(a; t z, (1-t)^2)`` of z = L(x), its gradients in x and, with the sign turned, in the anchor a."""
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
-        z = tilt.looking(prompt)(x, x.new_full(x.shape[:1], earlier)).sample
+        z = tilt.look_ahead_for(prompt)(x, x.new_full(x.shape[:1], earlier)).sample
         miss = (anchor - t * z) / (1 - t)
         reward = for_rows(tilt.reward, prompt)(z)
         require_differentiable(reward)

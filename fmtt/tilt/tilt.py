@@ -94,7 +94,7 @@ class Tilt:
 
     Attributes:
         model: the model that the look-ahead asks.
-        look_ahead: makes ``L_t`` of a model, such as :class:`fmtt.tilt.look_ahead.Denoiser`.
+        make_look_ahead: makes ``L_t`` of a model, such as :class:`fmtt.tilt.look_ahead.Denoiser`.
         reward: ``(B, *D)`` to ``(B,)``.
         scale: multiplies the reward.
         ramp: ``beta``.
@@ -102,7 +102,7 @@ class Tilt:
     """
 
     model: Velocity
-    look_ahead: Callable[[Velocity], LookAhead]
+    make_look_ahead: Callable[[Velocity], LookAhead]
     reward: Callable[[Tensor], Tensor]
     scale: float
     ramp: Ramp
@@ -112,13 +112,13 @@ class Tilt:
         finite("reward.scale", self.scale)
 
     @cached_property
-    def looks(self) -> LookAhead:
-        """The look-ahead of the model, told nothing: for what it says of itself."""
-        return self.look_ahead(self.model)
+    def look_ahead(self) -> LookAhead:
+        """``L_t`` of the model, which is told of no prompts."""
+        return self.make_look_ahead(self.model)
 
-    def looking(self, prompt: Tensor | None) -> LookAhead:
-        """The look-ahead for the rows of a batch."""
-        return self.looks if prompt is None else self.look_ahead(for_rows(self.model, prompt))
+    def look_ahead_for(self, prompt: Tensor | None) -> LookAhead:
+        """``L_t`` for the rows of a batch, whose prompts have the numbers ``prompt (B,)``."""
+        return self.look_ahead if prompt is None else self.make_look_ahead(for_rows(self.model, prompt))
 
     def strength(self, t: float) -> float:
         """``beta(t) scale``."""
@@ -138,7 +138,7 @@ class Tilt:
         velocity = None if velocities[0] is None else joined(velocities).reshape(x.shape)
         slope = growth = None
         if gradient:
-            slope = joined(slopes).mul_(strength).reshape(x.shape) if wanted else torch.zeros_like(x)
+            slope = (strength * joined(slopes)).reshape(x.shape) if wanted else torch.zeros_like(x)
         if gradient and rate:
             growth = strength * joined(rates).double().reshape(x.shape[:2]) if wanted else torch.zeros_like(reward)
         return TiltValue(reward, strength * reward, slope, velocity, joined(samples).reshape(x.shape), growth)
@@ -156,12 +156,12 @@ class Tilt:
         return joined([sample for sample, _ in landed]).reshape(x.shape), reward.double().reshape(x.shape[:2])
 
     def _landing(self, x: Tensor, prompt: Tensor | None, t: float) -> Tensor:
-        return x if t == 1 else self.looking(prompt)(x, x.new_full(x.shape[:1], t)).sample
+        return x if t == 1 else self.look_ahead_for(prompt)(x, x.new_full(x.shape[:1], t)).sample
 
     def _evaluate(self, x: Tensor, prompt: Tensor | None, t: float, gradient: bool, rate: bool) -> Part:
         with torch.set_grad_enabled(gradient):
             x, time = x.detach().requires_grad_(gradient), x.new_full(x.shape[:1], t).requires_grad_(rate)
-            sample, velocity = (x, None) if t == 1 else self.looking(prompt)(x, time)
+            sample, velocity = (x, None) if t == 1 else self.look_ahead_for(prompt)(x, time)
             reward = for_rows(self.reward, prompt)(sample)
             slope = growth = None
             if gradient:
@@ -195,12 +195,12 @@ class Tilt:
         parts = []
         for (part, prompt), (v, _) in zip(self.batches.split(x), self.batches.split(direction), strict=True):
             time = part.new_full(part.shape[:1], t)
-            looking, reward = self.looking(prompt), for_rows(self.reward, prompt)
+            look_ahead, reward = self.look_ahead_for(prompt), for_rows(self.reward, prompt)
 
             def total(
-                point: Tensor, time: Tensor = time, looking: LookAhead = looking, reward: Callable = reward
+                point: Tensor, time: Tensor = time, look_ahead: LookAhead = look_ahead, reward: Callable = reward
             ) -> Tensor:
-                return reward(looking(point, time).sample).sum()
+                return reward(look_ahead(point, time).sample).sum()
 
             product = torch.func.jvp(torch.func.grad(total), (part,), (v,))[1]
             parts.append((v * product).flatten(1).sum(1))
@@ -219,9 +219,9 @@ def require_generator(tilt: Tilt, mode: str) -> Tilt:
     Raises:
         ValueError: if its look-ahead does not make samples of noise.
     """
-    if not tilt.looks.generates:
+    if not tilt.look_ahead.generates:
         raise ValueError(
-            f"mode={mode}: works on the noise of a generator, and the look-ahead {type(tilt.looks).__name__} makes no"
-            " samples of noise; use the look-ahead flowmap1, flowmap2, flowmap4, diffusion4 or exact"
+            f"mode={mode}: works on the noise of a generator, and the look-ahead {type(tilt.look_ahead).__name__} makes"
+            " no samples of noise; use the look-ahead flowmap1, flowmap2, flowmap4, diffusion4 or exact"
         )
     return tilt

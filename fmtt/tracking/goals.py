@@ -24,7 +24,7 @@ GOALS = (  # the first pattern that matches decides
     ("time/*", "minimize"),
     ("memory/*", "minimize"),
 )
-WORST = {"ess": "min", "temper": "min", "discrepancy/step": "max"}  # one bad step spoils the weights
+WORST = {"ess": "min", "temperature": "min", "discrepancy/step": "max"}  # one bad step spoils the weights
 
 
 def goals(names: Iterable[str]) -> dict[str, str]:

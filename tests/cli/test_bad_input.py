@@ -65,7 +65,7 @@ CASES = {
     "mode=fk_steering mode.potential=min": ["mode.potential", "min", "difference", "max"],
     "mode=das mode.tempering=1": ["mode.tempering", "between 0 and 1"],
     "mode=fmrg mode.factor=0": ["mode.factor", "positive"],
-    "mode=diamond mode.drop=1": ["mode.drop", "more than 1"],
+    "mode=diamond mode.snr_drop=1": ["mode.snr_drop", "more than 1"],
     "sampler/start=annealed": ["sampler.start", "sampler/beta=from"],
     "sampler/start=annealed sampler/beta=from mode=noise_opt": ["sampler.start", "NoiseAscent", "normal"],
     "sampler/start=image": ["sampler.start.path=three", "pictures", "(2,)"],

@@ -141,11 +141,11 @@ def test_a_sweep_leaves_a_summary_with_a_row_for_each_run(fmtt) -> None:
 def test_tempering_that_binds_only_on_the_way_is_in_every_row(fmtt) -> None:
     """The share of the tilt is 1 in some rows and below in others."""
     outcome = fmtt("mode=das", "reward.scale=8", "sampler.steps=8", "population.particles=32")
-    shares = [float(row["temper"]) for row in read_table(outcome.folder / "history.csv")]
+    shares = [float(row["temperature"]) for row in read_table(outcome.folder / "history.csv")]
     assert shares[-1] == 1
     assert min(shares) < 1
     assert all(0 <= share <= 1 for share in shares)
-    assert "temper" not in read_table(fmtt(folder="plain").folder / "history.csv")[0]
+    assert "temperature" not in read_table(fmtt(folder="plain").folder / "history.csv")[0]
 
 
 def test_a_fault_in_one_run_of_a_sweep_is_named_and_the_others_go_on(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:

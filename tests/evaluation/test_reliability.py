@@ -2,7 +2,7 @@
 
 import pytest
 
-from fmtt.evaluation.reliability import doubts
+from fmtt.evaluation.reliability import reasons_for_doubt
 
 GOOD = {
     "log_z": [0.0, 0.1],
@@ -16,8 +16,8 @@ GOOD = {
 
 
 def test_a_good_run_raises_none() -> None:
-    assert doubts(GOOD) == []
-    assert doubts({name: value for name, value in GOOD.items() if name != "overshoot"}) == []
+    assert reasons_for_doubt(GOOD) == []
+    assert reasons_for_doubt({name: value for name, value in GOOD.items() if name != "overshoot"}) == []
 
 
 @pytest.mark.parametrize(
@@ -31,11 +31,11 @@ def test_a_good_run_raises_none() -> None:
     ],
 )
 def test_each_doubt(change: dict[str, float], words: str) -> None:
-    (found,) = doubts(GOOD | change)
+    (found,) = reasons_for_doubt(GOOD | change)
     assert found.startswith(words)
 
 
 def test_a_run_without_weights_claims_nothing_to_doubt() -> None:
     bad = GOOD | {"ess/final": 0.0}
-    assert doubts(bad)
-    assert doubts({name: value for name, value in bad.items() if name != "log_z/genealogical_stderr"}) == []
+    assert reasons_for_doubt(bad)
+    assert reasons_for_doubt({name: value for name, value in bad.items() if name != "log_z/genealogical_stderr"}) == []

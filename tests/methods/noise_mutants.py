@@ -15,7 +15,7 @@ from torch import Tensor
 from fmtt.flow.noise import Noise
 from fmtt.methods import noise_smc as module
 from fmtt.methods.loop import Info, State
-from fmtt.methods.noise_moves import Move, Point
+from fmtt.methods.noise_moves import MetropolisMove, Point
 from fmtt.methods.noise_smc import AnnealedState, NoiseAnnealing
 from fmtt.smc.population import Population
 from fmtt.smc.resampling import Resampler
@@ -32,9 +32,9 @@ Mutation = Callable[[NoiseAnnealing, pytest.MonkeyPatch], NoiseAnnealing]
 
 @dataclass(frozen=True)
 class Altered:
-    """A move whose ratio is replaced by ``change(ratio, here, there, temper)``."""
+    """A move whose ratio is replaced by ``change(ratio, here, there, temperature)``."""
 
-    right: Move
+    right: MetropolisMove
     change: Callable[[Tensor, Point, Point, Tensor], Tensor]
 
     @property
@@ -46,26 +46,26 @@ class Altered:
         return self.right.uses_gradient
 
     def propose(
-        self, here: Point, temper: Tensor, stride: Tensor, normal: Tensor, evaluate: Callable[[Tensor], TiltValue]
+        self, here: Point, temperature: Tensor, stride: Tensor, normal: Tensor, evaluate: Callable[[Tensor], TiltValue]
     ) -> tuple[Point, Tensor]:
-        there, log_ratio = self.right.propose(here, temper, stride, normal, evaluate)
-        return there, self.change(log_ratio, here, there, temper)
+        there, log_ratio = self.right.propose(here, temperature, stride, normal, evaluate)
+        return there, self.change(log_ratio, here, there, temperature)
 
 
-def always(log_ratio: Tensor, here: Point, there: Point, temper: Tensor) -> Tensor:
+def always(log_ratio: Tensor, here: Point, there: Point, temperature: Tensor) -> Tensor:
     return torch.zeros_like(log_ratio)
 
 
-def reversed_sign(log_ratio: Tensor, here: Point, there: Point, temper: Tensor) -> Tensor:
+def reversed_sign(log_ratio: Tensor, here: Point, there: Point, temperature: Tensor) -> Tensor:
     return -log_ratio
 
 
-def without_gradients(log_ratio: Tensor, here: Point, there: Point, temper: Tensor) -> Tensor:
+def without_gradients(log_ratio: Tensor, here: Point, there: Point, temperature: Tensor) -> Tensor:
     """The ratio of pCN, for a proposal that is not pCN's."""
-    return temper[:, None] * (there.tilt.value - here.tilt.value)
+    return temperature[:, None] * (there.tilt.value - here.tilt.value)
 
 
-def unaltered(log_ratio: Tensor, here: Point, there: Point, temper: Tensor) -> Tensor:
+def unaltered(log_ratio: Tensor, here: Point, there: Point, temperature: Tensor) -> Tensor:
     return log_ratio
 
 
@@ -84,23 +84,27 @@ class Unweighted(NoiseAnnealing):
         blind = replace(state.population, tilt=tilt._replace(value=torch.zeros_like(tilt.value)))
         return super().step(replace(state, population=blind))
 
-    def moved(self, population: Population, temper: Tensor, stride: Tensor, sweep: int) -> tuple[Population, Tensor]:
-        return super().moved(replace(population, tilt=self.evaluate(population.x)), temper, stride, sweep)
+    def moved(
+        self, population: Population, temperature: Tensor, stride: Tensor, sweep: int
+    ) -> tuple[Population, Tensor]:
+        return super().moved(replace(population, tilt=self.evaluate(population.x)), temperature, stride, sweep)
 
 
 class LateMoves(NoiseAnnealing):
     """Moves at the temperature of the sweep before."""
 
-    def moved(self, population: Population, temper: Tensor, stride: Tensor, sweep: int) -> tuple[Population, Tensor]:
-        late = torch.full_like(temper, (0.0, *self.rule.temperatures)[sweep])
+    def moved(
+        self, population: Population, temperature: Tensor, stride: Tensor, sweep: int
+    ) -> tuple[Population, Tensor]:
+        late = torch.full_like(temperature, (0.0, *self.rule.temperatures)[sweep])
         return super().moved(population, late, stride, sweep)
 
 
 class LateIncrements(NoiseAnnealing):
     """Weights and moves at the temperature of the sweep before, so that the last is never reached."""
 
-    def next_temper(self, state: AnnealedState) -> Tensor:
-        return torch.full_like(state.temper, (0.0, *self.rule.temperatures)[state.step])
+    def next_temperature(self, state: AnnealedState) -> Tensor:
+        return torch.full_like(state.temperature, (0.0, *self.rule.temperatures)[state.step])
 
 
 class Unmutated(NoiseAnnealing):

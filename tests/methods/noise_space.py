@@ -19,7 +19,7 @@ from fmtt import api as engine
 from fmtt.flow import noise
 from fmtt.flow.batches import Batches
 from fmtt.flow.schedules import RampFrom
-from fmtt.methods.noise_moves import MOVES, Move, Point, accept
+from fmtt.methods.noise_moves import MOVES, MetropolisMove, Point, accept
 from fmtt.methods.noise_smc import AnnealedState, NoiseAnnealing, noise_smc
 from fmtt.models.analytic import MixtureLaw
 from fmtt.tilt.look_ahead import FlowMapJumps
@@ -136,27 +136,29 @@ def evaluator(model: str, reward: Reward, scale: float) -> Callable[[Tensor], Ti
     return lambda z: tilt.evaluate(z, 0.0, gradient=True)
 
 
-def steps_of(move: Move, z: Tensor, temper: Tensor, stride: Tensor, evaluate: Callable, count: int) -> tuple:
+def steps_of(
+    move: MetropolisMove, z: Tensor, temperature: Tensor, stride: Tensor, evaluate: Callable, count: int
+) -> tuple:
     """The particles after ``count`` moves, and the mean acceptance of each group."""
     here, chances = Point(z, evaluate(z)), []
     for k in range(count):
         normal, u = noise.normal(z.shape, 5, k, "proposal"), noise.uniform(z.shape[:2], 5, k, "acceptance")
-        here, chance = accept(here, *move.propose(here, temper, stride, normal.to(z.dtype), evaluate), u)
+        here, chance = accept(here, *move.propose(here, temperature, stride, normal.to(z.dtype), evaluate), u)
         chances.append(chance.mean(1))
     return here, torch.stack(chances).mean(0)
 
 
-def chained(move: Move, reward: Slanted) -> Chained:
+def chained(move: MetropolisMove, reward: Slanted) -> Chained:
     """Means, variances and the cross term for each stride and temperature; groups that share neither stand apart."""
     group = torch.arange(CHAIN_GROUPS)
     stride = double(STRIDES)[group % 3]
-    temper = double(TEMPERS)[group % 2]
+    temperature = double(TEMPERS)[group % 2]
     mean, covariance = zip(*(reward.tilted_noise(STEEPNESS * TEMPERS[g % 2]) for g in range(CHAIN_GROUPS)), strict=True)
     mean, covariance = torch.stack(mean), torch.stack(covariance)
     xi = noise.normal((CHAIN_GROUPS, CHAIN_PARTICLES, 2), 3, "exact draws").double()
     z = mean[:, None] + xi @ torch.linalg.cholesky(covariance).mT
     evaluate = evaluator("gaussian", reward, STEEPNESS)
-    here, acceptance = steps_of(move, z.float(), temper, stride, evaluate, CHAIN_MOVES)
+    here, acceptance = steps_of(move, z.float(), temperature, stride, evaluate, CHAIN_MOVES)
     offset = here.z.double() - mean[:, None]
     products = torch.einsum("gni,gnj->gij", offset, offset) / CHAIN_PARTICLES - covariance
     errors = torch.cat([offset.mean(1), products.flatten(1)[:, [0, 1, 3]]], dim=1)
@@ -164,7 +166,7 @@ def chained(move: Move, reward: Slanted) -> Chained:
     return Chained(max(scores), acceptance.min().item())
 
 
-def mixture_chained(move: Move, stride: float) -> Chained:
+def mixture_chained(move: MetropolisMove, stride: float) -> Chained:
     """From exact draws of the tilted mixture, taken back to noise; nothing is Gaussian here."""
     law, _ = tilted(MODELS[FINE].law, Setup(scale=2.0))
     ones = torch.ones(64 * 100).double()

@@ -44,8 +44,8 @@ def test_everything_is_handed_over(weights: str, move: str) -> None:
     assert loop.opening is not None
     (end, before), (state, info) = ended(loop.opening), loop.start()
     assert (state.step, state.t) == (0, 0)
-    assert (state.temper == 1).all()  # all that the ramp lets in
-    assert (end.temper == 0.5).all()
+    assert (state.temperature == 1).all()  # all that the ramp lets in
+    assert (end.temperature == 0.5).all()
     assert end.population.log_z.all() and end.population.log_weights.any()  # there is something to hand over
     for name in ("x", "log_weights", "log_z", "ancestors"):
         assert torch.equal(getattr(state.population, name), getattr(end.population, name))

@@ -25,7 +25,7 @@ R = 3  # replicates of each prompt
 LOOK_AHEADS: dict[str, Callable] = {
     "none": fmtt.NoLookAhead,
     "denoiser": fmtt.Denoiser,
-    "diffusion2": partial(fmtt.Diffusion, steps=2),
+    "diffusion2": partial(fmtt.OdeSteps, steps=2),
     "flowmap1": partial(fmtt.FlowMapJumps, steps=1),
     "flowmap2": partial(fmtt.FlowMapJumps, steps=2),
     "exact": partial(fmtt.Exact, steps=3),

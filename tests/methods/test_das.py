@@ -23,8 +23,8 @@ from tests.methods.weighted_baselines import BINDING, at_the_end, found, gaussia
 def in_force(run: Run) -> tuple[Tensor, Tensor, list[Reached]]:
     """Share of the ramp ``t`` that is let in, and their product, after each step, ``(K + 1, G)``."""
     whole = way(run.loop)
-    shares = torch.stack([reached.state.temper for reached in whole])
-    assert torch.equal(shares, torch.stack([reached.info.numbers["temper"] for reached in whole]))
+    shares = torch.stack([reached.state.temperature for reached in whole])
+    assert torch.equal(shares, torch.stack([reached.info.numbers["temperature"] for reached in whole]))
     times = torch.tensor([reached.state.t for reached in whole], dtype=torch.float64)
     return shares, shares * times[:, None], whole
 
@@ -40,7 +40,7 @@ def test_tempering_binds_and_lets_go(ess_threshold: float) -> None:
     for before, after, (state, _, totals) in zip(strength, strength[1:], whole[1:-1], strict=False):
         grows = after > before + 1e-9  # where it does not, there was nothing to choose
         assert (totals.step_discrepancy[grows] <= allowed).all()
-        tight = grows & (state.temper < 1)
+        tight = grows & (state.temperature < 1)
         assert (totals.step_discrepancy[tight] > 0.99 * allowed).all()  # and it grows as far as it may
     assert (whole[-1].totals.selections > 0).any() == (ess_threshold == 0.95)
 
@@ -48,7 +48,7 @@ def test_tempering_binds_and_lets_go(ess_threshold: float) -> None:
 def test_tempering_that_never_binds_is_tds() -> None:
     loose = gaussian_run(partial(baselines.das, tempering=0.01, resampler="systematic"), groups=8)
     for (das, _), (tds, _) in zip(loose.loop.run(), gaussian_run(baselines.tds, groups=8).loop.run(), strict=True):
-        assert (das.temper == 1).all()
+        assert (das.temperature == 1).all()
         assert same(das.population, tds.population)
 
 
@@ -57,7 +57,7 @@ def test_tempering_that_never_binds_is_tds() -> None:
 
 def tempered_to_the_end(before: State, after: State) -> Tensor:
     """The last correction dropped: the share stays what it was."""
-    return -(1 - before.temper)[:, None] * after.population.tilt.value
+    return -(1 - before.temperature)[:, None] * after.population.tilt.value
 
 
 @dataclass(frozen=True)

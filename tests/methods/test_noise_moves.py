@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fmtt.flow import noise
-from fmtt.methods.noise_moves import MOVES, Move, Point, SplitHamiltonian, accept
+from fmtt.methods.noise_moves import MOVES, MetropolisMove, Point, SplitHamiltonian, accept
 from tests.methods.noise_space import EACH_MOVE, FINE, SHIFT, SLANTED, chained, double, evaluator, mixture_chained
 from tests.support import REWARDS
 
@@ -63,7 +63,7 @@ def log_ratio_by_densities(v: Tensor, mean: Callable[[Tensor], Tensor], std: flo
     return there - log_normal(u, torch.zeros(2).double(), 1.0) - potential(u)[0] - log_normal(v, mean(u), std)
 
 
-def propose(move: Move, z: Tensor, stride: float, normal: Tensor) -> tuple[Point, Tensor]:
+def propose(move: MetropolisMove, z: Tensor, stride: float, normal: Tensor) -> tuple[Point, Tensor]:
     evaluate = evaluator("gaussian", SLANTED, 2.0)
     return move.propose(Point(z, evaluate(z)), HEAT, torch.full((2,), stride, dtype=torch.float64), normal, evaluate)
 

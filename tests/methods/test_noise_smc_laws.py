@@ -69,7 +69,7 @@ def test_target_below_one() -> None:
     setup = FIXED.but(scale=2.0, seed=34)
     state = end(replace(setup.loop(), target=0.5))
     assert worst(state.population, setup.but(scale=1.0).truth()) < 4
-    assert state.temper.unique().tolist() == [0.5]
+    assert state.temperature.unique().tolist() == [0.5]
 
 
 def test_one_call_of_the_library() -> None:

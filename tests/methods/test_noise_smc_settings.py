@@ -25,7 +25,7 @@ from tests.support import GAUSSIAN, REWARDS
 def test_temperatures_rise_to_one_as_far_as_the_weights_bear(threshold: float) -> None:
     setup = ADAPTIVE.but(groups=16, steps=40, scale=20.0, ess_threshold=threshold, seed=51)
     whole = way(setup.loop())
-    tempers = [reached.state.temper for reached in whole]
+    tempers = [reached.state.temperature for reached in whole]
     assert (tempers[0] == 0).all()
     assert (tempers[-1] == 1).all()
     for before, after, (state, info, _) in zip(tempers, tempers[1:], whole[1:], strict=False):
@@ -41,21 +41,21 @@ def test_temperatures_rise_to_one_as_far_as_the_weights_bear(threshold: float) -
 
 def test_weights_that_bear_next_to_nothing_still_let_the_temperatures_rise() -> None:
     whole = way(ADAPTIVE.but(groups=16, steps=30, scale=1e5, seed=51).loop())
-    assert all(info.selected[state.temper < 1].all() for state, info, _ in whole[1:])
-    assert whole[1].state.temper.max() < 1
+    assert all(info.selected[state.temperature < 1].all() for state, info, _ in whole[1:])
+    assert whole[1].state.temperature.max() < 1
 
 
 def test_temperatures_reach_one_in_too_few_sweeps() -> None:
     _, first, last = way(ADAPTIVE.but(groups=4, steps=2, scale=50.0).loop())
-    assert first.state.temper.max() < 1
-    assert (last.state.temper == 1).all()
+    assert first.state.temperature.max() < 1
+    assert (last.state.temperature == 1).all()
     assert last.info.ess.max() < 0.5
     assert not last.info.selected.any()
 
 
 def test_nothing_adapts_where_all_is_given() -> None:
     found = states(FIXED.but(groups=2).loop())
-    assert [state.temper.unique().tolist() for state in found] == [[0.0], *([t] for t in FIXED.temperatures)]
+    assert [state.temperature.unique().tolist() for state in found] == [[0.0], *([t] for t in FIXED.temperatures)]
     assert all(state.stride.unique().tolist() == [0.5] for state in found)
 
 
@@ -67,7 +67,7 @@ def test_acceptance_approaches_the_target(move: str) -> None:
     assert (late - MOVES[move]().target).abs().max() < 0.05
     assert (whole[1].state.acceptance > 0.9).all()  # it had a long way to go
     for state, info, _ in whole[1:]:
-        assert info.numbers.keys() == {"stride", "acceptance", "temper"}
+        assert info.numbers.keys() == {"stride", "acceptance", "temperature"}
         assert all(torch.equal(values, getattr(state, name)) for name, values in info.numbers.items())
     strides = torch.stack([state.stride for state, _, _ in whole])
     assert (strides > 1e-3).all()

@@ -114,7 +114,7 @@ def test_a_maximum_within_the_model_is_found() -> None:
     centre = (-0.2, *MEAN[1:].tolist())
     *_, last = states(ascent(steps=75, reward=Quadratic(centre, (4.0, *[0.0] * (D - 1)))))
     rewards = last.population.tilt.reward
-    assert (rewards > -1e-2).double().mean() > 0.9  # some start where the noise that looks at them is against them
+    assert (rewards > -1e-2).double().mean() > 0.9  # some start where the noise that checks at them is against them
     assert rewards.median() > -1e-3
 
 
@@ -143,7 +143,7 @@ def test_a_model_that_knows_its_usual_error_needs_no_pilot() -> None:
 
 
 def test_nobody_leaves_the_sphere_but_who_starts_anew() -> None:
-    run = ascent(steps=40, look_every=6, rate=2.0)
+    run = ascent(steps=40, check_every=6, rate=2.0)
     way = states(run)[:-1]  # the last state holds samples
     for before, after in pairwise(way):
         radius = after.population.x.norm(dim=2) / before.population.x.norm(dim=2)
@@ -177,22 +177,22 @@ def test_steps_are_as_long_as_the_rate_makes_them() -> None:
 
 
 def test_looking_back_finds_the_boundary() -> None:
-    """With looks enough, the best that is within where all above are not; the start, index 0, where nothing is."""
+    """With checks enough, the best that is within where all above are not; the start, index 0, where nothing is."""
     values = torch.randn(5, 7, 41, generator=torch.Generator().manual_seed(0))
     for bound in (-9.0, 0.0, 0.7, 9.0):
 
         def within(index: Tensor, bound: float = bound) -> Tensor:
             return values.gather(2, index[:, :, None])[:, :, 0] <= bound
 
-        found = values.gather(2, best_within(values, within, looks=20)[:, :, None])[:, :, 0]
+        found = values.gather(2, best_within(values, within, checks=20)[:, :, None])[:, :, 0]
         best = torch.where(values <= bound, values, -torch.inf).amax(2)
         assert torch.equal(found, torch.maximum(best, values[:, :, 0]))
 
 
-@pytest.mark.parametrize("looks", [1, 2, 3, 8])
-def test_looking_back_returns_nothing_that_was_not_looked_at(looks: int) -> None:
+@pytest.mark.parametrize("checks", [1, 2, 3, 8])
+def test_looking_back_returns_nothing_that_was_not_looked_at(checks: int) -> None:
     """Also where what is within lies scattered; the best is looked at first, and each look asks about everybody."""
-    generator = torch.Generator().manual_seed(looks)
+    generator = torch.Generator().manual_seed(checks)
     values, good = torch.randn(5, 200, 31, generator=generator), torch.rand(5, 200, 31, generator=generator) < 0.3
     asked: list[Tensor] = []
 
@@ -200,8 +200,8 @@ def test_looking_back_returns_nothing_that_was_not_looked_at(looks: int) -> None
         asked.append(index)
         return good.gather(2, index[:, :, None])[:, :, 0]
 
-    index = best_within(values, within, looks)
-    assert len(asked) == looks
+    index = best_within(values, within, checks)
+    assert len(asked) == checks
     assert torch.equal(asked[0], values.argmax(2))
     allowed = good.gather(2, index[:, :, None])[:, :, 0]
     assert (allowed | (index == 0)).all()
@@ -221,10 +221,10 @@ def test_every_call_is_counted() -> None:
     """A gradient for each iteration, and a landing and a look for each pilot sample; long runs look twice."""
     particles = GROUPS * PARTICLES
     for steps, draws in ((9, 1), (42, 2)):
-        run = ascent(steps=steps, pilot=5, look_every=steps // 3, looks_back=2)
+        run = ascent(steps=steps, pilot=5, check_every=steps // 3, final_checks=2)
         run.loop.last()
-        looks = 1 + 2 + 2  # at the start, after a third and two, and back
-        assert run.meter.forward == (steps + 1 + draws * looks) * particles + (1 + DRAWS) * 5
+        checks = 1 + 2 + 2  # at the start, after a third and two, and back
+        assert run.meter.forward == (steps + 1 + draws * checks) * particles + (1 + DRAWS) * 5
         assert run.meter.backward == steps * particles
         assert run.meter.reward == (steps + 1) * particles + 1  # one sample shows whether the reward has a gradient
 

@@ -60,7 +60,7 @@ def test_weighted_baselines_on_the_mixture(name: str, reward: str) -> None:
     mode, ramp = MIXTURE_RUNS[name]
     *earlier, state = states(mixture_run(mode, reward, beta=ramp).loop)
     assert worst(state.population, Setup(model="mixture", reward=reward).truth()) < 4
-    assert (name == "das") == any((before.temper < 0.9).all() for before in earlier)
+    assert (name == "das") == any((before.temperature < 0.9).all() for before in earlier)
 
 
 # --- the whole tilt from the start -------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from torch import Tensor
 from fmtt.flow import noise
 from fmtt.flow.ode import runge_kutta
 from fmtt.models.analytic import GaussianMixture
-from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, LookAhead, NoLookAhead
+from fmtt.tilt.look_ahead import Denoiser, Exact, FlowMapJumps, LookAhead, NoLookAhead, OdeSteps
 from tests.support import GAUSSIAN, MIXTURE_ARGUMENTS, standardised
 
 FINE = GaussianMixture(*MIXTURE_ARGUMENTS, steps=40)
@@ -76,7 +76,7 @@ def test_transported_look_aheads_are_constant_along_the_ode(name: str, model, at
 
 
 @MODELS
-@pytest.mark.parametrize("build", [NoLookAhead, Denoiser, lambda m: Diffusion(m, 1), lambda m: Diffusion(m, 4)])
+@pytest.mark.parametrize("build", [NoLookAhead, Denoiser, lambda m: OdeSteps(m, 1), lambda m: OdeSteps(m, 4)])
 def test_other_look_aheads_are_not(build, model, atol: float) -> None:
     look_ahead = build(model)
     assert not look_ahead.transported
@@ -117,7 +117,7 @@ def test_runge_kutta_is_of_order_four(steps: int) -> None:
 def test_diffusion_look_ahead_converges_to_the_flow_map() -> None:
     x, (t, _, _) = cloud(), times()
     truth = GAUSSIAN.flow_map(x, t, torch.ones_like(t))
-    one, coarse, fine = (Diffusion(GAUSSIAN, n)(x, t).sample - truth for n in (1, 100, 200))
+    one, coarse, fine = (OdeSteps(GAUSSIAN, n)(x, t).sample - truth for n in (1, 100, 200))
     assert one.abs().max() > 0.5
     assert torch.log2(coarse.abs().max() / fine.abs().max()) == pytest.approx(1, abs=0.05)
     assert (2 * fine - coarse).abs().max() < 1e-3  # Richardson's extrapolation
@@ -125,4 +125,4 @@ def test_diffusion_look_ahead_converges_to_the_flow_map() -> None:
 
 def test_one_step_of_diffusion_is_the_denoiser() -> None:
     x, (t, _, _) = cloud(), times()
-    torch.testing.assert_close(Diffusion(FINE, 1)(x, t).sample, Denoiser(FINE)(x, t).sample)
+    torch.testing.assert_close(OdeSteps(FINE, 1)(x, t).sample, Denoiser(FINE)(x, t).sample)

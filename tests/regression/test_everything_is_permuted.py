@@ -27,7 +27,7 @@ def test_caches_belong_to_their_particles_at_every_step(name: str) -> None:
     loop, selections = SETUPS[name].loop(), torch.zeros(3, dtype=torch.long)
     for state, info in loop.run():
         selections += info.selected
-        fresh = loop.dynamics.look(state.population.x, state.t, loop.needs[state.step])
+        fresh = loop.dynamics.evaluate(state.population.x, state.t, loop.needs[state.step])
         for part, expected in zip(state.population.tilt, fresh, strict=True):
             assert (part is None) == (expected is None)
             if part is not None:

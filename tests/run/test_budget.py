@@ -80,7 +80,9 @@ def test_budget_that_affords_nothing_is_refused() -> None:
         job("mode=noise_opt", "budget.nfe=1")
 
 
-@pytest.mark.parametrize("word", ["budget.nfe=-3", "budget.nfe=many", "budget.backward_cost=-1", "budget.fewest=0"])
+@pytest.mark.parametrize(
+    "word", ["budget.nfe=-3", "budget.nfe=many", "budget.backward_cost=-1", "budget.min_particles=0"]
+)
 def test_bad_budgets_are_named(word: str) -> None:
     with pytest.raises(ConfigurationError, match=word.split("=")[0].replace(".", r"\.")):
         job(word)

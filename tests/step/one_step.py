@@ -24,7 +24,7 @@ class Stepped(NamedTuple):
 def look(dynamics: Dynamics, x: Tensor, t: float, then: float | None = None) -> TiltValue:
     """The tilt at ``x (G, N, *D)``, with what the step from t to ``then`` needs of it; the value alone without one."""
     needs = TILT if then is None else dynamics.needs(dynamics.interval(t, then)) | TILT
-    return dynamics.look(x, t, needs)
+    return dynamics.evaluate(x, t, needs)
 
 
 def step(

@@ -115,7 +115,7 @@ def material_derivative(d: Dynamics) -> Tensor:
     """``(d_t + b . grad) r(L_t(x))`` at X, ``(G, N)``."""
 
     def reward(x: Tensor, t: Tensor) -> Tensor:
-        return d.tilt.reward(d.tilt.looks(x, t).sample)
+        return d.tilt.reward(d.tilt.look_ahead(x, t).sample)
 
     time = torch.full((15,), T, dtype=torch.float64)
     along = (flat_velocity().flatten(0, 1), torch.ones_like(time))

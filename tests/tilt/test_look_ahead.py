@@ -7,7 +7,7 @@ from torch import Tensor
 from fmtt.flow import noise
 from fmtt.flow.meter import Meter, MeteredModel
 from fmtt.flow.protocols import Flow
-from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, NoLookAhead
+from fmtt.tilt.look_ahead import Denoiser, Exact, FlowMapJumps, NoLookAhead, OdeSteps
 from tests.support import GAUSSIAN, LOOK_AHEADS, MIXTURE, TRANSPORTED
 
 
@@ -35,7 +35,7 @@ def test_only_flow_maps_say_that_they_are_transported(name: str) -> None:
     assert LOOK_AHEADS[name](GAUSSIAN).transported == (name in TRANSPORTED)
 
 
-@pytest.mark.parametrize("kind", [Diffusion, FlowMapJumps, Exact])
+@pytest.mark.parametrize("kind", [OdeSteps, FlowMapJumps, Exact])
 @pytest.mark.parametrize("steps", [0, -1, 1.5])
 def test_bad_numbers_of_steps_are_refused(kind, steps) -> None:
     with pytest.raises(ValueError, match=f"lookahead.steps={steps}: must be a whole number of at least 1"):

@@ -35,7 +35,7 @@ from fmtt.rewards import Linear, Quadratic
 from fmtt.smc.diagnostics import weighted_mean
 from fmtt.smc.resampling import RESAMPLERS
 from fmtt.step.transport import Euler, FlowMapTransport, Transport
-from fmtt.tilt.look_ahead import Denoiser, Diffusion, Exact, FlowMapJumps, LookAhead, NoLookAhead
+from fmtt.tilt.look_ahead import Denoiser, Exact, FlowMapJumps, LookAhead, NoLookAhead, OdeSteps
 
 GROUPS, PARTICLES = 64, 16
 # Euler steps of the base ODE shrink the second moment: at 100 steps by a third of a standard error of one problem,
@@ -44,7 +44,7 @@ STEPS = {"euler": 400, "flowmap": 100}
 LOOK_AHEADS: dict[str, Callable[[Velocity], LookAhead]] = {
     "none": NoLookAhead,
     "denoiser": Denoiser,
-    "diffusion4": partial(Diffusion, steps=4),
+    "diffusion4": partial(OdeSteps, steps=4),
     "flowmap1": partial(FlowMapJumps, steps=1),
     "flowmap2": partial(FlowMapJumps, steps=2),
     "exact": partial(Exact, steps=4),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fmtt.evaluation.reliability import doubts
+from fmtt.evaluation.reliability import reasons_for_doubt
 from fmtt.report.common import html
 from fmtt.report.common.estimates import estimate, is_estimate, text_of
 from fmtt.report.common.metric_titles import COSTS, RESULTS
@@ -116,7 +116,10 @@ def heading(run: FinishedRun) -> str:
             f"<header><h1>{escape(page_title(run))}</h1><p class='soft'>{escape(summary)}</p>",
             html.preformatted(command_of(run), "command"),
             html.cards(known),
-            *(f"<p class='warning'>Not to be trusted: {escape(doubt)}.</p>" for doubt in doubts(run.metrics)),
+            *(
+                f"<p class='warning'>Not to be trusted: {escape(doubt)}.</p>"
+                for doubt in reasons_for_doubt(run.metrics)
+            ),
             "</header>",
         ]
     )
