@@ -48,8 +48,8 @@ class Budget:
     def afford(self, cost: Callable[[Size], float], size: Size, block: int) -> Size:
         """The size of a run within the budget; ``size`` itself without a limit.
 
-        As many particles as can be afforded for ``size.steps`` steps. If these are fewer than ``min_particles``, then that
-        many with fewer steps; and fewer particles only if there is but one step left.
+        As many particles as can be afforded for ``size.steps`` steps. If these are fewer than ``min_particles``, then
+        that many with fewer steps; and fewer particles only if there is but one step left.
 
         Args:
             cost: of a group; affine in the number of particles, and rising with that of steps.
