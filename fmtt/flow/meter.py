@@ -51,18 +51,6 @@ class Stopwatch:
         return self._seconds
 
 
-def time_backward(x: Tensor, out: Tensor, watch: Stopwatch) -> None:
-    """Add to ``watch`` the time from the arrival of the gradient at ``out`` to its arrival at ``x``."""
-    marks: list[Mark] = []
-
-    def left(gradient: Tensor) -> None:
-        if marks:
-            watch.add(marks.pop())
-
-    x.register_hook(left)
-    out.register_hook(lambda gradient: marks.append(watch.mark()))
-
-
 @dataclass
 class Meter:
     """The ledger of a run: evaluations of network, decoder and reward, forward and backward, one per row of a batch.
@@ -146,15 +134,22 @@ class Meter:
         return out
 
     def _count(self, forward: str, backward: str, watch: Stopwatch, x: Tensor, out: Tensor) -> None:
-        """Count one call, and its backward pass when a gradient arrives at ``out``."""
-        batch = x.shape[0]
+        """Count one call, and its backward pass when a gradient arrives at ``out``, timed until it arrives at ``x``."""
+        batch, marks = x.shape[0], list[Mark]()
         self.counts[forward] += batch
-        if out.requires_grad and x.requires_grad:
-            time_backward(x, out, watch)
-            out.register_hook(lambda gradient: self._count_backward(backward, batch))
+        if not (out.requires_grad and x.requires_grad):
+            return
 
-    def _count_backward(self, name: str, batch: int) -> None:
-        self.counts[name] += batch
+        def entered(gradient: Tensor) -> None:
+            self.counts[backward] += batch
+            marks.append(watch.mark())
+
+        def left(gradient: Tensor) -> None:
+            if marks:
+                watch.add(marks.pop())
+
+        out.register_hook(entered)
+        x.register_hook(left)
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Whole methods: the trajectory with its presets and baselines, methods in the space of the noise, and rounds."""
+"""Complete methods: the trajectory with its presets and baselines, methods in noise space, and rounds."""

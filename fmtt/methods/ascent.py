@@ -1,4 +1,4 @@
-"""Ascent of the reward in the space of the noise: what its variants share."""
+"""Gradient ascent of the reward in noise space: the part that its variants share."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from fmtt.tilt.tilt import TiltValue, columns
 
 @dataclass(frozen=True)
 class AscentState(State):
-    """A run after some iterations. The population's tilt is that of the noise where each particle is.
+    """A run after some iterations. The tilt of the population is the tilt at the current noise of each particle.
 
     Attributes:
         momentum: ``(G, N, *D)``.
-        best_sample: the best sample that each particle has made so far, ``(G, N, *D)``.
+        best_sample: the best sample of each particle so far, ``(G, N, *D)``.
         best_reward: its reward, ``(G, N)``.
     """
 
@@ -31,13 +31,13 @@ class AscentState(State):
 
     @classmethod
     def start_from(cls, z: Tensor, tilt: TiltValue) -> AscentState:
-        """At ``z (G, N, *D)`` with its tilt and at rest."""
+        """The state at ``z (G, N, *D)`` with its tilt and zero momentum."""
         assert tilt.sample is not None
         state = State.start(Population.start(z, tilt))
         return cls(**vars(state), momentum=torch.zeros_like(z), best_sample=tilt.sample, best_reward=tilt.reward)
 
     def improved(self, tilt: TiltValue, scale: float) -> Self:
-        """With the samples of ``tilt`` that are better than the best so far in their place."""
+        """The state in which better samples of ``tilt`` replace the best samples so far."""
         assert tilt.sample is not None
         better = scale * (tilt.reward - self.best_reward) > 0
         return replace(
@@ -47,7 +47,7 @@ class AscentState(State):
         )
 
     def climbed(self, z: Tensor, tilt: TiltValue, scale: float, iterations: int) -> tuple[Self, Info]:
-        """One iteration later at ``z (G, N, *D)``; at the end each particle is its best sample."""
+        """The state one iteration later, at ``z (G, N, *D)``. After the last one each particle is its best sample."""
         step = self.step + 1
         if step == iterations:
             z, reward = self.best_sample, self.best_reward
@@ -61,9 +61,9 @@ class Nesterov:
     """Ascent with Nesterov momentum and clipped gradients.
 
     Attributes:
-        rate: of the ascent.
+        rate: the step size.
         momentum: in [0, 1].
-        clip: the largest length of the gradient of a particle.
+        clip: the largest norm of a particle's gradient.
     """
 
     rate: float

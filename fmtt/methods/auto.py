@@ -1,4 +1,4 @@
-"""A maximiser for any reward that stays within the model (measured in docs/frontier.md)."""
+"""A maximiser for any reward, whose samples stay typical of the model (measured in docs/frontier.md)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fmtt.methods.typical_ascent import TypicalOpt
 
 
 def differentiable(problem: Problem) -> bool:
-    """Whether the reward of the problem has a gradient; calls it for one sample."""
+    """Whether the reward of the problem has a gradient. The reward is called on one sample to find out."""
     with torch.enable_grad():
         x = torch.zeros(1, 1, *problem.model.shape, device=problem.noise.device).requires_grad_()
         ((sample, prompt),) = replace(problem.tilt.batches, prompt=problem.tilt.batches.first).split(x)
@@ -25,7 +25,7 @@ def differentiable(problem: Problem) -> bool:
 
 @dataclass(frozen=True)
 class Auto(Maximiser):
-    """Typical ascent where the reward has a gradient, best-of-N in rounds where it has none; see :func:`auto`."""
+    """Typical ascent if the reward has a gradient, else best-of-N in rounds; see :func:`auto`."""
 
     ascent: TypicalOpt
     rounds: MultiBestOfN = MultiBestOfN()
@@ -41,18 +41,20 @@ def auto(
     final_checks: int = 8,
     pilot: int = 16,
 ) -> Auto:
-    """Toward a large reward that is still a sample of the model, on the noise of a generator.
+    """Search the noise of a generator for a sample of large reward that is still typical of the model.
 
-    Where the reward is differentiable, ascent in noise space; what surprises the model more than its own samples do
-    (:mod:`fmtt.tilt.typicality`) is not returned, and is not climbed on from. Else best-of-N in rounds.
-    ``sampler.steps`` iterations or rounds; a larger budget buys more starts, or more candidates a round. All samples of
-    the way are kept in memory until the end.
+    If the reward is differentiable, the method is gradient ascent in noise space. A sample is typical if its denoising
+    error is not larger than is usual for samples of the model (:mod:`fmtt.tilt.typicality`). Samples that are not
+    typical are not returned, and the ascent does not go on from them. If the reward is not differentiable, the method
+    is best-of-N in rounds. ``sampler.steps`` is the number of iterations or rounds. A larger budget gives more starts,
+    or more candidates in each round. All intermediate samples are kept in memory until the end.
 
     Args:
-        rate: of the ascent, in lengths of the clipped gradient .1.
-        check_every: iterations after which the model is asked about the sample; whose surprises it starts anew, at half
-            the pace.
-        final_checks: how often the model is asked at the end, to find the best sample on the way that does not.
-        pilot: own samples to draw, once for all groups, where the model does not know its usual denoising error.
+        rate: step size of the ascent; gradients are clipped to norm .1.
+        check_every: iterations between two checks of the denoising error. A particle whose sample fails the check
+            restarts from new noise, with half its step size.
+        final_checks: checks at the end, which look for the best typical sample among all intermediate samples.
+        pilot: samples of the model to draw for its usual denoising error, where that is not known; once for each
+            prompt.
     """
     return Auto(TypicalOpt(Nesterov(rate, momentum=0.9, clip=0.1), check_every, final_checks, pilot))

@@ -1,4 +1,4 @@
-"""Published baselines as presets of the one engine. Each says what paper it follows, and where it deviates."""
+"""Published baselines as presets of the same engine. Each names its paper and the differences from it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from fmtt.tilt.posterior import Posterior
 
 
 def best_of_n() -> Composition:
-    """The best of N samples of the model, which is asked for nothing on the way.
+    """The best of N samples of the model. The reward is evaluated once, at the end.
 
-    What a sample is, the sampler says: jumps of the flow map (``sampler/transport=flowmap sampler/epsilon=zero``, the
-    preset), the ODE (``sampler/transport=euler sampler/epsilon=zero``) or the SDE (``sampler/epsilon=linear``).
+    The sampler decides how samples are drawn: by jumps of the flow map (``sampler/transport=flowmap
+    sampler/epsilon=zero``, the preset), by the ODE (``sampler/transport=euler sampler/epsilon=zero``) or by the SDE
+    (``sampler/epsilon=linear``).
     """
     return Composition(None, NoWeights(), KeepAll(), greedy=True)
 
@@ -28,8 +29,8 @@ def best_of_n() -> Composition:
 def beam(keep: int = 4, rounds: int = 4) -> Composition:
     """Beam search: at ``rounds`` steps the ``keep`` best of a group by look-ahead are cloned to fill it.
 
-    Clones part by the noise of the SDE, so it needs some; without gradients. The baseline of arXiv 2511.22688, whose
-    settings are not public.
+    It uses no gradients. Clones differ only by the noise of the SDE, so epsilon must not be zero. This is a baseline
+    of arXiv 2511.22688; its settings there are not public.
     """
     return Composition(None, NoWeights(), TopAndClone(keep, rounds), greedy=True, parts_clones=True)
 
@@ -42,15 +43,16 @@ def fk_steering(
 ) -> Composition:
     """Feynman-Kac steering (arXiv 2501.06848): the base SDE, resampled on potentials of the look-ahead's reward.
 
-    No gradients. The paper's look-ahead is the denoiser, and its tilt is in force from the start
-    (``sampler/beta=from``). Every ``interval`` steps, where its published code resamples always (``ess_threshold=1``)
-    and by ``multinomial``; weights that are not used up are carried, which that code forgets.
+    It uses no gradients. As in the paper, the look-ahead is the denoiser and the whole tilt is in force from the start
+    (``sampler/beta=from``). The defaults are those of the published code: every ``interval`` steps it always resamples
+    (``ess_threshold=1``), by ``multinomial``. One difference: a group that is not resampled keeps its weights here; the
+    published code drops them.
 
     Args:
         potential: ``difference``, ``max`` or ``sum``.
         resampler: ``systematic``, ``stratified``, ``residual``, ``multinomial`` or ``ssp``.
         ess_threshold: resample a group when its ESS is at most this fraction of N.
-        interval: steps between looks.
+        interval: steps between two resamplings.
     """
     choice("mode.potential", potential, POTENTIALS)
     choice("mode.resampler", resampler, RESAMPLERS)
@@ -61,7 +63,8 @@ def fk_steering(
 def tds(resampler: str = "systematic", ess_threshold: float = 0.5) -> Composition:
     """Twisted diffusion sampler (arXiv 2306.17775): the denoiser's gradient, and the weights of the finite chain.
 
-    Its twisting function is a likelihood at the denoiser, here ``exp(r)``; the ramp ``sampler.beta`` is ours.
+    The paper's twisting function is a likelihood at the denoiser; here it is ``exp(r)``. The ramp ``sampler.beta`` is
+    an addition of this package.
     """
     choice("mode.resampler", resampler, RESAMPLERS)
     return Composition(TiltGradient(), Kernel(), ResampleOnEss(ess_threshold, RESAMPLERS[resampler]))
@@ -74,9 +77,9 @@ def das(
 ) -> Composition:
     """DAS (arXiv 2501.05803): TDS with tempering by effective sample size, and SSP resampling.
 
-    The tilt grows as far as a conditional ESS of ``tempering`` N allows, never above the ramp, and to 1 in the last
-    step. The scale is found by bisection, where the published code takes 500 steps of Adam; the returned sample is a
-    draw by weight, where that code returns the particle of the largest weight.
+    In each step the tilt grows as far as a conditional ESS of ``tempering`` N allows, but never above the ramp. In the
+    last step it is 1. There are two differences from the published code. It finds the scale by 500 steps of Adam; here
+    it is found by bisection. It returns the particle of the largest weight; here the sample is drawn by weight.
     """
     choice("mode.resampler", resampler, RESAMPLERS)
     selection = ResampleOnEss(ess_threshold, RESAMPLERS[resampler])
@@ -86,9 +89,10 @@ def das(
 def svdd(duplicates: int = 4, greedy: bool = False) -> Composition:
     """SVDD (arXiv 2408.08252): after every step one of ``duplicates`` proposals from each parent survives.
 
-    It is drawn by ``exp(r_t)``, the value being the reward at the look-ahead (the paper's variant without training), or
-    is the best where ``greedy``, as in its published code for images. Families do not compete, so it is biased. The
-    members of a family start from different noise, where the paper's first parent is one.
+    The survivor is drawn with probability proportional to ``exp(r_t)``, or with ``greedy`` it is the best, as in the
+    published code for images. ``r_t`` is the reward at the look-ahead, which is the paper's variant without training.
+    Proposals of different parents do not compete, so the method is biased. One difference: the ``duplicates`` proposals
+    of the first step start from different noise here; in the paper they have one parent.
     """
     return Composition(None, NoWeights(), ChooseAmongDuplicates(duplicates, greedy), greedy=True, parts_clones=True)
 
@@ -98,11 +102,11 @@ def fmrg(
     factor: float = 2.0,
     window: Sequence[float] = (0.0, 0.25),
 ) -> Composition:
-    """Flow-map reward guidance (arXiv 2604.27147): one trajectory, pushed along the gradient of its landing's reward.
+    """Flow-map reward guidance (arXiv 2604.27147): one trajectory, guided by the gradient of the reward at its landing.
 
-    FMRG-J, or FMRG-E without the ``jacobian`` of the look-ahead. The gradient is brought to ``factor`` times the length
-    of the velocity and enters early only. Steps are ``X_{t,t'}(x + dt g)``; one gradient a step, and no restarts of the
-    first steps, of which the paper makes two or three.
+    It is FMRG-J, or FMRG-E without the ``jacobian`` of the look-ahead. The gradient is scaled to ``factor`` times the
+    norm of the velocity, and is added in early steps only. A step is ``X_{t,t'}(x + dt g)``, with one gradient. One
+    difference: the paper restarts its first steps two or three times; here there are no restarts.
     """
     return Composition(
         LikeVelocity(factor), NoWeights(), KeepAll(), greedy=True, window=Window.of(window),
@@ -117,14 +121,14 @@ def diamond(
 ) -> Composition:
     """Weighted Diamond Maps guidance (arXiv 2602.05993): the drift ``b + chi grad V_t`` with a value by samples.
 
-    ``chi = (1 - t) / t`` (``sampler/chi=paper`` keeps it finite at the start). The weights of the samples are the full
-    ones, which that paper derives; its code takes ``softmax(r)`` and normalises three terms of the gradient, which is
-    biased. Samples the tilted law as ``samples`` and steps grow.
+    ``chi = (1 - t) / t``; ``sampler/chi=paper`` keeps it finite at the start. The samples have the complete weights of
+    the paper. The published code uses ``softmax(r)`` and normalises three terms of the gradient, which is biased. The
+    method samples the tilted law in the limit of many ``samples`` and many steps.
 
     Args:
         samples: renoised look-aheads of each particle.
-        snr_drop: factor by which their signal-to-noise ratio falls.
-        window: guidance enters the steps that start between these two times.
+        snr_drop: factor by which renoising lowers the signal-to-noise ratio.
+        window: guidance acts in the steps that start between these two times.
     """
     guidance = ValueGradient(Posterior(samples, snr_drop))
     return Composition(guidance, NoWeights(), KeepAll(), window=Window.of(window))

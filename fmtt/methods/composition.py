@@ -27,19 +27,19 @@ ChangeLookAhead = Callable[[LookAhead], LookAhead]
 
 @dataclass(frozen=True)
 class Composition:
-    """A composition.
+    """A method that moves particles through time.
 
     Attributes:
-        guidance: what is added to the drift, or None.
-        weights: what the move is worth.
-        selection: the rule between steps.
-        greedy: whether the particle returned for a group is its best; otherwise it is a draw by weight.
+        guidance: the term that is added to the drift, or None.
+        weights: the increments of the log-weights.
+        selection: the selection between steps, such as resampling.
+        greedy: whether the particle returned for a group is the best one; otherwise it is drawn by weight.
         window: the steps in which guidance acts.
-        field: the velocity that particles follow in the place of the model's own, or None.
-        potential: what the weights follow on the way.
-        tempering: how much of the tilt is in force, or None for all of it.
-        change_look_ahead: what it makes of the configured look-ahead, or None.
-        parts_clones: whether it makes clones that only noise can part.
+        field: a velocity that replaces that of the model, or None.
+        potential: the potential of the intermediate weights.
+        tempering: the rule for the share of the tilt that is in force, or None for the whole tilt.
+        change_look_ahead: a function from the configured look-ahead to the one that is used, or None.
+        parts_clones: whether the method makes clones that differ only by later noise; it then refuses zero noise.
     """
 
     guidance: Guidance | None
@@ -67,7 +67,7 @@ class Composition:
 
     @property
     def unused(self) -> frozenset[str]:
-        """Settings without effect; a maximiser that only ranks uses no more than the sign of the scale."""
+        """Settings without effect. A maximiser that only ranks particles uses only the sign of the scale."""
         tilted = self.weighted or self.selection.draws_by_value
         driven = self.guidance is not None and self.guidance.needs.gradient
         passive = {

@@ -1,4 +1,4 @@
-"""Editing: a run that starts from a picture in the place of noise."""
+"""Editing: a run that starts from a picture instead of noise."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from fmtt.methods.problem import Problem
 class NoisedImage:
     """Particles start at ``t = t0`` from ``t0 image + (1 - t0) noise`` (SDEdit, arXiv 2108.01073).
 
-    The times of the grid are pressed together from [0, 1] to [t0, 1], and the ramp of the tilt with them, so that what
-    is tilted is the law of the base model's own edits of the picture. A mode does the same to its window.
+    The time grid and the ramp of the tilt are rescaled from [0, 1] to [t0, 1]. So the run tilts the law of the edits
+    that the base model makes of the picture. A mode rescales its window in the same way.
 
     Attributes:
-        path: the picture; it is brought to the size of the model's samples.
-        t0: the share of it that is kept, between 0 (nothing) and 1 (all).
+        path: the picture; it is resized to the size of the model's samples.
+        t0: the share of the picture in the start, between 0 (only noise) and 1 (only the picture).
 
     Raises:
-        ValueError: if t0 is not between 0 and 1; when called, if there is no such picture or the model makes none.
+        ValueError: if t0 is not between 0 and 1; when called, if the picture does not exist or samples of the model are
+            not pictures.
     """
 
     path: str

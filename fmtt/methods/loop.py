@@ -1,4 +1,4 @@
-"""What every method is when it runs: a loop over states that can be left and taken up again at each of them."""
+"""The loop of a method: a sequence of states. A run can stop at any state and resume from it later."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fmtt.step.weights import Increment
 
 @dataclass(frozen=True)
 class State:
-    """A run after ``step`` steps; everything that is needed to go on. A method that remembers more extends it.
+    """A run after ``step`` steps: everything that the next step needs. A method with more state extends this class.
 
     Attributes:
-        step: steps done.
-        t: the time reached; a method that does not move through time counts its steps from 0 to 1.
+        step: number of finished steps.
+        t: the current time; for a method that does not move through time, the finished share of its steps.
         population: the particles, after selection.
-        temperature: the share of the tilt that is in force, ``(G,)``; 1 where nothing tempers.
+        temperature: the share of the tilt that is in force, ``(G,)``; 1 without tempering.
     """
 
     step: int
@@ -35,25 +35,26 @@ class State:
 
     @staticmethod
     def start(population: Population, t: float = 0.0) -> State:
-        """Before the first step, with the whole tilt in force."""
+        """The state before the first step, with the whole tilt in force."""
         return State(0, t, population, torch.ones_like(population.log_z))
 
     def moved(self, t: float, population: Population) -> Self:
-        """One step later."""
+        """The state one step later, at time ``t`` with ``population``."""
         return replace(self, step=self.step + 1, t=t, population=population)
 
 
 @dataclass(frozen=True)
 class Info:
-    """What a step did. It serves diagnostics alone: nothing of it is needed to go on.
+    """The record of a step, for diagnostics. The next step does not need it.
 
     Attributes:
         weighed: the population after the step, before the selection.
         selected: the groups on which the selection acted, ``(G,)``.
         log_weights: the log-weights before the step, ``(G, N)``, or None for methods whose steps change no weights.
-        increment: what the step added to them, ``(G, N)``, likewise.
-        worth: what the weights know of the errors of the step, or None for methods that move through no time.
-        numbers: what else a method reports of each step, by name, ``(G,)`` each.
+        increment: what the step added to the log-weights, ``(G, N)``, or None likewise.
+        worth: the increment with the errors of the step that the weights measure, or None for methods that do not move
+            through time.
+        numbers: further numbers that the method reports for each step, by name, ``(G,)`` each.
         before: diagnostics of a run that prepared the start, or None.
     """
 
@@ -72,12 +73,12 @@ class Info:
 
     @staticmethod
     def still(population: Population) -> Info:
-        """Nothing was weighed or selected."""
+        """The record of a step that changed no weights and selected nothing."""
         return Info(population, torch.zeros_like(population.log_z, dtype=torch.bool))
 
 
 class Loop(ABC):
-    """A method, ready to run: ``steps`` steps from :meth:`start`. ``state`` is the class of its states."""
+    """A method on a problem, ready to run ``steps`` steps from :meth:`start`. ``state`` is the class of its states."""
 
     noise: Noise
     state: ClassVar[type[State]] = State
@@ -85,7 +86,7 @@ class Loop(ABC):
     @property
     @abstractmethod
     def steps(self) -> int:
-        """How many steps the loop takes."""
+        """The number of steps."""
 
     @abstractmethod
     def start(self) -> tuple[State, Info]:
@@ -96,7 +97,7 @@ class Loop(ABC):
         """The state one step later."""
 
     def run(self, state: State | None = None) -> Iterator[tuple[State, Info]]:
-        """The states of a run from its start, or those that follow ``state``.
+        """The states of a run from its start, or the states after ``state``, each with the record of its step.
 
         Raises:
             FloatingPointError: if a reward or a weight is not finite.
@@ -114,7 +115,7 @@ class Loop(ABC):
 
 
 def totals(info: Info, before: Totals | None) -> Totals:
-    """The diagnostics of a run after a step that did ``info``; ``before`` is None at its start."""
+    """The diagnostics of a run after a step with record ``info``; ``before`` is None at the start of the run."""
     if before is None:
         return Totals.start(info.ess) if info.before is None else info.before
     if info.log_weights is None or info.increment is None:

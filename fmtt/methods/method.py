@@ -1,4 +1,4 @@
-"""A method: one object made from its settings alone, which is given the problem when it runs."""
+"""A method: an object made from its settings alone. It gets the problem when it runs."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ from fmtt.smc.resampling import inverse_cdf
 
 
 class Method(Protocol):
-    """What a method is to those that run it.
+    """The interface of methods.
 
     Attributes:
         weighted: whether its weights make the particles a sample of the tilted law.
-        multinomial: whether it resamples by independent draws, so that equal weights too have unequal offspring.
-        block: particles come in multiples of this.
-        unused: settings of the command line that have no effect, such as ``sampler.chi``.
+        multinomial: whether it resamples by independent draws. Then even equal weights give different numbers of
+            offspring.
+        block: the number of particles must be a multiple of this.
+        unused: settings of the command line without effect, such as ``sampler.chi``. If the user gives one of them,
+            the command line warns.
     """
 
     @property
@@ -36,10 +38,10 @@ class Method(Protocol):
     def block(self) -> int: ...
 
     def loop(self, problem: Problem) -> Loop:
-        """The method, ready to run.
+        """The method on ``problem``, ready to run.
 
         Raises:
-            ValueError: if it does not fit the problem.
+            ValueError: if the method cannot be used on the problem.
         """
         ...
 
@@ -48,13 +50,13 @@ class Method(Protocol):
         ...
 
 
-# settings of the trajectory through time, which methods without one do not use
+# settings of the trajectory through time; methods without a trajectory do not use them
 OF_TRAJECTORIES = frozenset({"sampler.epsilon", "sampler.chi", "sampler.beta", "sampler.transport", "sampler.probes"})
 NO_TRAJECTORY = OF_TRAJECTORIES | {"sampler.grid"}
 
 
 class Maximiser:
-    """Shared by methods that look for a maximum: no weights, any number of particles, and the best is returned."""
+    """Base class of methods that look for a maximum: no weights, any number of particles, the best is returned."""
 
     weighted = multinomial = False
     block = 1
@@ -70,5 +72,8 @@ def best(population: Population) -> Tensor:
 
 
 def drawn(population: Population, noise: Noise) -> Tensor:
-    """A particle of each group drawn by weight, ``(G,)``, which keeps the law; that of the largest weight would not."""
+    """A particle of each group, ``(G,)``, drawn by weight, so that it follows the law of the weighted particles.
+
+    The particle of the largest weight would not.
+    """
     return inverse_cdf(normalised_weights(population.log_weights), noise.uniform((1,), 0, "choice"))[:, 0]

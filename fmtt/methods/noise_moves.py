@@ -1,7 +1,8 @@
-"""Markov moves that leave ``N(z; 0, I) exp(-Phi(z))`` invariant, and that do not get slower with the dimension.
+"""Markov moves that leave ``N(z; 0, I) exp(-Phi(z))`` invariant. They do not get slower as the dimension grows.
 
-Each proposes a point and says how likely it is to be accepted; they are reversible with respect to the Gaussian part,
-so that only the potential Phi decides (Cotter, Roberts, Stuart, White 2013). Inner products are summed in float64.
+A move proposes a point and computes the logarithm of its acceptance ratio. The proposals are reversible with respect to
+the Gaussian part, so the acceptance depends on the potential Phi only (Cotter, Roberts, Stuart, White 2013). Inner
+products are summed in float64.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from fmtt.tilt.tilt import TiltValue, columns
 
 
 class Point(NamedTuple):
-    """Particles ``z (G, N, *D)`` with what is known there.
+    """Particles ``z (G, N, *D)`` with the tilt at their positions.
 
     Attributes:
         z: positions.
@@ -34,7 +35,7 @@ Evaluate = Callable[[Tensor], TiltValue]
 
 
 class MetropolisMove(Protocol):
-    """A Metropolis move; ``target`` is the acceptance rate to which its stride is adapted."""
+    """A Metropolis move. Its stride is adapted so that the acceptance rate becomes ``target``."""
 
     target: float
     uses_gradient: bool
@@ -42,20 +43,21 @@ class MetropolisMove(Protocol):
     def propose(
         self, here: Point, temperature: Tensor, stride: Tensor, normal: Tensor, evaluate: Evaluate
     ) -> tuple[Point, Tensor]:
-        """The proposed point, and the logarithm of the ratio that decides on it, ``(G, N)`` in float64.
+        """The proposed point, and the logarithm of its acceptance ratio, ``(G, N)`` in float64.
 
         Args:
-            here: where the particles are.
+            here: the current particles.
             temperature: ``Phi = -temperature value``, ``(G,)``.
-            stride: size of the move in (0, 1), ``(G,)``: 0 stays, 1 forgets where it was.
+            stride: size of the move in (0, 1], ``(G,)``. Towards 0 the particle stays; at 1, without a reward, its new
+                position does not depend on the old one.
             normal: standard normals ``(G, N, *D)``.
-            evaluate: the tilt at other positions.
+            evaluate: computes the tilt at other positions.
         """
         ...
 
 
 def inner(a: Tensor, b: Tensor) -> Tensor:
-    """Inner products of particles; ``(G, N, *D)`` twice to ``(G, N)`` in float64."""
+    """Inner products of the particles of ``a`` and ``b``, both ``(G, N, *D)``; ``(G, N)`` in float64."""
     return (a.flatten(2).double() * b.flatten(2).double()).sum(-1)
 
 
@@ -78,8 +80,8 @@ class PreconditionedCrankNicolson:
 class PreconditionedLangevin:
     """pCNL: a semi-implicit Langevin step, with one gradient.
 
-    ``v = ((2 - h) z - 2 h grad Phi + sqrt(8 h) w) / (2 + h)``. The stride s stands for ``sqrt(8 h) / (2 + h)``, the
-    share of new noise in v, as for pCN.
+    ``v = ((2 - h) z - 2 h grad Phi + sqrt(8 h) w) / (2 + h)``. The stride is ``s = sqrt(8 h) / (2 + h)``: the
+    coefficient of the new noise w, as in pCN.
     """
 
     target = 0.57
@@ -107,11 +109,11 @@ class PreconditionedLangevin:
 
 @dataclass(frozen=True)
 class SplitHamiltonian:
-    """Hamiltonian moves that follow the Gaussian part exactly, by rotations, and the reward by impulses.
+    """Hamiltonian moves by a splitting: exact rotations for the Gaussian part, impulses of the momentum for the reward.
 
-    ``leaps`` impulses of the momentum with rotations of (z, p) by the angle ``s pi / (2 leaps)`` between them, so that
-    a stride of 1 is a quarter turn: z is replaced by fresh noise where there is no reward (Beskos et al. 2011;
-    Shahbaba et al. 2014).
+    A move has ``leaps`` leapfrog steps: half an impulse, a rotation of (z, p) by the angle ``s pi / (2 leaps)``, half
+    an impulse. A stride of 1 is a quarter turn, which replaces z by new noise if there is no reward (Beskos et al.
+    2011; Shahbaba et al. 2014).
     """
 
     leaps: int = 3
@@ -138,7 +140,7 @@ class SplitHamiltonian:
 
 
 def gradient(at: Point) -> Tensor:
-    """The gradient of the whole tilt at a point where it was asked for."""
+    """The gradient of the whole tilt at ``at``, which must have been evaluated with its gradient."""
     assert at.tilt.gradient is not None
     return at.tilt.gradient
 
@@ -151,7 +153,17 @@ MOVES: dict[str, type[MetropolisMove]] = {
 
 
 def accept(here: Point, there: Point, log_ratio: Tensor, u: Tensor) -> tuple[Point, Tensor]:
-    """Each particle at the proposed point with probability ``min(1, e^log_ratio)``; and these chances, ``(G, N)``."""
+    """Move each particle to the proposed point with probability ``min(1, e^log_ratio)``.
+
+    Args:
+        here: the current particles.
+        there: the proposed ones.
+        log_ratio: logarithm of the acceptance ratio, ``(G, N)``.
+        u: uniform numbers in [0, 1), ``(G, N)``.
+
+    Returns:
+        The particles after the move, and their acceptance probabilities ``(G, N)``.
+    """
     chance = log_ratio.clamp_max(0.0).exp()
     taken = u < chance
 

@@ -19,7 +19,7 @@ from fmtt.tilt.tilt import Tilt, require_generator
 
 @dataclass(frozen=True)
 class NoiseAscent(Loop):
-    """``iterations`` of ascent from N(0, I); every particle climbs on its own."""
+    """``iterations`` steps of ascent from N(0, I). Particles do not interact."""
 
     tilt: Tilt
     shape: tuple[int, ...]
@@ -53,7 +53,7 @@ class NoiseAscent(Loop):
     def slope(self, population: Population) -> Tensor:
         """The gradient of ``scale r(X(z)) + regularisation log p(|z|)``, ``(G, N, *D)``.
 
-        p is the density of the length of a standard normal vector, ``log p = (d - 1) log |z| - |z|^2 / 2``.
+        p is the density of the norm of a standard normal vector: ``log p = (d - 1) log |z| - |z|^2 / 2 + const``.
         """
         z, gradient = population.x, population.tilt.gradient
         assert gradient is not None
@@ -64,7 +64,7 @@ class NoiseAscent(Loop):
 
 @dataclass(frozen=True)
 class NoiseOpt(Maximiser):
-    """The settings; arguments as in :func:`noise_opt`."""
+    """The settings of noise optimisation; arguments as in :func:`noise_opt`."""
 
     climb: Nesterov
     regularisation: float
@@ -83,17 +83,18 @@ def noise_opt(
     clip: float = 0.1,
     regularisation: float = 0.01,
 ) -> NoiseOpt:
-    """ReNO (arXiv 2406.04312): ascent of the reward of a generator in its noise; returns the best sample on the way.
+    """ReNO (arXiv 2406.04312): gradient ascent of the reward over the noise of a generator.
 
     The look-ahead at t = 0 is the generator. The objective, the optimiser and its constants are those of the paper and
-    its code; the reward enters with its scale. ``sampler.steps`` is the number of iterations; every particle is a
-    restart (the paper: one).
+    its code; the reward is multiplied by its scale. ``sampler.steps`` is the number of iterations. Every particle is an
+    independent start; the paper has one. The result is the best sample of all iterations.
 
     Args:
-        rate: of the ascent.
+        rate: step size of the ascent.
         momentum: of Nesterov, in [0, 1].
-        clip: the largest length of the gradient of a particle.
-        regularisation: weight of the log-density of the length of z, which keeps the noise as long as noise is.
+        clip: the largest norm of a particle's gradient.
+        regularisation: weight of the log-density of the norm of z. It keeps the norm close to that of standard normal
+            noise.
     """
     at_least("mode.regularisation", regularisation, 0)
     return NoiseOpt(Nesterov(rate, momentum, clip), regularisation)

@@ -1,8 +1,9 @@
-"""Annealed sequential Monte Carlo in the space of the noise: exact for the model as it runs.
+"""Annealed sequential Monte Carlo in noise space: exact for the generator as it is, with all its errors.
 
-The law of the generator ``X(z) = L_0(z)``, z ~ N(0, I), tilted by ``exp(scale r)`` is the push-forward of the tilted
-noise ``N(z; 0, I) exp(scale r(X(z)))``: there is no Jacobian, no score and no time step. The density of the noise is
-known, so that moves can be corrected by Metropolis. A step is a *sweep*: temperature, resample, move.
+The generator is ``X(z) = L_0(z)`` with z ~ N(0, I). Its law, tilted by ``exp(scale r)``, is the push-forward of the
+tilted noise ``N(z; 0, I) exp(scale r(X(z)))``: there is no Jacobian, no score and no time step. The density of the
+noise is known, so a Metropolis step corrects each move. A step of the loop is a *sweep*: raise the temperature,
+resample, move.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from fmtt.smc.tempering import largest
 from fmtt.smc.totals import Totals
 from fmtt.tilt.tilt import Tilt, TiltValue, require_generator
 
-SHORTEST = 1e-3  # stride
+SHORTEST = 1e-3  # lower bound of the stride
 
 
 @dataclass(frozen=True)
 class AnnealedState(State):
-    """A run after some sweeps; the population holds the noise z until the last of them.
+    """A run after some sweeps. The population holds the noise z until the last sweep.
 
     Attributes:
         stride: size of the moves, ``(G,)``.
@@ -42,22 +43,22 @@ class AnnealedState(State):
 
     @property
     def numbers(self) -> dict[str, Tensor]:
-        """What is reported of each sweep."""
+        """The numbers that each sweep reports."""
         return {"stride": self.stride, "acceptance": self.acceptance, "temperature": self.temperature}
 
 
 @dataclass(frozen=True)
 class NoiseSmc:
-    """The settings.
+    """The settings of annealed SMC.
 
     Attributes:
         move: the Metropolis move.
-        moves: how many of them in each sweep.
-        threshold: resample where the effective sample size has fallen to this share.
-        resampler: how.
-        temperatures: one for each sweep, or nothing: adaptive.
-        stride: of the first sweep.
-        adapt: rate of the strides.
+        moves: moves in each sweep.
+        threshold: a group is resampled when its ESS is at most this share of N.
+        resampler: the resampling scheme.
+        temperatures: one for each sweep; empty for adaptive temperatures.
+        stride: stride of the first sweep.
+        adapt: adaptation rate of the stride.
     """
 
     move: MetropolisMove
@@ -96,10 +97,10 @@ class NoiseSmc:
 class NoiseAnnealing(Loop):
     """``sweeps`` sweeps from N(0, I) to ``N(0, I) exp(target scale r(X))``.
 
-    Temperatures rise as far as an effective sample size of ``threshold`` allows, and to the target in the last sweep at
-    the latest; sweeps that are left over are moves at the target. The strides follow the acceptance rate of the sweep
-    before. Both adapt to the population, which biases Z by an order of 1/N at most; given temperatures and ``adapt=0``
-    nothing does, and the estimate of Z is unbiased.
+    In each sweep the temperature rises until the ESS is ``threshold`` N. It reaches the target in the last sweep at the
+    latest; further sweeps only move the particles. The stride is adapted to the acceptance rate of the sweep before.
+    Both adaptations use the population, which biases the estimate of Z by O(1/N). With given temperatures and
+    ``adapt=0`` nothing is adapted, and the estimate of Z is unbiased.
 
     Attributes:
         tilt: the whole tilt, of ramp 1.
@@ -109,7 +110,7 @@ class NoiseAnnealing(Loop):
         noise: the keyed noise.
         rule: moves, temperatures and resampling.
         target: the last temperature.
-        lands: whether the samples X(z) are returned in the place of z.
+        lands: whether the last population holds the samples X(z) instead of z.
     """
 
     tilt: Tilt
@@ -166,7 +167,7 @@ class NoiseAnnealing(Loop):
         before = population.log_weights
         population = replace(population, log_weights=before + increment)
         weighed, ess = population, population.ess
-        # below its target an adaptive temperature has stopped at the threshold, up to the rounding of the bisection
+        # an adaptive temperature below its target stopped at the threshold, up to the rounding of the bisection
         borne = (temperature >= self.target) | bool(self.rule.temperatures)
         selected = ((ess <= self.rule.threshold) | ~borne) & (k + 1 < self.sweeps)
         population = resample(population, self.rule.resampler, selected, k + 1, self.noise)
@@ -206,18 +207,19 @@ def noise_smc(
     stride: float = 0.5,
     adapt: float = 1.0,
 ) -> NoiseSmc:
-    """Annealed SMC in noise space through the look-ahead at t = 0: samples the tilted law of the generator itself.
+    """Annealed SMC in noise space. The look-ahead at t = 0 is the generator; its tilted law is sampled.
 
-    Exact for the model as it runs, without any error of a time step. ``sampler.steps`` is the number of sweeps.
+    There is no error of a time step: the method is exact for the generator as it is. ``sampler.steps`` is the number of
+    sweeps.
 
     Args:
-        move: ``pcn`` (no gradient; the best for its cost wherever it was measured, see docs/frontier.md), ``pcnl``
-            (Langevin) or ``hmc`` (three leaps).
+        move: ``pcn`` (no gradient; usually the best at equal cost, see docs/frontier.md), ``pcnl`` (Langevin) or
+            ``hmc`` (Hamiltonian with three leaps).
         moves: Metropolis moves in each sweep.
-        ess_threshold: temperatures rise until the effective sample size is this share of N; then all is resampled.
+        ess_threshold: the temperature rises until the ESS is this share of N; then the group is resampled.
         resampler: ``systematic``, ``stratified``, ``residual``, ``multinomial`` or ``ssp``.
         temperatures: one for each sweep, rising to 1; by default they are adaptive.
-        stride: size of the first move in (0, 1], the share of new noise in it.
+        stride: stride of the first sweep, in (0, 1]: the share of new noise in a proposal.
         adapt: rate at which the logarithm of the stride follows the acceptance rate.
     """
     choice("mode.move", move, MOVES)
@@ -236,10 +238,11 @@ def noise_smc(
 
 @dataclass(frozen=True)
 class AnnealedStart:
-    """Lets a run through time start from noise that is annealed to the tilt in force at t = 0, in ``sweeps`` sweeps.
+    """Starts a run through time from noise that ``sweeps`` sweeps have annealed to the tilt in force at t = 0.
 
-    With a ramp from beta(0), the run begins at ``N(0, I) exp(beta(0) scale r(L_0))``, with weights, log Z and ancestors
-    carried on; other arguments as in :func:`noise_smc`.
+    The run starts from ``N(0, I) exp(beta(0) scale r(L_0))``, where beta is the ramp. Its weights, log Z and ancestors
+    continue those of the annealing. The other arguments are as in :func:`noise_smc`. The base model that a run is
+    compared with starts from plain N(0, I).
     """
 
     sweeps: int = 8

@@ -1,8 +1,8 @@
-"""Schedules placed by a pilot run, so that every step has the same thermodynamic length.
+"""Schedules from a pilot run, chosen so that every step has the same thermodynamic length.
 
-The length of step k is ``sqrt(D_k)`` with D_k its incremental discrepancy. For a given number of steps the total
-discrepancy ``sum_k D_k`` is smallest where all D_k are equal (Syed et al. 2024, arXiv 2408.12057). The pilot is a run
-of the same loop with other noise; its calls are entered in the same ledger.
+The length of step k is ``sqrt(D_k)``, where D_k is its incremental discrepancy. For a given number of steps the total
+discrepancy ``sum_k D_k`` is smallest if all D_k are equal (Syed et al. 2024, arXiv 2408.12057). The pilot runs the same
+loop with other noise. Its evaluations are counted in the cost of the run.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from fmtt.flow.schedules import PowerGrid
 from fmtt.methods.loop import totals
 from fmtt.methods.trajectory import Trajectory
 
-PILOT = -1  # the number of a pilot's first group; no other run has groups of these numbers, or their noise
+PILOT = -1  # number of a pilot's first group; group numbers of other runs are not negative, so the noise differs
 
 
 @runtime_checkable
 class Tuned(Protocol):
-    """A schedule that is found by a pilot run."""
+    """A schedule that a pilot run finds."""
 
     def tune(self, loop: Trajectory) -> Trajectory:
-        """``loop`` with the schedule in place."""
+        """``loop`` with the schedule that was found."""
         ...
 
 
 def pilot_lengths(loop: Trajectory, particles: int) -> list[float]:
-    """``sqrt(D_k)`` of every step, mean over prompts, in a run of one group of ``particles`` for each prompt."""
+    """``sqrt(D_k)`` of every step, averaged over prompts. The pilot has one group of ``particles`` for each prompt."""
     total, lengths = None, []
     for _, info in pilot(loop, particles).run():
         total = totals(info, total)
@@ -43,10 +43,10 @@ def pilot_lengths(loop: Trajectory, particles: int) -> list[float]:
 
 
 def pilot(loop: Trajectory, particles: int) -> Trajectory:
-    """The same loop with one group of ``particles`` for each prompt, and noise of its own.
+    """The same loop with one group of ``particles`` for each prompt, and with its own noise.
 
     Raises:
-        ValueError: if the start of the loop was prepared for its own groups.
+        ValueError: if the loop has an annealed start, which holds only for the groups of the run.
     """
     if loop.opening is not None:
         raise ValueError("sampler.start=annealed: pilots need sampler/start=normal; use another grid and ramp")
@@ -58,7 +58,7 @@ def pilot(loop: Trajectory, particles: int) -> Trajectory:
 
 
 def interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
-    """The piecewise linear function through ``(xs, ys)`` at x; ``xs`` increase."""
+    """The value at ``x`` of the piecewise linear function through ``(xs, ys)``; ``xs`` must increase."""
     k = min(max(bisect_right(xs, x), 1), len(xs) - 1)
     share = (x - xs[k - 1]) / (xs[k] - xs[k - 1])
     return ys[k - 1] + share * (ys[k] - ys[k - 1])
@@ -66,7 +66,7 @@ def interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Piloted(ABC):
-    """A schedule found by ``rounds`` pilots of ``particles``, each with the schedule that the one before it gave."""
+    """A schedule from ``rounds`` pilots of ``particles``. Each pilot uses the schedule from the pilot before it."""
 
     particles: int = 32
     rounds: int = 1
@@ -84,14 +84,15 @@ class Piloted(ABC):
 
     @abstractmethod
     def placed(self, loop: Trajectory, lengths: list[float]) -> Trajectory:
-        """``loop`` with the schedule that the lengths of a pilot's steps ask for."""
+        """``loop`` with the schedule that follows from the ``lengths`` of the steps of a pilot."""
 
 
 @dataclass(frozen=True)
 class GeodesicGrid(Piloted):
-    """Times at equal increments of thermodynamic length, mixed with a ``uniform`` share of plain time.
+    """Times at equal increments of thermodynamic length, mixed with a ``uniform`` share of the uniform grid.
 
-    The share keeps steps short for the dynamics where the weights do not change. The first pilot has uniform times.
+    Without this share, steps would be too long for the dynamics where the weights do not change. The first pilot has
+    uniform times.
     """
 
     uniform: float = 0.2
@@ -131,11 +132,11 @@ class TabulatedRamp:
 
 @dataclass(frozen=True)
 class GeodesicRamp(Piloted):
-    """The ramp that rises in each step in proportion to ``d beta / sqrt(D_k)``, so that all D_k are equal.
+    """A ramp whose rise in each step is proportional to ``d beta / sqrt(D_k)``, so that all D_k become equal.
 
-    For short steps ``sqrt(D_k) = d beta_k std(scale r)`` with the standard deviation under the tilted law at t_k. No
-    step counts as shorter than the mean length over ``widest``, which tames steps in which the pilot saw no variance.
-    The first pilot has beta = t.
+    For short steps ``sqrt(D_k) = d beta_k std(scale r)`` with the standard deviation under the tilted law at t_k. The
+    lower bound on a length is the mean length divided by ``widest``; it limits the rise in steps in which the pilot saw
+    no variance. The first pilot has beta = t.
     """
 
     widest: float = 4.0

@@ -1,4 +1,4 @@
-"""The methods of FMTT and the base model, one function each: settings in, method out."""
+"""The methods of FMTT and the base model: one function each, from settings to a method."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from fmtt.tilt.posterior import Posterior
 
 
 def base() -> Composition:
-    """The model itself: no guidance and equal weights; the reward is asked once, at the end."""
+    """The model itself: no guidance and equal weights. The reward is evaluated once, at the end."""
     return Composition(None, NoWeights(), KeepAll())
 
 
 def local_tilt(samples: int = 32, snr_drop: float = 9.0) -> Composition:
-    """The velocity of the exactly tilted path, by ``samples`` look-aheads of each particle in each step (no gradients).
+    """The velocity of the exactly tilted path, estimated by ``samples`` look-aheads of each particle in each step.
 
-    For comparison: see :mod:`fmtt.tilt.posterior` for the arguments and for where it is right.
+    It uses no gradients, and serves for comparison. :mod:`fmtt.tilt.posterior` explains the arguments and the
+    conditions under which the estimate is right.
     """
     return Composition(None, NoWeights(), KeepAll(), field=LocalTilt(Posterior(samples, snr_drop)))
 
 
 def guidance(gradient: Guidance = TiltGradient(), window: Sequence[float] = (0.0, 1.0)) -> Composition:
-    """The tilted dynamics without weights: biased, and cheap; arguments as in :func:`importance`."""
+    """The tilted dynamics without weights: biased, but cheap. Arguments as in :func:`importance`."""
     return Composition(gradient, NoWeights(), KeepAll(), window=Window.of(window))
 
 
@@ -40,15 +41,15 @@ def importance(
     gradient: Guidance = TiltGradient(),
     window: Sequence[float] = (0.0, 1.0),
 ) -> Composition:
-    """FMTT with weights: samples the tilted law.
+    """FMTT with weights. It samples the tilted law.
 
     Args:
         weights: ``auto``, ``jarzynski``, ``material`` or ``kernel`` (:mod:`fmtt.step.weights`), or weights of your own.
         resampler: ``systematic``, ``stratified``, ``residual``, ``multinomial`` or ``ssp``.
         ess_threshold: resample a group when its ESS is at most this fraction of N; 0 is never, 1 is always.
-        resample_at: resample all groups after these steps, counted from 1, instead.
-        gradient: what becomes of the gradient of the tilt: as it is, clipped or normalised.
-        window: the gradient enters the steps that start between these two times.
+        resample_at: if given, resample all groups after these steps, counted from 1, whatever their ESS.
+        gradient: the gradient of the tilt as guidance: raw, strengthened, clipped or normalised.
+        window: the gradient is added in the steps that start between these two times.
     """
     chosen = WEIGHTS[choice("mode.weights", weights, WEIGHTS)]() if isinstance(weights, str) else weights
     choice("mode.resampler", resampler, RESAMPLERS)
@@ -59,16 +60,18 @@ def importance(
 
 
 def fixed_steps(at: Sequence[int], resampler: Resampler) -> Selection:
-    """Resampling after the steps ``at``."""
+    """Resampling of all groups after the steps ``at``, counted from 1."""
     return ResampleAtSteps(tuple(whole_number("mode.resample_at", step, 1) for step in at), resampler)
 
 
 def tilted_ode(gradient: Guidance = TiltGradient(16.0), window: Sequence[float] = (0.0, 1.0)) -> Composition:
-    """FMTT as a maximiser: the tilted dynamics, meant without noise, pushed harder than its law asks; returns the best.
+    """FMTT as a maximiser: the tilted dynamics with a gradient stronger than that of the tilted law.
+
+    It is meant for dynamics without noise. The best particle of each group is returned.
 
     Args:
-        gradient: the push; the drift is ``b + (eps + chi) gradient``, of which ``chi`` is left without noise.
-        window: the gradient enters the steps that start between these two times.
+        gradient: the guidance. The drift is ``b + (eps + chi) gradient``; without noise it is ``b + chi gradient``.
+        window: the gradient is added in the steps that start between these two times.
     """
     return Composition(gradient, NoWeights(), KeepAll(), greedy=True, window=Window.of(window))
 
@@ -76,5 +79,5 @@ def tilted_ode(gradient: Guidance = TiltGradient(16.0), window: Sequence[float] 
 def search(
     keep: int = 4, rounds: int = 4, gradient: Guidance = TiltGradient(), window: Sequence[float] = (0.0, 1.0)
 ) -> Composition:
-    """FMTT search: tilted dynamics; at ``rounds`` steps the ``keep`` best of a group are cloned to fill it."""
+    """FMTT search: tilted dynamics; after ``rounds`` steps the ``keep`` best of a group are cloned to fill it."""
     return Composition(gradient, NoWeights(), TopAndClone(keep, rounds), greedy=True, window=Window.of(window))

@@ -1,4 +1,4 @@
-"""A problem: what a method is given when it runs."""
+"""A problem: everything that a method needs to run."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from fmtt.tilt.tilt import Tilt
 
 @dataclass(frozen=True)
 class Problem:
-    """The parts.
+    """The parts of a problem.
 
     Attributes:
-        model: the model, whose calls are counted.
+        model: the model; its calls are counted.
         tilt: look-ahead, reward, scale and ramp.
         epsilon, chi: the schedules of noise and extra drift.
         transport: makes the transport along the base ODE.
         probes: random directions for the Laplacian that chi may need.
         times: the grid ``t_0 < ... < t_K = 1``; methods that do not move through time take K steps.
         particles: N in each group.
-        noise: the keyed noise, which also says which groups this process holds.
+        noise: the keyed noise; it also has the numbers of the groups of this process.
         opening: a loop that prepares the noise, or None.
-        image: what the noise is mixed with where t_0 is not 0, ``(*D)``, or None.
+        image: the picture that is mixed with noise at t_0 > 0, ``(*D)``, or None.
     """
 
     model: MeteredModel
@@ -54,7 +54,7 @@ class Problem:
 
     @property
     def generator(self) -> Tilt:
-        """The whole tilt as a function of the noise that a run starts from, to be evaluated at t = 0."""
+        """The whole tilt as a function of the initial noise; evaluate it at t = 0."""
         make = self.tilt.make_look_ahead
         if self.image is not None:
             make = partial(_from_image, make=make, image=self.image, t0=self.times[0])
@@ -66,5 +66,5 @@ def _from_image(model: Velocity, make: Callable[[Velocity], LookAhead], image: T
 
 
 def normal_start(problem: Problem) -> Problem:
-    """Nothing to prepare: the noise is N(0, I)."""
+    """The problem itself: particles start from N(0, I), and nothing is prepared."""
     return problem

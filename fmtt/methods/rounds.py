@@ -1,4 +1,4 @@
-"""Best-of-N in rounds: look ahead, keep the best, renoise it, again from a later time."""
+"""Best-of-N in rounds: look ahead, keep the best sample, renoise it to a later time, and repeat."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from fmtt.tilt.tilt import Tilt, TiltValue, require_generator
 
 @dataclass(frozen=True)
 class Rounds(Loop):
-    """Round k renoises the best sample so far to time ``times[k]`` in N ways and lands them; the first starts anew.
+    """Round k renoises the best sample so far to time ``times[k]``, with N noises, and looks ahead from these N points.
 
-    The population holds the N landings of the last round, with the best of all rounds among them.
+    The first round starts from N(0, I). The population holds the N landings of the last round. The best sample of all
+    rounds is among them.
 
     Attributes:
         generator: the tilt as a function of the noise, for the first round.
-        tilt: the same at later times.
+        tilt: the tilt at later times.
         shape: shape D of the noise.
-        times: of the rounds.
+        times: the times of the rounds.
         particles: N.
         noise: the keyed noise.
     """
@@ -66,12 +67,15 @@ class Rounds(Loop):
 
 
 def keep(winner: Population, landed: Population) -> Population:
-    """``landed`` with the ``winner`` (one particle a group) in the place of its worst particle, where it is better."""
+    """``landed`` with its worst particle of each group replaced by that of ``winner``, where the latter is better.
+
+    ``winner`` has one particle in each group.
+    """
     worst = landed.tilt.value.argmin(dim=1, keepdim=True)
     better = winner.tilt.value > landed.tilt.value.gather(1, worst)
     particles = landed.tilt.value.shape[1]
     slots = torch.arange(particles, device=worst.device).expand(len(worst), -1)
-    index = torch.where(better & (slots == worst), particles, slots)  # the winner stands behind the last
+    index = torch.where(better & (slots == worst), particles, slots)  # index N is the winner
 
     def join(old: Tensor, new: Tensor) -> Tensor:
         return torch.cat([new, old], dim=1)
@@ -88,7 +92,7 @@ def keep(winner: Population, landed: Population) -> Population:
 
 @dataclass(frozen=True)
 class MultiBestOfN(Maximiser):
-    """The preset; see :func:`multi_best_of_n`."""
+    """Best-of-N in rounds; see :func:`multi_best_of_n`."""
 
     unused = OF_TRAJECTORIES | {"reward.scale"}
 
@@ -99,9 +103,9 @@ class MultiBestOfN(Maximiser):
 
 
 def multi_best_of_n() -> MultiBestOfN:
-    """Best-of-N in rounds, a baseline of arXiv 2511.22688 whose definition is not public.
+    """Best-of-N in rounds: a baseline of arXiv 2511.22688, whose definition there is not public.
 
-    Our reading: ``sampler.steps`` rounds at the times of ``sampler.grid``; each renoises the best landing so far in N
-    ways and lands them by the look-ahead, which needs no gradient.
+    This is our interpretation. There are ``sampler.steps`` rounds, at the times of ``sampler.grid``. Each round
+    renoises the best landing so far with N noises, and looks ahead from these N points. No gradient is needed.
     """
     return MultiBestOfN()

@@ -1,4 +1,4 @@
-"""The loop through time: move, weigh, select. Most methods are compositions of guidance, weights and selection."""
+"""The loop through time: move, weigh, select. Most methods are a combination of guidance, weights and selection."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class Trajectory(Loop):
 
     Attributes:
         dynamics: moves and weights.
-        selection: the rule between steps.
+        selection: the selection between steps.
         times: the grid ``t_0 < ... < t_K = 1``.
         particles: N in each group.
-        noise: the keyed noise, which also says which groups there are.
-        potential: what the weights follow on the way.
-        tempering: how much of the tilt is in force, or None for all of it.
-        opening: a loop whose last population, noise under the tilt of t = 0, takes the place of N(0, I); or None.
+        noise: the keyed noise; it also has the numbers of the groups.
+        potential: the potential of the intermediate weights.
+        tempering: the rule for the share of the tilt that is in force, or None for the whole tilt.
+        opening: a loop whose last population is noise under the tilt of t = 0; the run starts from it. None: N(0, I).
         image: ``(*D)``; particles start at ``t_0 image + (1 - t_0) noise``. None for t_0 = 0.
     """
 
@@ -58,13 +58,13 @@ class Trajectory(Loop):
 
     @cached_property
     def needs(self) -> tuple[Needs, ...]:
-        """What each of the K steps uses, joined with the selection before it; the last entry is for the end."""
+        """The needs of each of the K steps, with those of the selection before it; the last entry is for the end."""
         parts = [self.dynamics.needs(interval) for interval in self.intervals]
         due = [Needs(tilt=k > 0 and self.selection.due(k, self.steps)) for k in range(self.steps)]
         return (*(mine | before for mine, before in zip(parts, due, strict=True)), TILT)
 
     def start(self) -> tuple[State, Info]:
-        """N particles at t_0 in each group, with the tilt there if it is needed; or the end of the opening."""
+        """N particles at t_0 in each group, with their tilt if it is needed; or the last population of the opening."""
         if self.opening is not None:
             return self.opened(self.opening)
         x = self.noise.normal((self.particles, *self.dynamics.model.shape), 0, "start")
@@ -83,7 +83,7 @@ class Trajectory(Loop):
         )
 
     def opened(self, opening: Loop) -> tuple[State, Info]:
-        """The start where an opening ends, with its weights and diagnostics."""
+        """The state before the first step, from the last population of ``opening``, its weights and its diagnostics."""
         before = None
         for last, info in opening.run():
             before, state = totals(info, before), last
@@ -100,11 +100,11 @@ class Trajectory(Loop):
         return State.start(population), replace(Info.still(population), numbers=numbers, before=before)
 
     def numbers(self, temperature: Tensor) -> dict[str, Tensor]:
-        """What is reported of each step beside the common diagnostics."""
+        """Numbers that each step reports in addition to the common diagnostics."""
         return {} if self.tempering is None else {"temperature": temperature}
 
     def planned(self, step: int) -> Step:
-        """The step after ``step`` steps, with its random numbers."""
+        """The step number ``step``, counted from 0, with its random numbers."""
         shape, interval, needs = (self.particles, *self.dynamics.model.shape), self.intervals[step], self.needs[step]
         probes = self.dynamics.probes(needs)
         draws = Draws(
@@ -130,11 +130,11 @@ class Trajectory(Loop):
         return replace(state.moved(step.interval.t_next, population), temperature=temperature), info
 
     def share(self, state: State) -> Tensor | None:
-        """The share of the tilt that is in force, ``(G,)``; None for all of it."""
+        """The share of the tilt that is in force, ``(G,)``; None for the whole tilt."""
         return None if self.tempering is None else state.temperature
 
     def evaluated(self, x: Tensor, step: int, before: TiltValue) -> TiltValue:
-        """The tilt at ``x (G, N, *D)`` after ``step`` steps, where it is needed there."""
+        """The tilt at ``x (G, N, *D)`` after ``step`` steps, if the next step needs it."""
         needs = self.needs[step]
         if not needs.tilt:
             return before.moved_on()
@@ -146,7 +146,7 @@ class Trajectory(Loop):
         require_finite(known | {"the log-weight": increment}, step, self.noise.groups)
 
     def valued(self, path: PathValue, tilt: TiltValue, step: int) -> PathValue:
-        """The value of the paths after ``step`` steps; at the end it is the tilt itself."""
+        """The value of the potential after ``step`` steps; at the end it is the tilt itself."""
         if step == self.steps:
             return path._replace(value=tilt.value)
         return self.potential(path, tilt.value) if self.needs[step].tilt else path
@@ -154,7 +154,7 @@ class Trajectory(Loop):
     def tempered(
         self, state: State, increment: Tensor, path: PathValue, tilt: TiltValue, interval: Interval
     ) -> tuple[Tensor, PathValue, Tensor]:
-        """The increment, the value of the paths and the share of the tilt in force, ``(G,)``, after tempering."""
+        """After tempering: the increment, the value of the potential, and the share of the tilt in force, ``(G,)``."""
         step = state.step + 1
         if self.tempering is None or not self.needs[step].tilt:
             return increment, path, state.temperature
@@ -173,6 +173,6 @@ class Trajectory(Loop):
 
 
 def in_force(tilt: TiltValue, share: Tensor) -> TiltValue:
-    """The tilt of which a share ``(G,)`` is in force."""
+    """``tilt`` multiplied by the share ``(G,)`` that is in force."""
     gradient = None if tilt.gradient is None else tilt.gradient * columns(share, tilt.gradient)
     return tilt._replace(value=share[:, None] * tilt.value, gradient=gradient)

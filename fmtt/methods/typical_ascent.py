@@ -1,4 +1,7 @@
-"""Ascent in noise space that returns only what the model itself would still draw."""
+"""Ascent in noise space that returns only samples that are typical of the model.
+
+A sample is typical if its denoising error is within a limit (:mod:`fmtt.tilt.typicality`).
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,9 @@ from fmtt.step.guidance import lengths
 from fmtt.tilt.tilt import Tilt, columns, gather, require_generator
 from fmtt.tilt.typicality import DRAWS, denoising_error, usual_error
 
-SHORT = 40  # a run of fewer iterations chooses among few samples, where luck matters less: one noise draw suffices
-LENIENT = 1.25  # short runs use one noise draw, so their threshold is 25% higher
-REACH = 0.8  # how far down from the best to the start the checks at the end go until one is within the limit
+SHORT = 40  # runs of fewer iterations use one noise draw: among few samples selection overfits the error estimate less
+LENIENT = 1.25  # short runs use one noise draw, so their limit is 25% higher
+REACH = 0.8  # share of the ranks, from the best sample down to the first one, that the final checks cover
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,9 @@ class TypicalState(AscentState):
     """A run after some iterations.
 
     Attributes:
-        limit: the denoising error that the samples of a particle may have, ``(G, N)``.
-        pace: the share of the rate at which it climbs, ``(G, N)``.
-        samples: what each particle has made so far, that of the start first, ``(G, N, step + 1, *D)``.
+        limit: the largest denoising error that counts as typical, for each particle, ``(G, N)``.
+        pace: factor of the step size of each particle, ``(G, N)``; a restart halves it.
+        samples: all samples of each particle so far, the first one first, ``(G, N, step + 1, *D)``.
         rewards: their rewards, ``(G, N, step + 1)``.
     """
 
@@ -44,15 +47,15 @@ class TypicalState(AscentState):
 
 @dataclass(frozen=True)
 class TypicalAscent(Loop):
-    """``iterations`` of ascent from N(0, I), each particle on the sphere that it starts on, and a look back.
+    """``iterations`` steps of ascent from N(0, I), then a search among all samples of the run.
 
-    Nothing holds the ascent within the model. Now and then it is asked whether a sample surprises the model more than
-    its own samples do; if so, that particle starts anew, at half the pace. At the end the best sample that does not is
-    searched for among all that were made on the way.
+    The norm of the noise of each particle stays constant. The ascent itself may leave the typical samples of the model.
+    So every few iterations the denoising error of the samples is checked. A particle above its limit restarts from new
+    noise, with half its step size. At the end the best sample within the limit is searched among all samples so far.
 
     Attributes:
         tilt: the whole tilt, of ramp 1.
-        model: whose denoising error is asked for.
+        model: the model that computes denoising errors.
         iterations, particles: K and N.
         noise: the keyed noise.
         rule: the settings.
@@ -103,7 +106,7 @@ class TypicalAscent(Loop):
         return later.climbed(z, tilt, self.tilt.scale, self.iterations)
 
     def target(self, state: TypicalState) -> tuple[Tensor, Tensor, Tensor]:
-        """Where the particles go next, with what momentum, ``(G, N, *D)`` each, and pace: up, or to a new start."""
+        """The next noise and momentum, ``(G, N, *D)`` each, and pace, after an ascent step or a restart."""
         slope, here, pace = state.population.tilt.gradient, state.population.x, state.pace
         assert slope is not None
         z, momentum = self.rule.climb(here, state.momentum, slope)
@@ -117,11 +120,14 @@ class TypicalAscent(Loop):
         return z, momentum, pace
 
     def checks(self, step: int) -> bool:
-        """Whether the samples are looked at after ``step`` iterations; a new start must have as many before it."""
+        """Whether samples are checked after ``step`` iterations: at multiples of ``check_every``.
+
+        The last check leaves a restarted particle at least ``check_every`` iterations.
+        """
         return 0 < step <= self.iterations - self.rule.check_every and step % self.rule.check_every == 0
 
     def checked(self, state: TypicalState) -> TypicalState:
-        """With the best sample within the limit that ``rule.final_checks`` looks find, of short runs fewer."""
+        """The state with the best sample within the limit that the final checks find; short runs have fewer checks."""
         groups, particles = state.limit.shape
 
         def chosen(values: Tensor, index: Tensor) -> Tensor:
@@ -135,10 +141,10 @@ class TypicalAscent(Loop):
         return replace(state, best_sample=chosen(state.samples, best), best_reward=chosen(state.rewards, best))
 
     def usual(self) -> Tensor:
-        """The denoising error that is still usual, for each group, ``(G, 1)``.
+        """The usual denoising error for each group, ``(G, 1)``: an upper quartile.
 
-        The model knows it, or a pilot finds it for each prompt. The same pilot serves all groups of a prompt, so that
-        groups stay independent of each other given the seed.
+        Either the model has it as an attribute, or a pilot measures it for each prompt. All groups of a prompt use the
+        same pilot, so groups are independent of each other given the seed.
         """
         if self.model.usual_error is not None:
             return torch.full((len(self.noise.groups), 1), self.model.usual_error, dtype=torch.float64)
@@ -159,25 +165,26 @@ class TypicalAscent(Loop):
 
     @torch.no_grad()
     def surprise(self, samples: Tensor) -> Tensor:
-        """The denoising error of ``samples (G, N, *D)`` by noise that stays the same through the run; ``(G, N)``."""
+        """The denoising error of ``samples (G, N, *D)``, ``(G, N)``. All checks of a run use the same noise."""
         draws = self.noise.normal((1 if self.short else DRAWS, *samples.shape[1:]), 0, "denoising")
         return denoising_error(self.model, samples, draws, self.tilt.batches)
 
 
 def best_within(values: Tensor, within: Callable[[Tensor], Tensor], checks: int) -> Tensor:
-    """The index of the largest of ``values (G, N, M)`` that is ``within``, as far as some looks can tell; ``(G, N)``.
+    """The index of a large entry of ``values (G, N, M)`` that is ``within``, found with a few checks; ``(G, N)``.
 
-    Looks at the largest, then down in strides that grow, until one is within; then halves the gap to the one above that
-    is not. Taken for granted is index 0 alone, which is the answer where no look finds better.
+    First the largest entry is checked, then lower ranks in growing strides, until an entry is within. After that the
+    gap between this entry and the lowest failed rank above it is bisected. Index 0 counts as within without a check; it
+    is the answer if no check finds a better entry.
 
     Args:
-        values: M of each particle.
-        within: whether those at ``index (G, N)`` are; ``(G, N)``.
-        checks: how often it is asked.
+        values: M values for each particle.
+        within: whether the entries at ``index (G, N)`` are within; ``(G, N)``.
+        checks: number of calls of ``within``.
     """
     order = values.argsort(dim=2)
-    low = start = (order == 0).long().argmax(dim=2)  # the highest rank that is known to be within
-    high = torch.full_like(low, values.shape[2])  # the lowest rank above it that is not
+    low = start = (order == 0).long().argmax(dim=2)  # the highest rank known to be within
+    high = torch.full_like(low, values.shape[2])  # the lowest rank above it known not to be within
     top = values.shape[2] - 1
     for check in range(checks):
         below = top - (REACH * (top - start) * (check / max(1, checks - 1)) ** 1.5).round().long()
@@ -190,13 +197,13 @@ def best_within(values: Tensor, within: Callable[[Tensor], Tensor], checks: int)
 
 @dataclass(frozen=True)
 class TypicalOpt(Maximiser):
-    """The settings.
+    """The settings of typical ascent.
 
     Attributes:
         climb: the optimiser.
-        check_every: iterations after which who has left the model starts anew.
-        final_checks: looks for the best sample at the end.
-        pilot: how many own samples are drawn where the model does not know its usual error.
+        check_every: iterations between two checks.
+        final_checks: checks at the end, which look for the best sample within the limit.
+        pilot: samples of the model that a pilot draws, where the usual error of the model is not known.
     """
 
     climb: Nesterov

@@ -1,4 +1,4 @@
-"""Models whose velocity, score, denoiser and tilted laws are known: the truth of the tests.
+"""Models whose velocity, score, denoiser and tilted laws are known in closed form. Tests use them as exact references.
 
 For data from a mixture of Gaussians with diagonal covariance, the linear path is a mixture at every time:
 component k is ``N(t m_k, (1-t)^2 + t^2 sigma_k^2)``.
@@ -79,7 +79,7 @@ class MixtureLaw(NamedTuple):
 
 
 class Gaussian:
-    """Data from ``N(mean, diag(std^2))``; the flow map is in closed form.
+    """Data from ``N(mean, diag(std^2))``; the flow map has a closed form.
 
     Args:
         mean: ``(d,)``.
@@ -115,7 +115,7 @@ class GaussianMixture:
     Args:
         means: ``(K, d)``.
         std: one positive number, or one for each component.
-        weights: positive, one for each component, normalised here; None for equal ones.
+        weights: positive, one for each component, normalised here; None for equal weights.
         steps: Runge-Kutta steps of the flow map over a unit of time.
 
     Raises:

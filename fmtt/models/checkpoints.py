@@ -15,17 +15,17 @@ BUNDLED = Path(__file__).parent / "bundled"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that does not exist, is damaged, or holds another network; one line for the user."""
+    """A checkpoint does not exist, is damaged, or holds another network. The message is one line for the user."""
 
 
 def save_network(net: nn.Module, arguments: dict[str, object], path: Path | str, card: dict[str, object]) -> None:
-    """Write weights and buffers as float16 (integers as they are), and what is needed to load them.
+    """Write weights and buffers as float16 (integers keep their type), with the class and arguments of the network.
 
     Args:
         net: the network.
         arguments: keyword arguments of its class.
         path: the file to write.
-        card: anything worth knowing about it (command, seed, time); JSON.
+        card: how the network was made, such as command, seed and time; must be JSON.
     """
     state = net.state_dict()
     tensors = {name: (v.half() if v.is_floating_point() else v).contiguous() for name, v in state.items()}
@@ -35,7 +35,7 @@ def save_network(net: nn.Module, arguments: dict[str, object], path: Path | str,
 
 
 def load_network(path: Path | str, *kinds: type[Network]) -> Network:
-    """The frozen network, of one of the classes ``kinds``, in file ``path`` or in the bundled file of that name.
+    """The frozen network in file ``path``, or in the bundled file of that name. Its class must be one of ``kinds``.
 
     Raises:
         CheckpointError: if there is no such file, it is damaged, or it holds another network.
@@ -64,6 +64,6 @@ def load_network(path: Path | str, *kinds: type[Network]) -> Network:
 
 
 def read_card(path: Path | str) -> dict[str, object]:
-    """What :func:`save_network` wrote as ``card``."""
+    """The ``card`` that :func:`save_network` wrote."""
     with safe_open(str(path), framework="pt") as handle:
         return json.loads(handle.metadata()["card"])

@@ -1,4 +1,4 @@
-"""A digit classifier whose last hidden layer is also the feature space of the Frechet distance."""
+"""A digit classifier. Its last hidden layer is also the feature space of the Frechet distance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network that sees where the hands of a clock point."""
+"""A network that reads the directions of the hands of a clock."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ HOUR = 60.0
 
 
 class ClockReader(ConvolutionalNetwork):
-    """Where the hands of clocks ``(B, 1, size, size)`` point: ``(B, 2, 2)``, the minute hand first.
+    """The directions of the hands of clocks ``(B, 1, size, size)``: ``(B, 2, 2)``, the minute hand first.
 
-    Each is a point ``(sin, cos)`` of the unit circle, clockwise from twelve; within it where the network doubts.
+    A direction is a point ``(sin, cos)`` of the unit circle, with angles clockwise from twelve. Where the network is
+    uncertain, the point lies inside the circle.
 
     Args:
         size: of the images.
@@ -31,31 +32,32 @@ class ClockReader(ConvolutionalNetwork):
 
 
 def hands(times: Tensor) -> Tensor:
-    """Where the hands point at ``times (B,)``, minutes after twelve; ``(B, 2, 2)`` as above."""
+    """The directions of the hands at ``times (B,)``, minutes after twelve; ``(B, 2, 2)`` as in :class:`ClockReader`."""
     angles = 2 * math.pi * torch.stack([times / HOUR, times / HALF_DAY], dim=1)
     return torch.stack([angles.sin(), angles.cos()], dim=2)
 
 
 def disagreement(seen: Tensor, wanted: Tensor) -> Tensor:
-    """Half the squared distances of ``seen`` and ``wanted (B, 2, 2)``, of both hands; ``(B,)``.
+    """Half the squared distance between ``seen`` and ``wanted (B, 2, 2)``, summed over both hands; ``(B,)``.
 
-    For points on the circle it is ``2 - cos a - cos b``, with a and b the angles between them.
+    For points on the circle it is ``2 - cos a - cos b``, where a and b are the angles between seen and wanted hands.
     """
     return (seen - wanted).square().sum((1, 2)) / 2
 
 
 def shortfall(seen: Tensor, wanted: Tensor, hour: float = 1.0) -> Tensor:
-    """What ``seen`` lacks in the directions ``wanted (B, 2, 2)``, the hour hand counting ``hour`` times; ``(B,)``.
+    """One minus the component of ``seen`` along ``wanted (B, 2, 2)``, summed over both hands; ``(B,)``.
 
-    The same as :func:`disagreement` for points on the circle and ``hour = 1``. But two faint hands on both sides of the
-    wanted one are seen at their mean, within the circle in the right direction: that costs here in proportion to what
-    is lacking, and only the square of it there. Points beyond the circle count as if on it.
+    The term of the hour hand is multiplied by ``hour``. For points on the circle and ``hour = 1`` the sum equals
+    :func:`disagreement`. The two differ for points inside the circle. If a clock has two faint hands, on both sides of
+    the wanted one, the network sees their mean: a point inside the circle, in the wanted direction. Its distance d to
+    the circle costs d here, and only d^2 / 2 there. Points outside the circle are first moved onto it.
     """
     lacking = 1 - (seen / seen.norm(dim=2, keepdim=True).clamp(min=1) * wanted).sum(2)
     return lacking[:, 0] + hour * lacking[:, 1]
 
 
 def read(seen: Tensor) -> Tensor:
-    """The whole minute whose hands disagree least with ``seen (B, 2, 2)``; ``(B,)``."""
+    """The whole minute whose hands have the smallest :func:`disagreement` with ``seen (B, 2, 2)``; ``(B,)``."""
     minutes = hands(torch.arange(HALF_DAY, device=seen.device))
     return torch.cdist(seen.flatten(1), minutes.flatten(1)).argmin(1).to(seen.dtype)

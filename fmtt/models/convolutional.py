@@ -1,4 +1,4 @@
-"""A small convolutional network that reads images; its last hidden layer is also a feature space."""
+"""A small convolutional network for images. Its last hidden layer is also a feature space."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 
 class ConvolutionalNetwork(nn.Module):
-    """Three stages of two convolutions and a pooling, a hidden layer, a linear head.
+    """Three stages of two convolutions and a pooling, then a hidden layer and a linear head.
 
     Args:
         size: height and width of the images, one channel in [-1, 1].
         width: channels of the first stage; doubled after each pooling.
         features: size of the last hidden layer.
-        outputs: numbers returned.
+        outputs: number of outputs.
 
     Shapes: ``(B, 1, size, size)`` to ``(B, outputs)``; :meth:`features` gives ``(B, features)``.
     """
@@ -38,10 +38,10 @@ class ConvolutionalNetwork(nn.Module):
         self.head = nn.Linear(features, outputs)
 
     def on(self, device: torch.device) -> Self:
-        """Itself, on ``device``.
+        """The network itself, on ``device``.
 
-        ``Module.to`` writes its parameters anew though they are there, and inside of a transform of ``torch.func`` as
-        wrappers that outlive it: the next call then crashes.
+        A network that is on the device already is not moved. ``Module.to`` would assign its parameters again. Inside a
+        transform of ``torch.func`` it would assign wrappers that outlive the transform, and the next call would crash.
         """
         return self if self.head.weight.device == device else self.to(device)
 

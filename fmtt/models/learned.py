@@ -26,9 +26,9 @@ class TwoTimeModel:
         net: called as ``net(x, s, t)``; frozen by the caller.
         shape: shape D of one sample.
         evaluator: grades samples; no reward uses it.
-        law: the law that the network was trained on, where it is known.
-        usual_error: its :func:`fmtt.tilt.typicality.usual_error`, where it was measured.
-        map_net: another network whose flow map takes the place of that of ``net``, to study what its quality does.
+        law: the law of the training data, if it is known.
+        usual_error: its :func:`fmtt.tilt.typicality.usual_error`, if it was measured.
+        map_net: another network whose flow map replaces that of ``net``, to study the effect of its quality.
     """
 
     chunk = 256
@@ -52,7 +52,7 @@ class TwoTimeModel:
         return x + expand(t - s, x) * self.map_net(x, s, t)
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> TwoTimeModel:
-        """The same with its networks on a device, in a precision."""
+        """The same model with its networks on ``device``, in precision ``dtype``."""
         nets = in_precision(self.net, device, dtype), in_precision(self.map_net, device, dtype)
         return TwoTimeModel(nets[0], self.shape, self.evaluator, self.law, self.usual_error, nets[1])
 
@@ -64,18 +64,18 @@ def load_flow_map(
     usual_error: float | None = None,
     flow_map: str | Path | None = None,
 ) -> TwoTimeModel:
-    """The flow map in a safetensors file, or the bundled one of that name (``mnist``, ``ring``).
+    """The flow map in a safetensors file, or the bundled one of that name (``mnist``, ``clocks``, ``ring``).
 
     Args:
         checkpoint: path or bundled name.
         evaluator: grades samples.
-        truth: the model whose law the network was trained on, with whose tilted law results are compared.
+        truth: the exact model that the network was trained on. Results are compared with the tilted law of this model.
         usual_error: its :func:`fmtt.tilt.typicality.usual_error`, which scripts/evaluate_flow_map.py measures.
-        flow_map: another checkpoint, such as an earlier stage, of which only the flow map is taken.
+        flow_map: another checkpoint, such as an earlier stage, whose flow map is used; its velocity is not.
 
     Raises:
         CheckpointError: if a file does not exist, is damaged or holds another network.
-        ValueError: if the two checkpoints make samples of different shapes.
+        ValueError: if samples of the two checkpoints have different shapes.
     """
     net = load_network(checkpoint, *TWO_TIME)
     map_net = net if flow_map is None else load_network(flow_map, *TWO_TIME)

@@ -17,7 +17,7 @@ class TwoTimeMLP(nn.Module):
     Args:
         dimension: d.
         width: of the hidden layers.
-        layers: how many.
+        layers: number of hidden layers.
         embedding: width of the embedding of the two times.
 
     Shapes: ``x (B, d)``, ``s, t (B,)`` with ``0 <= s <= t <= 1``; the result is like ``x``.

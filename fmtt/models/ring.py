@@ -1,8 +1,8 @@
-"""A ring in the plane: points of a circle plus Gaussian noise, the base of toy B (arXiv 2511.22688).
+"""A ring in the plane: points of a circle plus Gaussian noise, the base model of toy B (arXiv 2511.22688).
 
-The sum of ``radius (cos a, sin a)``, a uniform, and ``std`` times normal noise. At time t it is the ring of radius
-``R = t radius`` and variance ``v = (1-t)^2 + t^2 std^2``, whose density is ``exp(-(|x|^2 + R^2) / 2v) I_0(|x| R / v) /
-(2 pi v)``; so a velocity costs two Bessel functions, where a mixture would need a hundred modes.
+A sample is ``radius (cos a, sin a)`` with a uniform angle a, plus ``std`` times normal noise. At time t it is the ring
+of radius ``R = t radius`` and variance ``v = (1-t)^2 + t^2 std^2``, whose density is ``exp(-(|x|^2 + R^2) / 2v)
+I_0(|x| R / v) / (2 pi v)``. So a velocity costs two Bessel functions; a mixture would need about a hundred modes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from fmtt.models.analytic import MixtureLaw
 
 
 class Ring:
-    """The model; its flow map is an accurate, differentiable ODE solve.
+    """The ring as a model; its flow map is an accurate, differentiable ODE solve.
 
     Args:
         radius: of the circle.
@@ -27,7 +27,8 @@ class Ring:
         steps: Runge-Kutta steps of the flow map over a unit of time.
 
     Attributes:
-        law: as many Gaussians on the circle as make a ring that is even to one part in 10^8.
+        law: a mixture of Gaussians on the circle, with so many modes that its density is uniform around the circle up
+            to one part in 10^8.
     """
 
     shape = (2,)
@@ -36,7 +37,8 @@ class Ring:
     def __init__(self, radius: float, std: float, steps: int = 32):
         self.radius, self.std = positive("model.radius", radius), positive("model.std", std)
         self.steps = whole_number("model.steps", steps, 1)
-        # The density of modes at angles 2 pi k / K ripples by 2 exp(-(K std / radius)^2 / 2) around the circle.
+        # With K modes at angles 2 pi k / K, the relative variation of the density around the circle is
+        # 2 exp(-(K std / radius)^2 / 2).
         modes = math.ceil(6.2 * radius / std) + 1
         angle = torch.arange(modes, dtype=torch.float64) * (2 * math.pi / modes)
         means = radius * torch.stack([angle.cos(), angle.sin()], dim=1)
@@ -44,7 +46,7 @@ class Ring:
         self.law = MixtureLaw(means, torch.full_like(means, std), even)
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        """From the mean ``radius (I_1/I_0)(|x| R / v) x/|x|`` of the point of the circle that x comes from."""
+        """The velocity, from the mean ``radius (I_1/I_0)(|x| R / v) x/|x|`` of the point of the circle given x."""
         time = expand(t, x)
         variance = (1 - time) ** 2 + (time * self.std) ** 2
         slope = (time * self.std**2 - (1 - time)) / variance

@@ -1,9 +1,8 @@
-"""What networks ``v_{s,t}(x)`` share: the frame of a Gaussian flow map, and the embedding of two times.
+"""Shared parts of networks ``v_{s,t}(x)``: the preconditioning by a Gaussian flow map, and the embedding of two times.
 
-A network corrects the flow map of a Gaussian. If the data were N(mu, sigma^2), the flow map of the linear path would
-be ``X_{s,t}(x) = t mu + (x - s mu) sigma_t / sigma_s`` with ``sigma_t^2 = (1-t)^2 + t^2 sigma^2``; its average
-velocity, free of 0/0 on the diagonal, is the skip connection, and the network learns what is left (the
-preconditioning of Karras et al. 2022, carried over to two times).
+If the data were N(mu, sigma^2), the flow map of the linear path would be ``X_{s,t}(x) = t mu + (x - s mu) sigma_t /
+sigma_s`` with ``sigma_t^2 = (1-t)^2 + t^2 sigma^2``. Its average velocity is written without 0/0 at s = t. It is the
+skip connection, and the network learns the remainder. This is the preconditioning of Karras et al. 2022 for two times.
 """
 
 from __future__ import annotations
@@ -16,7 +15,13 @@ from torch import Tensor, nn
 
 
 class Frame(NamedTuple):
-    """``x`` in units of the Gaussian path at time s, the Gaussian average velocity, and the unit of its correction."""
+    """The preconditioning by a Gaussian flow map.
+
+    Attributes:
+        x: the input, standardised by the Gaussian path at time s.
+        velocity: the average velocity of the Gaussian flow map.
+        unit: the factor of the network's correction.
+    """
 
     x: Tensor
     velocity: Tensor
@@ -24,7 +29,7 @@ class Frame(NamedTuple):
 
 
 def gaussian_frame(x: Tensor, s: Tensor, t: Tensor, mean: Tensor, std: Tensor) -> Frame:
-    """The frame of ``N(mean, std^2)``; ``x (B, *D)``, and all else shaped to broadcast with it."""
+    """The frame of ``N(mean, std^2)`` at ``x (B, *D)``; all other arguments must broadcast with ``x``."""
     variance = std**2
     sigma_s = torch.sqrt((1 - s) ** 2 + s**2 * variance)
     sigma_t = torch.sqrt((1 - t) ** 2 + t**2 * variance)
@@ -34,9 +39,9 @@ def gaussian_frame(x: Tensor, s: Tensor, t: Tensor, mean: Tensor, std: Tensor) -
 
 
 def in_precision(net: nn.Module, device: torch.device, dtype: torch.dtype) -> nn.Module:
-    """The network on a device with parameters in ``dtype``; buffers stay in float32 where that is more exact.
+    """The network on ``device`` with parameters in ``dtype``; buffers keep the more exact of their type and ``dtype``.
 
-    Times and the frame of a Gaussian are computed from buffers, and do not bear bfloat16.
+    Times and the frame of a Gaussian are computed from buffers. bfloat16 would be too inexact for them.
     """
     buffers = {name: buffer.clone() for name, buffer in net.named_buffers()}
     net = net.to(device, dtype)

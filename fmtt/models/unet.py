@@ -1,7 +1,8 @@
 """The two-time U-Net: average velocity of a flow map on small images.
 
-It corrects the flow map of a Gaussian (:mod:`fmtt.models.two_time`), one for all pixels of a channel: with a Gaussian
-for each pixel the same stroke looks different everywhere, and convolutions learn it slowly.
+It corrects the flow map of a Gaussian (:mod:`fmtt.models.two_time`). All pixels of a channel have the same Gaussian.
+With one Gaussian for each pixel the same stroke would look different at each position, and convolutions would learn it
+slowly.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from fmtt.models.two_time import TimePair, gaussian_frame
 
 
 class Convolution(nn.Module):
-    """A convolution whose weight is stored as the matrix it is, ``(out, in * k * k)``, as Muon wants it.
+    """A convolution whose weight is stored as a matrix ``(out, in * k * k)``, which the optimiser Muon needs.
 
-    It has forward derivatives along its input, or along its weight, not along both at once.
+    Forward-mode derivatives exist along its input, or along its weight, but not along both at once.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, zero: bool = False):
@@ -32,7 +33,7 @@ class Convolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         weight, padding = self.weight.view(self.shape), self.shape[-1] // 2
-        # along a direction of x: torch's own forward derivative has a second convolution, of x with a weight of zeros
+        # forward derivative along x; torch's own would do one more convolution, of x with a weight of zeros
         value, tangent = forward_ad.unpack_dual(x)
         y = F.conv2d(value, weight, self.bias, self.stride, padding)
         if tangent is None:
@@ -41,7 +42,7 @@ class Convolution(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """norm, SiLU, conv, norm with scale and shift from the times, SiLU, conv; plus the identity."""
+    """norm, SiLU, conv, norm with scale and shift from the times, SiLU, conv; plus a skip connection."""
 
     def __init__(self, inputs: int, outputs: int, embedding: int, groups: int = 8):
         super().__init__()
@@ -60,7 +61,7 @@ class ResidualBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over all pixels, written out because forward-mode AD does not know the fused CPU kernel."""
+    """Self-attention over all pixels. It is written out because the fused CPU kernel has no forward-mode derivative."""
 
     def __init__(self, channels: int, heads: int = 4, groups: int = 8):
         super().__init__()

@@ -1,6 +1,6 @@
 """Rewards: ``reward(x)`` maps clean samples ``(B, *D)`` to ``(B,)``; the tilt is ``exp(scale * r)``.
 
-Every configured reward is a frozen dataclass with a field ``scale``; for use as a library a plain function will do.
+Every configured reward is a frozen dataclass with a field ``scale``. In the library a plain function is enough.
 """
 
 from fmtt.rewards.classifier import Digit

@@ -1,4 +1,4 @@
-"""Rewards of a trained classifier."""
+"""Rewards from a trained classifier."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Digit:
         checkpoint: the classifier, a file or the bundled ``digit_classifier``.
 
     Raises:
-        ValueError: if there is no such class.
-        CheckpointError: if there is no such file or it is damaged.
+        ValueError: if ``digit`` is not from 0 to 9.
+        CheckpointError: if the file does not exist or is damaged.
     """
 
     digit: int = 0

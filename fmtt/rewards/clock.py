@@ -1,4 +1,4 @@
-"""A clock that shows a wanted time, as a trained reader sees it."""
+"""The reward of a clock that shows a wanted time, as read by a trained network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TOLERANCE = 5.0  # minutes
 
 
 def minutes(name: str, value: object) -> float:
-    """Minutes after twelve of a time such as ``4:45``; ValueError unless ``value`` is one."""
+    """Minutes after twelve of a time such as ``4:45``; raises ValueError if ``value`` is not such a time."""
     match = re.fullmatch(r"(\d\d?):([0-5]\d)", value) if isinstance(value, str) else None
     if match is None or int(match[1]) > 12:
         raise ValueError(f"{name}={value}: must be a time of the dial such as 4:45, from 0:00 to 12:59")
@@ -26,19 +26,20 @@ def minutes(name: str, value: object) -> float:
 
 @dataclass(frozen=True)
 class Clock:
-    """``r = -(1 - cos a) - hour (1 - cos b)`` for clocks ``(B, 1, size, size)``; a and b: how far the hands are off.
+    """``r = -(1 - cos a) - hour (1 - cos b)`` for clocks ``(B, 1, size, size)``.
 
-    With ``hour = 1`` an hour too late costs as little as five minutes too late: a hand is 30 degrees off for both.
-    Hands that are faint or doubled cost more: :func:`fmtt.models.clock_reader.shortfall`.
+    a and b are the angles by which the minute hand and the hour hand are off. With ``hour = 1``, an error of an hour
+    costs as little as an error of five minutes, since in both cases one hand is off by 30 degrees. Faint or doubled
+    hands cost more: see :func:`fmtt.models.clock_reader.shortfall`.
 
     Attributes:
-        time: what they are to show, such as ``4:45``.
-        hour: what the hour hand counts, where the minute hand counts 1.
+        time: the wanted time, such as ``4:45``.
+        hour: weight of the hour hand; that of the minute hand is 1.
         checkpoint: the reader, a file or the bundled ``clock_reader``.
 
     Raises:
-        ValueError: if there is no such time.
-        CheckpointError: if there is no such file or it is damaged.
+        ValueError: if ``time`` is not a time of the dial.
+        CheckpointError: if the file does not exist or is damaged.
     """
 
     time: str = "4:45"
@@ -64,7 +65,10 @@ class Clock:
         return -shortfall(self.network.on(x.device)(x).float(), self.wanted.to(x.device), self.hour)
 
     def statistics(self, x: Tensor) -> dict[str, Tensor]:
-        """Which clocks show the time within five minutes and which are legible, by the exact reader; ``(B,)`` each."""
+        """Whether each clock shows the time within five minutes, and whether it is legible; ``(B,)`` each.
+
+        A :class:`~fmtt.data.clock_templates.TemplateReader` decides, not the network of the reward.
+        """
         reading, time = self.reader(x), minutes("reward.time", self.time)
         return {
             "shows_the_time": reading.shows(time, TOLERANCE).double(),

@@ -1,4 +1,4 @@
-"""Rewards made of rewards."""
+"""Combinations of rewards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fmtt.checks import finite
 
 
 class ScaledReward(Protocol):
-    """A reward that knows its own factor."""
+    """A reward with its own ``scale``."""
 
     @property
     def scale(self) -> float: ...
@@ -42,7 +42,7 @@ class WeightedSum:
         return torch.stack([term.scale * term(x) for term in self.terms.values()]).sum(0)
 
     def statistics(self, x: Tensor) -> dict[str, Tensor]:
-        """Each term without its scale, ``terms/<name>``, and what the terms want to be shown; ``(B,)`` each."""
+        """Each term without its scale, as ``terms/<name>``, and the statistics of the terms; ``(B,)`` each."""
         shown = {f"terms/{name}": term(x) for name, term in self.terms.items()}
         for term in self.terms.values():
             shown |= getattr(term, "statistics", lambda _: {})(x)

@@ -1,6 +1,6 @@
 """Geometric rewards on images ``(B, C, H, W)`` in [-1, 1] (arXiv 2511.22688, qualitative experiments).
 
-Each is minus a mean over pixels of a squared deviation, so a scale means the same at every resolution.
+Each reward is minus the mean over pixels of a squared deviation, so a scale has the same effect at every resolution.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from fmtt.data.images import read_image, read_sample, resized
 
 
 def images(reward: str, x: Tensor) -> Tensor:
-    """``x`` itself.
+    """``x`` itself, after a check that it is a batch of images.
 
     Raises:
-        ValueError: if it is not a batch of images ``(B, C, H, W)``.
+        ValueError: if it is not of shape ``(B, C, H, W)``.
     """
     if x.ndim != 4:
         raise ValueError(f"reward {reward} needs images (C, H, W), not samples of shape {tuple(x.shape[1:])}")
@@ -35,7 +35,7 @@ def mean_square(deviation: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Symmetry:
-    """``r = -mean (x - mirror x)^2``: zero for an image that equals its left-right mirror image."""
+    """``r = -mean (x - mirror x)^2``: zero if an image equals its left-right mirror image."""
 
     scale: float = 1.0
 
@@ -48,7 +48,7 @@ class Symmetry:
 
 @dataclass(frozen=True)
 class Antisymmetry:
-    """``r = -mean (x + mirror x)^2``: zero for an image whose mirror image is its colour inverse."""
+    """``r = -mean (x + mirror x)^2``: zero if the mirror image of an image is its negative."""
 
     scale: float = 1.0
 
@@ -61,7 +61,7 @@ class Antisymmetry:
 
 @dataclass(frozen=True)
 class Rotation:
-    """``r = -mean (x - rot180 x)^2``: zero for an image that looks the same upside down."""
+    """``r = -mean (x - rot180 x)^2``: zero if an image equals its rotation by 180 degrees."""
 
     scale: float = 1.0
 
@@ -83,7 +83,7 @@ def half(u: Tensor, v: Tensor) -> Tensor:
 
 
 def dial(u: Tensor, v: Tensor) -> Tensor:
-    """A disc in the middle: the hands of a clock, without its marks."""
+    """A disc in the middle. It contains the hands of a clock, but not its marks."""
     return u**2 + v**2 < 0.7**2
 
 
@@ -93,7 +93,7 @@ def keyhole(u: Tensor, v: Tensor) -> Tensor:
 
 
 def infinity(u: Tensor, v: Tensor) -> Tensor:
-    """A lying eight: a band around the lemniscate of Bernoulli."""
+    """The sign of infinity: a band around the lemniscate of Bernoulli."""
     square = u**2 + v**2
     return (square**2 - 0.75 * (u**2 - v**2)).abs() < 0.16
 
@@ -111,7 +111,7 @@ class Mask:
         shape: ``disc``, ``half``, ``keyhole``, ``infinity``, ``dial``, or the path of a picture that is white inside.
 
     Raises:
-        ValueError: if there is no such shape, or the file is no picture.
+        ValueError: if there is no such shape, or the file is not a picture.
     """
 
     shape: str = "disc"
@@ -129,9 +129,13 @@ class Mask:
 
 
 def mask(name: str, shape: str) -> Callable[[int, int], Tensor]:
-    """What makes the mask of a given height and width, truth values ``(H, W)``, from the value of setting ``name``.
+    """A function from a height and a width to the mask, ``(H, W)``, true inside.
 
-    A picture is shrunk or enlarged to the size; inside is what is brighter than half. Each size is made once.
+    A picture is resized; pixels brighter than half are inside. The mask of each size is computed once.
+
+    Args:
+        name: the setting that holds the shape, for errors.
+        shape: a name, or the path of a picture.
     """
     if Path(str(shape)).suffix:
         picture = read_image(name, shape, channels=1)
@@ -150,14 +154,14 @@ def white(picture: Tensor, height: int, width: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Keep:
-    """``r = -mean (1 - M) (x - picture)^2``: what lies outside a mask M stays as it is in a picture.
+    """``r = -mean (1 - M) (x - picture)^2``: outside a mask M a sample should equal a picture.
 
     Attributes:
         path: the picture.
-        shape: the mask, inside which anything is allowed, as in :class:`Mask`.
+        shape: the mask, as in :class:`Mask`; pixels inside it are free.
 
     Raises:
-        ValueError: if there is no such shape, or a file is no picture.
+        ValueError: if there is no such shape, or a file is not a picture.
     """
 
     path: str
@@ -169,7 +173,7 @@ class Keep:
     def __post_init__(self) -> None:
         finite("reward.scale", self.scale)
         object.__setattr__(self, "inside", mask("reward.shape", self.shape))
-        read_image("reward.path", self.path, channels=1)  # what is wrong with it is said at once
+        read_image("reward.path", self.path, channels=1)  # a wrong path fails here, before the run
         object.__setattr__(self, "picture", cache(partial(read_sample, "reward.path", self.path)))
 
     def __call__(self, x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A judge that is asked about one sample at a time: a verifier behind an interface, or a person."""
+"""A reward that is evaluated for one sample at a time, such as a verifier behind a network interface, or a person."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fmtt.checks import finite, whole_number
 
 @dataclass(frozen=True)
 class Judge:
-    """``r(x_i) = score(x_i)``, ``workers`` samples at a time; not differentiable.
+    """``r(x_i) = score(x_i)``, with up to ``workers`` calls in parallel; not differentiable.
 
-    Every score belongs to its sample, in whatever order the answers arrive.
+    Scores are returned in the order of the samples, even if the calls finish in another order.
 
     Attributes:
-        score: one sample ``(*D)`` to a number.
-        workers: how many are asked at once.
+        score: function from one sample ``(*D)`` to a number.
+        workers: largest number of parallel calls.
         scale: multiplies the reward.
     """
 

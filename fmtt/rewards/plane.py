@@ -1,4 +1,4 @@
-"""Rewards on points ``(B, d)``. Linear and quadratic ones have closed-form tilts of Gaussian mixtures."""
+"""Rewards on points ``(B, d)``. A Gaussian mixture tilted by a linear or quadratic reward has a closed form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fmtt.checks import finite, numbers, positive, whole_number
 
 
 def coefficients(name: str, values: Sequence[float], x: Tensor) -> Tensor:
-    """``values`` as a tensor like ``x (B, d)``, broadcast from one number where there is one.
+    """``values`` as a tensor ``(d,)`` of the type and device of ``x (B, d)``; a single number is broadcast.
 
     Raises:
         ValueError: if the number of values is neither 1 nor d, or ``x`` is not a batch of points.
@@ -74,7 +74,7 @@ class HalfPlane:
 
     scale: float = 1.0
 
-    upper = 0.0  # no reward is larger
+    upper = 0.0  # the largest possible reward
 
     def __post_init__(self) -> None:
         finite("reward.scale", self.scale)
@@ -84,7 +84,7 @@ class HalfPlane:
         return -x[:, 0].clamp_max(0).square()
 
     def statistics(self, x: Tensor) -> dict[str, Tensor]:
-        """What a table shows beside the reward: the share of points on the right."""
+        """Statistics for the table of a run: whether each point is on the right."""
         return {"positive": (x[:, 0] > 0).double()}
 
 
@@ -93,7 +93,7 @@ class WavyRing:
     """``r(x) = exp(-(|x| - R(theta))^2 / (2 width^2))``, in (0, 1]: a thin ring of arches (toy B of arXiv 2511.22688).
 
     ``R = radius + amplitude (2 |sin(frequency theta / 2)| - 1)``: ``frequency`` arches with cusps between them. The
-    paper's formula is not public; amplitude, frequency and, roughly, width are read off its figures.
+    paper's formula is not public. Amplitude, frequency and, roughly, width are estimated from its figures.
     """
 
     radius: float = 1.0
@@ -102,7 +102,7 @@ class WavyRing:
     width: float = 0.03
     scale: float = 10.0
 
-    upper = 1.0  # no reward is larger
+    upper = 1.0  # the largest possible reward
 
     def __post_init__(self) -> None:
         for name in ("radius", "width"):

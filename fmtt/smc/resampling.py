@@ -1,8 +1,8 @@
 """Resamplers: normalised weights and uniform numbers to the indices of the offspring, batched over groups.
 
 Each is a function ``(weights, u, m) -> index``: ``weights (G, N)`` in float64 that sum to one over particles,
-independent uniforms ``u (G, U)`` in [0, 1) with U at least ``max(m, 2 N)``, and ``index (G, m)``. The mean number of
-offspring of particle n is ``m weights[n]``, and a particle of weight zero is never chosen, whatever the rounding.
+independent uniforms ``u (G, U)`` in [0, 1), of which :func:`uniforms` says how many, and ``index (G, m)``. The mean
+number of offspring of particle n is ``m weights[n]``, and a particle of weight zero is never chosen, whatever the rounding.
 """
 
 from __future__ import annotations
@@ -74,6 +74,11 @@ def ssp(weights: Tensor, u: Tensor, m: int) -> Tensor:
 RESAMPLERS: dict[str, Resampler] = {
     "systematic": systematic, "stratified": stratified, "residual": residual, "multinomial": multinomial, "ssp": ssp,
 }  # fmt: skip
+
+
+def uniforms(resampler: Resampler, particles: int) -> int:
+    """How many uniform numbers each group needs for N offspring of N particles; more change nothing."""
+    return 1 if resampler is systematic else 2 * particles
 
 
 def inverse_cdf(weights: Tensor, points: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from fmtt.checks import fraction, whole_number
 from fmtt.flow.noise import Noise
 from fmtt.smc.population import Population, normalised_weights
-from fmtt.smc.resampling import Resampler, inverse_cdf, multinomial
+from fmtt.smc.resampling import Resampler, inverse_cdf, multinomial, uniforms
 
 
 class Selection(Protocol):
@@ -116,7 +116,7 @@ def resample(population: Population, resampler: Resampler, where: Tensor, step: 
     if not where.any():
         return population
     particles = population.log_weights.shape[1]
-    u = noise.uniform((2 * particles,), step, "resampling")
+    u = noise.uniform((uniforms(resampler, particles),), step, "resampling")
     return population.resampled(resampler(normalised_weights(population.log_weights), u, particles), where)
 
 

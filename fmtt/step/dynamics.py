@@ -178,7 +178,7 @@ class Dynamics:
         return self.field.velocity(x, t, self.velocity, self.tilt, draws.copies)
 
     def weigh(
-        self, x: Tensor, moved: Moved, before: TiltValue, after: TiltValue, change: Tensor, step: Step
+        self, x: Tensor, moved: Moved, before: TiltValue, after: TiltValue, values: tuple[Tensor, Tensor], step: Step
     ) -> Increment:
         """What the move from ``x (G, N, *D)`` adds to the log-weights.
 
@@ -186,13 +186,14 @@ class Dynamics:
             x: positions before the move.
             moved: the move.
             before, after: the tilt before and after it.
-            change: by how much the value of the path grew, ``(G, N)``.
+            values: that of the path before and after it, ``(G, N)`` in float64.
             step: the step.
         """
         interval, needs, draws = step
         carried, growth = Carried(moved.kicked, moved.velocity, before, after), self.transport.growth
         work = growth.work(carried, interval) if growth is not None and needs.work else None
         gap = growth.gap(carried, interval, self.tilt) if growth is not None and needs.gap else None
+        change = values[1] - values[0] if needs.change else None
         laplacian = self.tilt.laplacian(x, interval.t, draws.probes) if needs.laplacian else None
         move = Move(
             interval, x, moved.velocity, moved.guidance, draws.kick, before, after, change, work, gap, laplacian

@@ -17,6 +17,7 @@ class Needs(NamedTuple):
         work: the growth of the tilt along the transport.
         gap: the part of the tilt's change that an exact flow map would not have.
         laplacian: ``lap r_t(x)`` at the start.
+        change: by how much the value of the path grows.
     """
 
     tilt: bool = False
@@ -27,6 +28,7 @@ class Needs(NamedTuple):
     work: bool = False
     gap: bool = False
     laplacian: bool = False
+    change: bool = False
 
     def __or__(self, other: Needs) -> Needs:
         return Needs(*(max(mine, theirs) for mine, theirs in zip(self, other, strict=True)))  # type: ignore[arg-type]

@@ -32,8 +32,9 @@ class Move(NamedTuple):
         guidance: g, or None for zero.
         noise: the standard normal draw of the kick, or None where epsilon is zero.
         before, after: the tilt before and after.
-        change: by how much the value of the path grew, ``(G, N)`` in float64; see :mod:`fmtt.smc.potentials`.
-        work: the growth of the tilt along the transport, ``(G, N)``, for weights that need it.
+        change: by how much the value of the path grew, ``(G, N)`` in float64 (:mod:`fmtt.smc.potentials`), for weights
+            that need it.
+        work: the growth of the tilt along the transport, ``(G, N)``, likewise.
         gap: the part of the tilt's change that an exact flow map would not have, ``(G, N)``, likewise.
         laplacian: ``lap r_t(x)``, ``(G, N)``, likewise.
     """
@@ -45,7 +46,7 @@ class Move(NamedTuple):
     noise: Tensor | None
     before: TiltValue
     after: TiltValue
-    change: Tensor
+    change: Tensor | None = None
     work: Tensor | None = None
     gap: Tensor | None = None
     laplacian: Tensor | None = None
@@ -213,9 +214,10 @@ class Kernel:
         return self
 
     def needs(self, interval: Interval) -> Needs:
-        return NOTHING
+        return Needs(change=True)
 
     def increment(self, move: Move) -> Increment:
+        assert move.change is not None
         if move.guidance is None or move.noise is None:
             return Increment(move.change)
         epsilon = move.interval.epsilon

@@ -66,8 +66,10 @@ def columns(values: Tensor, like: Tensor) -> Tensor:
 
 def gather(values: Tensor, index: Tensor) -> Tensor:
     """``out[g, m] = values[g, index[g, m]]``; ``values (G, N, *D)``, ``index (G, M)``."""
-    groups = torch.arange(values.shape[0], device=values.device)[:, None]
-    return values[groups, index]
+    groups, particles = values.shape[:2]
+    if groups > 1:  # rows of one long list are copied several times faster than pairs of indices are looked up
+        index = index + torch.arange(0, groups * particles, particles, device=index.device)[:, None]
+    return values.flatten(0, 1).index_select(0, index.flatten()).reshape(*index.shape, *values.shape[2:])
 
 
 class Part(NamedTuple):

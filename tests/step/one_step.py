@@ -40,6 +40,5 @@ def step(
     planned = Step(interval, dynamics.needs(interval), draws)
     moved = dynamics.move(x, before, planned)
     tilt = look(dynamics, moved.x, times[1], after)
-    change = tilt.value - before.value
-    increment = dynamics.weigh(x, moved, before, tilt, change, planned)
+    increment = dynamics.weigh(x, moved, before, tilt, (before.value, tilt.value), planned)
     return Stepped(moved.x, tilt, increment, moved)
