@@ -121,7 +121,7 @@ class Trajectory(Loop):
         moved = self.dynamics.move(here.x, here.tilt, step, self.share(state))
         tilt = self.evaluated(moved.x, after, here.tilt)
         path = self.valued(here.path, tilt, after)
-        worth = self.dynamics.weigh(here.x, moved, here.tilt, tilt, path.value - here.path.value, step)
+        worth = self.dynamics.weigh(here.x, moved, here.tilt, tilt, (here.path.value, path.value), step)
         increment, path, temperature = self.tempered(state, worth.log_weights, path, tilt, step.interval)
         self.check(tilt, increment, after)
         weighed = replace(here, x=moved.x, tilt=tilt, path=path, log_weights=here.log_weights + increment)
