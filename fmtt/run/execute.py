@@ -85,7 +85,7 @@ def execute(config: DictConfig) -> float:
     print_table(metrics)
     if job.prompts is not None:
         print_prompts(job.prompts, parts)
-    print(folder / "report.html" if config.report else folder)
+    print(folder / run_folder.REPORT if config.report else folder)
     return float(metrics["reward/weighted_mean"])  # type: ignore[arg-type]
 
 

@@ -81,7 +81,7 @@ def test_flow_map_transport_is_refused() -> None:
 
 
 def test_bad_arguments_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"mode\.drop=1"):
-        modes.local_tilt(drop=1.0)
+    with pytest.raises(ValueError, match=r"mode\.snr_drop=1"):
+        modes.local_tilt(snr_drop=1.0)
     with pytest.raises(ValueError, match=r"mode\.samples=1"):
         modes.local_tilt(samples=1)

@@ -30,7 +30,7 @@ def test_overshoot_predicts_the_variance_that_a_kick_adds() -> None:
     mean = v * (t * GAUSSIAN.mean / sigma**2 + t * stretch * (slope - precision * landed))
     x = (mean + v.sqrt() * noise.normal((1, 200_000, 2), 0, "x").double()).float()
     stepped = step(dynamics, x, look(dynamics, x, t, then), (t, then), Draws(noise.normal(x.shape, 1, "xi")))
-    overshoot = stepped.increment.overshoot.mean().item()
+    overshoot = stepped.increment.overshoot().mean().item()
     assert overshoot == pytest.approx((h / (2 * v)).mean().item(), rel=0.02)
     assert overshoot > 0.03
 

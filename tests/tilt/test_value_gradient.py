@@ -224,7 +224,7 @@ def test_drift_by_the_value_leads_to_the_tilted_law(reward: str) -> None:
 @pytest.mark.parametrize("reward", REWARDS)
 def test_diamond_guidance(reward: str) -> None:
     """It takes the steps whose limit, by the test above, is the tilted law."""
-    found = moments(partial(baselines.diamond, samples=64, drop=9.0), reward, STEPS)
+    found = moments(partial(baselines.diamond, samples=64, snr_drop=9.0), reward, STEPS)
     chain = stacked(limit(reward, STEPS, EARLY))
     assert largest_deviation(found, chain) < 4
     assert largest_deviation(moments(modes.base, reward, STEPS), chain) > 6
