@@ -27,7 +27,6 @@ from fmtt.methods.loop import Loop, State
 from fmtt.methods.method import Method
 from fmtt.methods.pilots import Tuned
 from fmtt.methods.problem import Problem, normal_start
-from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.diagnostics import log_mean_and_error, weighted_mean
 from fmtt.step.transport import Euler, Transport
 from fmtt.tilt.look_ahead import FlowMapJumps, LookAhead, NoLookAhead
@@ -64,8 +63,7 @@ class Run:
         """The run with all schedules in place; the pilots are run here, and their calls counted."""
         loop = self.loop
         for schedule in self.pending:
-            assert isinstance(loop, Trajectory)
-            loop = schedule.tune(loop)
+            loop = schedule.tune(loop)  # type: ignore[arg-type]
         return replace(self, loop=loop, pending=())
 
     def baseline(self) -> Run:
@@ -82,8 +80,8 @@ class Run:
         problem = replace(self.problem, model=model, tilt=tilt, opening=None)
         method = modes.base()
         loop = method.loop(problem)
-        if isinstance(self.loop, Trajectory):  # a pilot may have placed its times
-            loop = replace(loop, times=self.loop.times)
+        if self.method.through_time:  # a pilot may have placed its times
+            loop = replace(loop, times=self.loop.times)  # type: ignore[attr-defined]
         return Run(problem, method, loop, self.prompt, self.prompts)
 
 
@@ -220,10 +218,10 @@ def assemble(
     problem = start(Problem(metered, tilt, epsilon, chi, transport, probes, times, particles, noise))
     method = mode() if callable(mode) else mode
     loop = method.loop(problem)
-    if problem.opening is not None and not isinstance(loop, Trajectory):
+    if problem.opening is not None and not method.through_time:
         raise ValueError(f"sampler.start: {type(loop).__name__} has a start of its own; use sampler/start=normal")
     pending = tuple(schedule for schedule in (grid, beta) if isinstance(schedule, Tuned))
-    if pending and not isinstance(loop, Trajectory):
+    if pending and not method.through_time:
         raise ValueError(f"sampler.grid, sampler.beta: {type(loop).__name__} has no steps that a pilot could place")
     return Run(problem, method, loop, prompt, prompts, pending)
 

@@ -170,6 +170,6 @@ def require_flow_map(model: Velocity, user: str, instead: str) -> FlowMap:
     Raises:
         ValueError: if it has no flow map, saying that the ``user`` needs one, and what can be used ``instead``.
     """
-    if getattr(model, "flow_map", None) is None:
+    if as_flow(model).flow_map is None:
         raise ValueError(f"{user} needs a flow map, and the model has a velocity only; use {instead}")
     return model  # type: ignore[return-value]

@@ -52,6 +52,7 @@ class Composition:
     tempering: Tempering | None = None
     change_look_ahead: ChangeLookAhead | None = None
     parts_clones: bool = False
+    through_time = True
 
     @property
     def weighted(self) -> bool:

@@ -69,7 +69,7 @@ class NoiseSmc:
     stride: float
     adapt: float
 
-    weighted = True
+    weighted, through_time = True, False
     block = 1
     unused = NO_TRAJECTORY
 

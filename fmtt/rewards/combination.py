@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fmtt.checks import finite
+from fmtt.flow.protocols import as_reward
 
 
 class ScaledReward(Protocol):
@@ -45,5 +46,6 @@ class WeightedSum:
         """Each term without its scale, as ``terms/<name>``, and the statistics of the terms; ``(B,)`` each."""
         shown = {f"terms/{name}": term(x) for name, term in self.terms.items()}
         for term in self.terms.values():
-            shown |= getattr(term, "statistics", lambda _: {})(x)
+            measure = as_reward(term).statistics
+            shown |= {} if measure is None else measure(x)
         return shown

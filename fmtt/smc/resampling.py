@@ -2,7 +2,8 @@
 
 Each is a function ``(weights, u, m) -> index``: ``weights (G, N)`` in float64 that sum to one over particles,
 independent uniforms ``u (G, U)`` in [0, 1), of which :func:`uniforms` says how many, and ``index (G, m)``. The mean
-number of offspring of particle n is ``m weights[n]``, and a particle of weight zero is never chosen, whatever the rounding.
+number of offspring of particle n is ``m weights[n]``, and a particle of weight zero is never chosen, whatever the
+rounding.
 """
 
 from __future__ import annotations
