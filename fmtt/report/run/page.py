@@ -143,6 +143,9 @@ def results(run: FinishedRun) -> str:
     groups = run.arrays["rewards"].shape[0]
     rows: list[list[html.Cell]] = [[RESULTS.get(name, (name, "")), text_of(*estimate(metrics, name))] for name in names]
     caption = f"Mean ± standard error over {groups} groups" if groups > 1 else "One group, so there are no error bars"
+    if run.prompts:
+        number = _count(len(run.prompts), "prompt")
+        caption = f"Mean ± standard error over the groups of each prompt, then over {number}"
     shown = html.table(["Metric", "Value"], rows, numeric=[1], caption=caption)
     lists = {name: value for name, value in metrics.items() if isinstance(value, list) and is_estimate(name, value)}
     if groups == 1 or not lists:
