@@ -1,4 +1,4 @@
-"""Reading rendered clocks without a network: the hands of every minute are laid over the dial; the best fit wins."""
+"""Reads rendered clocks without a network, by the template with the largest correlation; one template a minute."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from torch import Tensor
 
 from fmtt.data.clocks import HALF_DAY, Looks, centres, covered, hand
 
-WITHIN = 0.68  # radius of what is looked at: the hands, without the marks
-LEGIBLE = 0.85  # the least correlation that is called a clock; of 2,000 rendered ones all have .88 and more
+WITHIN = 0.68  # radius of the part of the image that is compared: the hands, without the marks
+LEGIBLE = 0.85  # smallest correlation of a legible clock; all of 2,000 rendered clocks have at least .88
 MINUTES = torch.arange(HALF_DAY)
 
 
 class Reading(NamedTuple):
-    """What clocks show.
+    """The times that clocks show.
 
     Attributes:
-        times: minutes after twelve, ``(B,)``, whole ones.
-        fit: correlation with the hands at that time, ``(B,)``.
+        times: whole minutes after twelve, ``(B,)``.
+        fit: correlation with the template of that time, ``(B,)``.
     """
 
     times: Tensor
     fit: Tensor
 
     def shows(self, time: float, tolerance: float) -> Tensor:
-        """Whether each is a legible clock that shows ``time`` give or take ``tolerance`` minutes; ``(B,)``."""
+        """Whether each is a legible clock that shows ``time`` to within ``tolerance`` minutes; ``(B,)``."""
         away = (self.times - time + HALF_DAY / 2) % HALF_DAY - HALF_DAY / 2
         return (away.abs() <= tolerance) & (self.fit >= LEGIBLE)
 
@@ -38,11 +38,11 @@ def middle(ends: tuple[float, float]) -> Tensor:
 
 @dataclass(frozen=True)
 class TemplateReader:
-    """Reads clocks ``(B, 1, size, size)`` in [-1, 1]; not differentiable, and not trained.
+    """Reads clocks ``(B, 1, size, size)`` in [-1, 1]. It is not differentiable, and not trained.
 
     Attributes:
-        size: of the images.
-        shifts: of the centre, in half widths of the image, in both directions.
+        size: height and width of the images.
+        shifts: shifts of the centre that are tried in both directions, in half widths of the image.
     """
 
     size: int

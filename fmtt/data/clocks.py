@@ -1,4 +1,4 @@
-"""Analog clocks, rendered: both hands agree, the style varies, and nearly all show ten past ten, as in advertisements.
+"""Rendered analog clocks of varying style. Most of them show about ten past ten, as clocks in advertisements do.
 
 A time is a number of minutes after twelve, in [0, 720).
 """
@@ -13,21 +13,21 @@ from torch import Tensor
 
 HALF_DAY = 720.0
 TEN_PAST_TEN = 610.0
-DRAWS = 13  # uniform numbers that the looks of one clock take
+DRAWS = 13  # uniform numbers that determine the looks of one clock
 Range = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Looks:
-    """What clocks may look like: ranges from which each clock draws evenly, lengths in half widths of the image.
+    """The looks of clocks: ranges of uniform draws, one draw for each clock. Lengths are in half widths of the image.
 
     Attributes:
         radius: of the face.
         shift: of the centre, in both directions.
-        minute_hand, hour_hand: lengths, in radii.
+        minute_hand, hour_hand: lengths, in radii of the face.
         minute_width, hour_width: half widths of the hands.
         face, ground, ink: brightness, in [-1, 1].
-        bare: the share without marks; the others have four or twelve, in equal parts.
+        bare: share of clocks without marks; of the others, half have four marks and half have twelve.
     """
 
     radius: Range = (0.8, 0.94)
@@ -44,11 +44,11 @@ class Looks:
 
 @dataclass(frozen=True)
 class Times:
-    """The law of the time: a share ``bias`` shows ten past ten, give or take ``spread`` minutes; the rest anything.
+    """The law of the time: a mixture of a normal law around ten past ten and the uniform law on the dial.
 
     Attributes:
-        bias: a share.
-        spread: standard deviation of a normal law, wrapped around the dial.
+        bias: share of the normal law.
+        spread: standard deviation of the normal law, in minutes; it is wrapped around the dial.
     """
 
     bias: float = 0.75
@@ -67,14 +67,14 @@ class Times:
         return self.bias * normal + (1 - self.bias) / HALF_DAY
 
     def within(self, time: float, minutes: float) -> float:
-        """The probability of a time at most so many ``minutes`` from ``time``."""
+        """The probability of a time at most ``minutes`` away from ``time``."""
         away = (time - TEN_PAST_TEN + HALF_DAY / 2) % HALF_DAY - HALF_DAY / 2
         low, high = ((away + end) / self.spread / math.sqrt(2) for end in (-minutes, minutes))
         return self.bias * (math.erf(high) - math.erf(low)) / 2 + (1 - self.bias) * 2 * minutes / HALF_DAY
 
 
 def render(times: Tensor, uniforms: Tensor, looks: Looks, size: int) -> Tensor:
-    """Clocks that show ``times (B,)`` and look as ``uniforms (B, DRAWS)`` say; ``(B, 1, size, size)`` in [-1, 1]."""
+    """Clocks that show ``times (B,)``, with looks from ``uniforms (B, DRAWS)``; ``(B, 1, size, size)`` in [-1, 1]."""
     draws = iter(uniforms.to(times)[:, :, None, None].unbind(1))
 
     def pick(ends: Range) -> Tensor:
@@ -102,25 +102,28 @@ def mix(below: Tensor, above: Tensor, share: Tensor) -> Tensor:
 
 
 def covered(depth: Tensor, pixel: float) -> Tensor:
-    """How much of a pixel lies within a shape, from the depth of its centre in it."""
+    """The share of each pixel inside a shape, from the depth of its centre inside the shape."""
     return (depth / pixel + 0.5).clamp(0, 1)
 
 
 def hand(x: Tensor, y: Tensor, turns: Tensor, radius: Tensor, length: Tensor, width: Tensor) -> Tensor:
-    """The depth of the pixels ``x, y`` in a hand after some ``turns (B,)`` from twelve; ``length`` in radii."""
+    """The depth of the pixels ``x, y`` inside a hand ``turns (B,)`` clockwise from twelve; ``length`` is in radii."""
     angle = 2 * math.pi * turns[:, None, None]
     along, across = x * angle.sin() + y * angle.cos(), x * angle.cos() - y * angle.sin()
     return bar(along, across, -0.1 * radius, length * radius, width)
 
 
 def bar(along: Tensor, across: Tensor, start: Tensor, end: Tensor, width: Tensor | float) -> Tensor:
-    """The depth in a bar with round ends on the axis ``along``, from ``start`` to ``end``, of half width ``width``."""
+    """The depth inside a bar with round ends, on the axis ``along``; ``width`` is half its width."""
     beyond = along - torch.minimum(torch.maximum(along, start), end)
     return width - torch.hypot(beyond, across)
 
 
 def mark(x: Tensor, y: Tensor, kind: Tensor, bare: float, radius: Tensor) -> Tensor:
-    """The depth in the marks of the dial: none where ``kind`` is below ``bare``, then four, then twelve."""
+    """The depth inside the marks of the dial. As ``kind`` grows from 0 to 1 there are none, then four, then twelve.
+
+    There are none below ``bare``, and twelve from ``(1 + bare) / 2`` on.
+    """
     sector = torch.where(kind < (1 + bare) / 2, math.pi / 2, math.pi / 6)
     angle = (torch.atan2(x, y) + sector / 2) % sector - sector / 2
     distance = torch.hypot(x, y)

@@ -1,4 +1,4 @@
-"""Pictures that users bring."""
+"""Picture files as tensors."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from torch import Tensor
 
 BUNDLED = Path(__file__).parent / "pictures"
 MODES = {1: "L", 3: "RGB"}
-# what Pillow raises for a file that is no picture, is cut off, or is so large that it may be an attack
+# errors of Pillow for a file that is not a picture, is cut off, or is so large that it may be an attack
 DAMAGE = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 
 def read_image(name: str, path: str | Path, channels: int) -> Tensor:
-    """The picture in file ``path`` in [0, 1], ``(channels, H, W)``, grey or in colour; what is transparent is black.
+    """The picture in file ``path``, ``(channels, H, W)`` in [0, 1], in grey or colour. Transparent pixels become black.
 
-    Grey of 16 bits is rounded to 8, as all others are.
+    Grey pictures with 16 bits a pixel are reduced to 8 bits.
 
     Args:
-        name: of the setting that holds the path, for the error.
-        path: any format that Pillow reads; a name without an ending is that of a bundled picture.
-        channels: 1 or 3.
+        name: the setting that holds the path, for errors.
+        path: a file in any format that Pillow reads; a name without an ending is a bundled picture.
+        channels: 1 (grey) or 3 (colour).
 
     Raises:
-        ValueError: if there is no such file or it is no picture.
+        ValueError: if the file does not exist or is not a picture.
     """
     file = Path(path) if Path(path).suffix else BUNDLED / f"{path}.png"
     try:
@@ -44,17 +44,17 @@ def read_image(name: str, path: str | Path, channels: int) -> Tensor:
 
 
 def rounded(picture: Image.Image) -> Image.Image:
-    """The picture with 8 bits a channel; Pillow's own conversion makes everything white that is brighter than 255."""
+    """The picture with 8 bits a channel. Pillow's own conversion would make all values above 255 white."""
     if not picture.mode.startswith("I"):
         return picture
     return Image.fromarray((np.asarray(picture).clip(0, 65535) // 257).astype(np.uint8))
 
 
 def read_sample(name: str, path: str | Path, shape: Sequence[int]) -> Tensor:
-    """The picture in file ``path`` as a sample of a model: in [-1, 1], shrunk or enlarged to ``shape = (C, H, W)``.
+    """The picture in file ``path`` as a sample of a model: in [-1, 1], resized to ``shape = (C, H, W)``.
 
     Raises:
-        ValueError: as :func:`read_image`, or if samples of that shape are no pictures in grey or colour.
+        ValueError: as in :func:`read_image`, or if samples of that shape are not pictures in grey or colour.
     """
     if len(shape) != 3 or shape[0] not in MODES:
         raise ValueError(f"{name}={path}: needs a model of pictures in grey or colour, not of shape {tuple(shape)}")
@@ -62,5 +62,5 @@ def read_sample(name: str, path: str | Path, shape: Sequence[int]) -> Tensor:
 
 
 def resized(picture: Tensor, height: int, width: int) -> Tensor:
-    """``picture (C, h, w)`` as ``(C, height, width)``, without aliasing."""
+    """``picture (C, h, w)`` resized to ``(C, height, width)``, without aliasing."""
     return F.interpolate(picture[None], (height, width), mode="bilinear", align_corners=False, antialias=True)[0]

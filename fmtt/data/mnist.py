@@ -24,21 +24,21 @@ FILES = {  # split -> (images, labels), each with the md5 of its .gz file
 
 
 def candidates() -> list[Path]:
-    """Folders that may hold ``MNIST/raw``: ``$FMTT_DATA``, ``../shared/data`` beside the project, the user's cache."""
+    """Folders where ``MNIST/raw`` may be: ``$FMTT_DATA``, ``../shared/data`` beside the project, the user's cache."""
     here = [Path(os.environ["FMTT_DATA"])] if "FMTT_DATA" in os.environ else []
     project = Path(__file__).resolve().parents[2]
     return [*here, project.parent / "shared" / "data", Path.home() / ".cache" / "fmtt" / "data"]
 
 
 def available() -> bool:
-    """Whether the four files lie on this machine, so that nothing has to be downloaded."""
+    """Whether the four files are on this machine, so that no download is needed."""
     return any(_complete(root) for root in candidates())
 
 
 def load_mnist(split: str) -> tuple[Tensor, Tensor]:
     """Images ``(B, 1, 28, 28)`` uint8 and labels ``(B,)`` int64 of ``split``, ``train`` or ``test``.
 
-    The files are looked for first and downloaded by torchvision, into the user's cache, only if they are nowhere.
+    If no folder of :func:`candidates` has the files, torchvision downloads them into the user's cache.
 
     Raises:
         ValueError: if a file is damaged (its md5 is checked).
@@ -54,7 +54,7 @@ def load_mnist(split: str) -> tuple[Tensor, Tensor]:
 
 
 def to_unit_range(images: Tensor) -> Tensor:
-    """uint8 in [0, 255] to float32 in [-1, 1], the scale of the models and rewards."""
+    """uint8 in [0, 255] to float32 in [-1, 1], the range that models and rewards use."""
     return images.float() / 127.5 - 1
 
 

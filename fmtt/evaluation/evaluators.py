@@ -1,4 +1,4 @@
-"""Who grades samples: networks and readers that no reward uses."""
+"""Evaluators grade samples. They use networks and readers that no reward uses."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from fmtt.models.checkpoints import load_network
 from fmtt.models.classifier import DigitClassifier
 from fmtt.models.clock_reader import HOUR, ClockReader
 
-SURE = 0.9  # probability from which a digit is called recognised
+SURE = 0.9  # a digit is recognised if the probability of its class is above this
 
 
 @dataclass(frozen=True)
 class DigitEvaluator:
-    """A digit classifier, a file or a bundled one; recognised is what has a class of probability above .9."""
+    """Grades digits by a classifier. A sample is recognised if one class has a probability above .9.
+
+    Attributes:
+        checkpoint: the classifier, a file or a bundled one.
+    """
 
     classes: ClassVar[int] = 10
     checkpoint: str = "digit_evaluator"
@@ -38,10 +42,10 @@ class DigitEvaluator:
 
 @dataclass(frozen=True)
 class ClockEvaluator:
-    """Clocks by the hour that they show; recognised is what the exact reader can read.
+    """Grades clocks. The class is the hour; a clock is recognised if :class:`TemplateReader` finds it legible.
 
     Attributes:
-        size: of the images.
+        size: height and width of the images.
         checkpoint: a clock reader for the features, a file or a bundled one.
     """
 

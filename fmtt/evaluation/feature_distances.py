@@ -1,4 +1,4 @@
-"""How close samples are to real ones, and how different from each other; functions of their features ``(B, F)``."""
+"""Distances between samples and real data, and diversity of samples; functions of their features ``(B, F)``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
 
 
 def spread(features: Tensor) -> tuple[float, float]:
-    """Mean distance of two of the samples ``(B, F)``, and its standard error by the jackknife."""
+    """Mean distance between two samples of ``features (B, F)``, and its standard error by the jackknife."""
     count = len(features)
     apart = distances(features, features)
     total = apart.sum()
@@ -32,11 +32,12 @@ def spread(features: Tensor) -> tuple[float, float]:
 
 
 def covered(points: Tensor, by: Tensor, neighbours: int = NEIGHBOURS) -> float:
-    """Share of ``points (N, F)`` that lie within the reach of a sample of ``by (M, F)``: to its k-th neighbour there.
+    """Share of ``points (N, F)`` that are covered by a sample of ``by (M, F)``.
 
-    Samples covered by real ones are *precision*, real ones covered by samples *recall* (Kynkaanniemi et al. 2019).
-    Copies among the samples have no reach of their own, so that a population that has collapsed covers little; not a
-    number where there is no k-th neighbour.
+    A sample covers a ball. Its radius is the distance to the k-th nearest other sample of ``by``, with k =
+    ``neighbours``. The share of samples covered by real data is the *precision*, the share of real data covered by
+    samples is the *recall* (Kynkaanniemi et al. 2019). A sample with k or more copies has radius 0, so a collapsed
+    population covers little. The result is NaN if there is no k-th neighbour.
     """
     if len(by) <= neighbours:
         return math.nan

@@ -1,4 +1,4 @@
-"""Tilted laws in one and two dimensions by quadrature: the truth where a reward has no closed form."""
+"""Tilted laws in one and two dimensions by quadrature: the exact reference for rewards without a closed form."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fmtt.models.analytic import MixtureLaw
 
-REACH = 10.0  # standard deviations of every component that the grid covers
+REACH = 10.0  # the grid extends this many standard deviations around every component
 
 
 class Tilted(NamedTuple):
@@ -44,9 +44,9 @@ def tilted_by_quadrature(
 ) -> Tilted:
     """Sums over the midpoints of ``points`` cells per coordinate, ten standard deviations around every component.
 
-    For smooth densities the error falls faster than any power of the spacing; a kink in the reward leaves one of
-    second order. An even number of cells puts no point on an axis about which the law is symmetric, so that the share
-    of one side of it is right too.
+    For smooth densities the error falls faster than any power of the spacing. With a kink in the reward it is of second
+    order. If the law is symmetric about an axis, an even number of cells has no point on the axis, so the share of
+    each side is right too.
 
     Raises:
         ValueError: if there are more than two dimensions.

@@ -20,12 +20,12 @@ def tilted_by_rejection(
         law: the base law rho.
         reward: r, at most ``upper`` if the scale is positive.
         scale: positive.
-        upper: the bound.
-        count: how many.
-        seed: of the draws.
+        upper: an upper bound of the reward.
+        count: number of draws.
+        seed: seed of the draws.
 
     Raises:
-        ValueError: if the scale is negative or a reward is above the bound, or if hardly any draw is accepted.
+        ValueError: if the scale is negative, a reward is above the bound, or too few draws are accepted.
     """
     if scale < 0:
         raise ValueError(f"rejection: reward.scale={scale}: must not be negative")

@@ -1,18 +1,18 @@
-"""What speaks against trusting the weighted answers of a run, said in words from its metrics alone."""
+"""Warnings about the weighted results of a run, from its metrics alone."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-ENOUGH = 10  # independent particles leave a third of their own spread as the error of a mean
-UNCERTAIN = 0.5  # of log Z
-LEFT = 2  # effective particles of a group at the worst time: below, one particle has most of the weight
-TOO_LONG = 0.1  # mean overshoot of the kicks; log Z is then off by a few tenths (see fmtt.step.weights.overshoot)
+ENOUGH = 10  # with this many independent particles the error of a mean is a third of their standard deviation
+UNCERTAIN = 0.5  # largest standard error of log Z without a warning
+LEFT = 2  # smallest number of effective particles of a group; below it one particle has most of the weight
+TOO_LONG = 0.1  # largest mean overshoot of the kicks; above it log Z is off by a few tenths, see step.weights.overshoot
 
 
 def reasons_for_doubt(metrics: Mapping[str, Any]) -> list[str]:
-    """Reasons for doubt in the metrics of a run with weights, counted over all groups; empty if there are none."""
+    """Reasons to doubt the results of a run with weights, counted over all groups; empty if there are none."""
     error = metrics.get("log_z/genealogical_stderr")
     if error is None:
         return []

@@ -1,4 +1,4 @@
-"""Train the digit classifiers: the reward, and the independent evaluator that grades what the reward has steered."""
+"""Train the digit classifiers: the one of the reward, and an independent one that grades samples."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from fmtt.training.trainer import OneCycle, card, fit
 
 
 def augment(images: Tensor, uniforms: Tensor, shift: float = 2.0, degrees: float = 10.0, scale: float = 0.1) -> Tensor:
-    """Shift, turn and scale every image a little; what comes in from outside is background (-1).
+    """Shift, rotate and scale every image a little. Pixels from outside the image are background (-1).
 
     Args:
         images: ``(B, C, H, W)`` in [-1, 1].
-        uniforms: four numbers in [0, 1) for each image, ``(B, 4)``; .5 everywhere leaves the images as they are.
+        uniforms: four numbers in [0, 1) for each image, ``(B, 4)``; with .5 everywhere the images do not change.
         shift: largest shift in pixels, in each direction.
-        degrees: largest rotation, in either sense.
+        degrees: largest angle of rotation, in either direction.
         scale: largest relative change of the size.
     """
     x, y, turn, size = (2 * uniforms.to(images) - 1).unbind(1)
@@ -38,9 +38,10 @@ def augment(images: Tensor, uniforms: Tensor, shift: float = 2.0, degrees: float
 
 
 class ClassifierTraining(OneCycle):
-    """Cross-entropy on augmented, slightly noisy images, without label smoothing: log-probabilities must be calibrated.
+    """Cross-entropy on augmented, slightly noisy images.
 
-    All draws are keyed by (seed, step), so a resumed training goes on as if it had never stopped.
+    There is no label smoothing, since the log-probabilities must be calibrated. All draws are keyed by (seed, step), so
+    a resumed training gives the same result as one without interruption.
 
     Args:
         net: the classifier.
@@ -102,9 +103,9 @@ def grade(net: nn.Module, images: Tensor, labels: Tensor, chunk: int = 500) -> d
 
 
 def train_classifier(config: DictConfig) -> dict[str, object]:
-    """Train as ``configs/training/reward.yaml`` says, export, and grade what was exported; returns its card.
+    """Train as ``configs/training/reward.yaml`` says, export the weights and grade them; returns the card.
 
-    Goes on from ``output/last.ckpt`` where there is one.
+    If there is a checkpoint ``output/last.ckpt``, the training resumes from it.
     """
     torch.set_num_threads(config.threads)
     L.seed_everything(config.seed, verbose=False)  # the initial weights; every later draw is keyed

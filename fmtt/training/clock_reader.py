@@ -1,4 +1,4 @@
-"""Train the clock reader that is a reward: on times of all day, and on looks that the model has never seen."""
+"""Train the clock reader of the reward, on all times of day, with looks that the training data of the model lack."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from fmtt.training.trainer import OneCycle, card, fit
 
 
 def clocks(count: int, looks: Looks, size: int, *key: int | str) -> tuple[Tensor, Tensor]:
-    """Clocks ``(count, 1, size, size)`` and the times that they show ``(count,)``, of all day."""
+    """Clocks ``(count, 1, size, size)`` and the times that they show ``(count,)``, uniform over the dial."""
     uniforms = noise.uniform((count, 1 + DRAWS), *key).float()
     times = HALF_DAY * uniforms[:, 0]
     return render(times, uniforms[:, 1:], looks, size), times
 
 
 def exposed_twice(count: int, looks: Looks, size: int, *key: int | str) -> tuple[Tensor, Tensor]:
-    """Clocks ``(count, 1, size, size)`` with a ghost of another time, and where their hands point on average
-    ``(count, 2, 2)``, each position as much as it is seen.
+    """Mixtures of two clocks with the same looks and different times, ``(count, 1, size, size)``.
 
-    Faint and doubled hands are what a flow map makes where it is unsure. A reader that never saw any takes one of them
-    for the hand, and whoever maximises the reward finds the clocks that deceive it.
+    Also returned are the directions of the hands ``(count, 2, 2)``, averaged with the weights of the mixture. Where a
+    flow map is uncertain it makes faint and doubled hands. A reader that was not trained on such clocks takes one of
+    the two hands for the true one. A maximiser of the reward then finds clocks that exploit this error.
     """
     uniforms = noise.uniform((count, 2 + DRAWS), *key).float()
     times, looked = HALF_DAY * uniforms[:, 0], uniforms[:, 2:]
@@ -38,13 +38,13 @@ def exposed_twice(count: int, looks: Looks, size: int, *key: int | str) -> tuple
 
 
 class ClockReaderTraining(OneCycle):
-    """Regression on where the hands point, on noisy images that are drawn once.
+    """Regression on the directions of the hands, on noisy images; every image is new.
 
     Args:
         net: the reader.
-        looks: what the clocks may look like.
-        size: of the images.
-        doubled: the share of clocks that are exposed twice.
+        looks: the looks of the clocks.
+        size: height and width of the images.
+        doubled: the share of clocks from :func:`exposed_twice`.
         steps: optimisation steps.
         batch, lr, weight_decay, noise_std, seed: as in :class:`OneCycle`.
     """
@@ -82,7 +82,7 @@ class ClockReaderTraining(OneCycle):
 
 @torch.inference_mode()
 def grade(net: nn.Module, size: int, count: int = 2000) -> dict[str, float]:
-    """How well ``net`` reads clocks that look as those of the model do, at all times of day."""
+    """Errors of ``net`` on clocks with the looks of the model's training data, at all times of day."""
     images, times = clocks(count, Looks(), size, 0, "test")
     seen = torch.cat([net(part) for part in images.split(500)])
     errors = (read(seen) - times + HALF_DAY / 2).remainder(HALF_DAY).sub(HALF_DAY / 2).abs()
@@ -94,7 +94,7 @@ def grade(net: nn.Module, size: int, count: int = 2000) -> dict[str, float]:
 
 
 def train_clock_reader(config: DictConfig) -> dict[str, object]:
-    """Train as ``configs/training/clock_reader.yaml`` says, export, and grade what was exported; returns its card."""
+    """Train as ``configs/training/clock_reader.yaml`` says, export the weights and grade them; returns the card."""
     torch.set_num_threads(config.threads)
     L.seed_everything(config.seed, verbose=False)  # the initial weights; every later draw is keyed
     net, looks = ClockReader(**config.net).to(memory_format=torch.channels_last), instantiate(config.looks)

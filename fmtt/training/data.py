@@ -1,4 +1,4 @@
-"""What a flow map is trained on: keyed draws of data, shape D each."""
+"""Training data of flow maps: keyed draws of samples of shape D."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Data(Protocol):
     """A source of training samples."""
 
     def draw(self, count: int, *key: int | str) -> Tensor:
-        """``(count, *D)`` in float32, a function of the key."""
+        """``count`` samples ``(count, *D)`` in float32; a function of the key alone."""
         ...
 
     def overview(self) -> Tensor:
-        """Samples whose mean and standard deviation are those of the data."""
+        """Samples for the mean and standard deviation of the data."""
         ...
 
 
@@ -40,12 +40,12 @@ class MnistImages:
 
 
 class ClockImages:
-    """Rendered clocks ``(1, size, size)``, each drawn only once.
+    """Rendered clocks ``(1, size, size)``; every draw is a new clock.
 
     Args:
         size: height and width.
-        times: the law of what they show.
-        looks: what they may look like.
+        times: the law of the times that they show.
+        looks: the looks of the clocks.
     """
 
     def __init__(self, size: int, times: Times = Times(), looks: Looks = Looks()):
@@ -60,12 +60,12 @@ class ClockImages:
 
 
 def clock_images(size: int, count: int) -> Tensor:
-    """Clocks that no training has seen, ``(count, 1, size, size)``; at the times of the model."""
+    """Clocks that are in no training data, ``(count, 1, size, size)``, with the law of times of the training data."""
     return ClockImages(size).draw(count, "test")
 
 
 class ModelSamples:
-    """Draws from the law of a model whose law is known."""
+    """Draws from a model with a known law."""
 
     def __init__(self, model: GaussianMixture | Ring):
         self.law = model.law
@@ -79,7 +79,7 @@ class ModelSamples:
 
 
 class ExactTeacher:
-    """The velocity of a model in the place of the average network: ``(x, s, t) -> b_s(x)``, for s = t."""
+    """A teacher with the exact velocity of a model: ``(x, s, t) -> b_s(x)``, for s = t."""
 
     def __init__(self, model: GaussianMixture | Ring):
         self.model = model

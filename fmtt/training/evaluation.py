@@ -37,7 +37,7 @@ JUMPS = (1, 2, 4, 8)
 
 
 def chunked(function: Callable[..., Tensor], chunk: int, *tensors: Tensor) -> Tensor:
-    """``function(*tensors)``, computed on ``chunk`` samples at a time; every tensor is ``(B, ...)``."""
+    """``function(*tensors)``, computed for ``chunk`` samples at a time; every tensor is ``(B, ...)``."""
     parts = zip(*(tensor.split(chunk) for tensor in tensors), strict=True)
     return torch.cat([function(*part) for part in parts])
 
@@ -56,7 +56,7 @@ def jumps(net: AverageVelocity, x: Tensor, start: float, count: int) -> Tensor:
 
 
 def denoised(net: AverageVelocity, x: Tensor, start: float) -> Tensor:
-    """The denoiser's guess of the sample, ``x + (1 - t) b_t(x)`` at ``t = start``; ``x (B, *D)``."""
+    """The denoiser ``x + (1 - t) b_t(x)`` at ``t = start``; ``x (B, *D)``."""
     t = torch.full((len(x),), start, device=x.device)
     return denoiser_from_velocity(net(x, t, t), x, t)
 
@@ -65,7 +65,7 @@ def ode_path(net: AverageVelocity, x0: Tensor, steps: int) -> Tensor:
     """The ODE from noise ``x0 (B, *D)`` at times 0, 1/4, 1/2, 3/4 and 1, by ``steps`` Heun steps; ``(B, 5, *D)``.
 
     Raises:
-        ValueError: if ``steps`` is no multiple of 4.
+        ValueError: if ``steps`` is not a multiple of 4.
     """
     if steps % 4:
         raise ValueError(f"ode_steps must be a multiple of 4, got {steps}")
@@ -109,7 +109,13 @@ def consistency(net: AverageVelocity, images: Tensor, seed: int, chunk: int) -> 
 
 @dataclass(frozen=True)
 class Grades:
-    """What an evaluator says of a set of samples: their features ``(B, F)``, labels and sureness ``(B,)``."""
+    """The verdicts of an evaluator on a set of samples.
+
+    Attributes:
+        features: ``(B, F)``.
+        label: the class of each, ``(B,)``.
+        sure: whether each is recognised, ``(B,)``.
+    """
 
     features: Tensor
     label: Tensor
@@ -129,9 +135,9 @@ class Grades:
 def quality(samples: dict[str, Tensor], real: Tensor, evaluator: Evaluator, chunk: int) -> dict[str, dict]:
     """Share recognised, Frechet distance and class histogram of every set of ``samples (B, *D)``.
 
-    The distances are to the odd half of the ``real (M, *D)`` test images; as many images of the even half as there
-    are samples, called ``real``, show what a perfect model would get. (The halves interleave because the first
-    5,000 test images of MNIST are easier than the last.)
+    The Frechet distances are to the test images ``real (M, *D)`` of odd index. The set ``real`` has as many test images
+    of even index as there are samples; its figures are those of a perfect model. The split is by odd and even index
+    because the first 5,000 test images of MNIST are easier than the last 5,000.
     """
     count = len(next(iter(samples.values())))
     whole = Grades.of(real, evaluator, chunk)
@@ -149,7 +155,10 @@ def quality(samples: dict[str, Tensor], real: Tensor, evaluator: Evaluator, chun
 
 
 def gates(figures: dict, limits: Mapping[str, float]) -> dict[str, bool]:
-    """What a flow map must reach to be bundled, ``limits`` of configs/training/evaluation.yaml, and whether it does."""
+    """The conditions for bundling a flow map, and whether each holds.
+
+    ``limits`` are the ``gates`` of configs/training/evaluation.yaml.
+    """
     share, error, distance = figures["recognised"], figures["relative_error"], figures["frechet"]
     return {
         f"ODE: at least {limits['ode']:.0%} recognised": share["ode"] >= limits["ode"],
@@ -186,7 +195,7 @@ def table(figures: dict) -> str:
 
 
 def draw_samples(samples: dict[str, Tensor], path: Path, columns: int = 16) -> None:
-    """A picture with one row for each entry of ``samples (B, 1, H, W)``: the same noise stands in the same column."""
+    """A picture with one row for each entry of ``samples (B, 1, H, W)``; all images in a column have the same noise."""
     figure = Figure(figsize=(columns * 0.6, len(samples) * 0.65))
     axes = figure.subplots(len(samples), squeeze=False)
     for axis, (name, images) in zip(axes[:, 0], samples.items(), strict=True):

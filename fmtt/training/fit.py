@@ -1,4 +1,4 @@
-"""Train a flow map, exporting after every epoch."""
+"""Train a flow map. Its weights are exported after every epoch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from fmtt.training.trainer import card, fit, minutes_of
 
 
 class Export(L.Callback):
-    """Write the averaged weights after every epoch, so that a training can be used while it runs.
+    """Writes the averaged weights after every epoch, so the model can be used during the training.
 
-    After the steps of ``config.stages`` they are kept under a name of their own too, such as ``clocks_1000``.
+    After the steps of ``config.stages`` they are also written to a file of their own, such as ``clocks_1000``.
     """
 
     def __init__(self, config: DictConfig):
@@ -32,7 +32,7 @@ class Export(L.Callback):
 
 
 def train_flow_map(config: DictConfig) -> None:
-    """Train as ``configs/training/flow_map.yaml`` says; goes on from ``output/last.ckpt`` where there is one."""
+    """Train as ``configs/training/flow_map.yaml`` says; resumes from ``output/last.ckpt`` if there is one."""
     torch.set_num_threads(config.threads)
     L.seed_everything(config.seed, verbose=False)  # the initial weights; every later draw is keyed
     data, net = instantiate(config.data), instantiate(config.net)

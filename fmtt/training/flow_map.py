@@ -1,4 +1,4 @@
-"""Training one network to be velocity and flow map: the LightningModule."""
+"""The LightningModule that trains one network as velocity and flow map."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], int], No
 
 
 class FlowMapTraining(L.LightningModule):
-    """Flow matching on the diagonal from the start, a flow-map objective off it from ``map_from`` on.
+    """Flow matching on the diagonal (s = t) from the start, a flow-map objective for s < t from step ``map_from`` on.
 
-    Matrices (all convolutions are stored so) are optimised by Muon, everything else by AdamW; both learning rates
-    warm up linearly and fall by a cosine to zero. The running average of the weights is what ships. All draws are
-    keyed by (seed, step), so a resumed training goes on as if it had never stopped.
+    Matrices, which include the weights of convolutions, are optimised by Muon, all other parameters by AdamW. Both
+    learning rates warm up linearly and fall to zero by a cosine. The running average of the weights is exported. All
+    draws are keyed by (seed, step), so a resumed training gives the same result as one without interruption.
 
     Args:
         net: the two-time network.
@@ -51,8 +51,8 @@ class FlowMapTraining(L.LightningModule):
         ema: decay of the running average.
         clip: largest norm of the gradient.
         seed: seed of all draws.
-        teacher: a velocity that the off-diagonal objective trusts, ``(x, s, s) -> b_s(x)``; by default the running
-            average of the network itself.
+        teacher: the velocity that the off-diagonal objective uses as its teacher, ``(x, s, s) -> b_s(x)``; by default
+            the running average of the network itself.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class FlowMapTraining(L.LightningModule):
         return min(1.0, (step + 1) / self.warmup) * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
 
     def diagonal(self, step: int) -> Tensor:
-        """The flow-matching losses ``(batch,)``; half of the times uniform, half logit-normal."""
+        """The flow-matching losses ``(batch,)``. Half of the times are uniform, half are logit-normal."""
         x1 = self.data.draw(self.batch, self.seed, step, "images").to(self.device)
         x0 = noise.normal(x1.shape, self.seed, step, "noise", device=self.device)
         stratified = (torch.arange(self.batch) + noise.uniform((self.batch,), self.seed, step, "times")) / self.batch

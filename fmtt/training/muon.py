@@ -1,4 +1,4 @@
-"""Muon in float32: the one of torch works in bfloat16, which many processors only emulate."""
+"""Muon in float32. The one of torch uses bfloat16, which many processors only emulate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ITERATIONS = 5
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """About the orthogonal matrix next to ``matrix (M, N)``: its singular values come to lie between .7 and 1.2."""
+    """Approximately the nearest orthogonal matrix to ``matrix (M, N)``; its singular values lie between .7 and 1.2."""
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix
     x = x / x.norm().clamp_min(1e-7)

@@ -1,9 +1,10 @@
-"""Losses that make one two-time network ``v_{s,t}(x)`` a velocity and a flow map.
+"""Losses that make one two-time network ``v_{s,t}(x)`` both a velocity and a flow map.
 
-With ``X_{s,t}(x) = x + (t - s) v_{s,t}(x)``, the diagonal is fitted to the conditional velocity and the rest to one
-of the identities that single out the flow map (Boffi, Albergo, Vanden-Eijnden 2025, arXiv 2505.18825). Each loss
-takes the network, for the identities a teacher for the velocity (a frozen, an averaged, or the same network), and
-points ``x_s (B, *D)`` at times ``s <= t (B,)``; it returns the mean squared error of each sample, ``(B,)``.
+The flow map is ``X_{s,t}(x) = x + (t - s) v_{s,t}(x)``. For s = t the network is fitted to the conditional velocity,
+for s < t to one of the identities that characterise the flow map (Boffi, Albergo, Vanden-Eijnden 2025, arXiv
+2505.18825). Each loss takes the network and points ``x_s (B, *D)`` at times ``s <= t (B,)``. Most losses for s < t also
+take a teacher for the velocity: a frozen network, an averaged one, or the same one. A loss returns the mean squared
+error of each sample, ``(B,)``.
 """
 
 from __future__ import annotations

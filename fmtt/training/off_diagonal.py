@@ -1,7 +1,7 @@
-"""What the network learns off the diagonal: one configured objective for each identity of ``objectives``.
+"""Objectives off the diagonal (s < t): one class for each identity of :mod:`fmtt.training.objectives`.
 
-Each is called with the network, the averaged teacher, a batch of images and the number of the optimisation step,
-and returns one loss per sample, ``(B,)``.
+Each is called with the network, the teacher, a batch of images and the number of the optimisation step. It returns one
+loss per sample, ``(B,)``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class OffDiagonal(Protocol):
 
 
 class Points:
-    """Points ``x_s`` on the interpolant and pairs s < t: sorted uniforms, a share of them with t = 1.
+    """Draws points ``x_s`` on the interpolant and pairs s < t: sorted uniform times, and a share of pairs with t = 1.
 
     Args:
         seed: seed of all draws.
-        to_data: share of the pairs that end at t = 1, the look-ahead that tilting calls.
+        to_data: share of the pairs that end at t = 1, as the look-ahead of tilting does.
     """
 
     def __init__(self, seed: int, to_data: float = 0.4):
@@ -53,7 +53,7 @@ class ProgressiveMidpoint(Points):
 
 
 class ProgressiveUniform(Points):
-    """PSD-U: one jump equals two jumps of the teacher that meet anywhere in between."""
+    """PSD-U: one jump equals two jumps of the teacher; the time between them is uniform."""
 
     def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor:
         x_s, s, t, h = self.draw(images, step)
@@ -79,7 +79,7 @@ class MeanFlow(Points):
 
 
 class TrajectoryDistillation(nn.Module):
-    """Regression on pairs of the teacher's own ODE trajectories, kept in a pool that follows the teacher.
+    """Regression on pairs of points of the teacher's ODE trajectories. A pool of trajectories is renewed step by step.
 
     Args:
         shape: shape D of one sample.

@@ -1,4 +1,4 @@
-"""What all trainings share: Lightning's Trainer, going on from the last checkpoint, and the card of the result."""
+"""The common part of all trainings: Lightning's Trainer, resuming from the last checkpoint, the card of the result."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class OneCycle(L.LightningModule):
         batch: images at each step.
         lr: highest learning rate.
         weight_decay: of AdamW.
-        noise_std: largest standard deviation of the Gaussian noise; each image draws its own below that.
+        noise_std: largest standard deviation of the Gaussian noise; that of each image is drawn uniformly below it.
         seed: seed of all draws.
     """
 
@@ -43,10 +43,10 @@ class OneCycle(L.LightningModule):
 
 
 def fit(module: L.LightningModule, config: DictConfig, epochs: int, steps: int, *callbacks: L.Callback) -> float:
-    """Train ``module``, which draws its own batches, for ``epochs`` of ``steps``; the minutes that it took.
+    """Train ``module`` for ``epochs`` epochs of ``steps`` steps; returns the minutes of the whole training.
 
-    Goes on from ``config.output/last.ckpt`` where there is one and ``config.resume``; logs to tables below ``output``,
-    a new one for each part of a resumed training.
+    The module draws its own batches. With ``config.resume`` the training resumes from ``config.output/last.ckpt`` if
+    there is one. Logs are tables below ``output``, one for each part of a resumed training.
     """
     last = Path(config.output) / "last.ckpt"
     trainer = L.Trainer(
@@ -70,13 +70,13 @@ def fit(module: L.LightningModule, config: DictConfig, epochs: int, steps: int, 
 
 
 def minutes_of(trainer: L.Trainer) -> float:
-    """How long a training has taken so far, with the parts before it was resumed."""
+    """The duration of a training so far in minutes, with the parts before it was resumed."""
     timer = next(callback for callback in trainer.callbacks if isinstance(callback, Timer))
     return timer.time_elapsed("train") / 60
 
 
 def card(config: DictConfig, minutes: float) -> dict[str, object]:
-    """How a network was made: command, seed, time, hardware, precision, configuration."""
+    """The record of a training: command, seed, time, hardware, precision, configuration."""
     return {
         "command": shlex.join(["python", *sys.argv]),
         "seed": config.seed,
@@ -88,7 +88,7 @@ def card(config: DictConfig, minutes: float) -> dict[str, object]:
 
 
 def precision(config: DictConfig) -> str:
-    """Lightning's name of the precision; ``auto`` is bfloat16 only where it is not emulated."""
+    """Lightning's name of the precision; ``auto`` is bfloat16 if the hardware supports it, else float32."""
     if config.precision != "auto":
         return config.precision
     native = torch.cuda.is_available() or torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -96,9 +96,9 @@ def precision(config: DictConfig) -> str:
 
 
 def hardware() -> str:
-    """What trained, in words."""
+    """A description of the hardware of the training."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    described = Path("/proc/cpuinfo")  # Linux; elsewhere Python knows a name
+    described = Path("/proc/cpuinfo")  # Linux; elsewhere the name is that of platform.processor()
     names = re.findall(r"model name\s*: (.*)", described.read_text()) if described.is_file() else []
     return f"{torch.get_num_threads()} thread(s) of {names[0] if names else platform.processor()}"

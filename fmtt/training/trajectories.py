@@ -1,8 +1,8 @@
 """A pool of the teacher's ODE trajectories, from which flow-map pairs (x_s, x_t) are drawn.
 
-A pair on a trajectory is a target without bias and without bootstrapping. A trajectory costs ``2 K`` network
-evaluations and holds K (K + 1) / 2 pairs, so it pays to keep it for a while: every call of :meth:`refresh`
-replaces the oldest ones, and the pool follows a slowly moving teacher.
+A pair on a trajectory is an unbiased target, without bootstrapping. A trajectory costs ``2 K`` network evaluations and
+has K (K + 1) / 2 pairs, so it is used several times. Every call of :meth:`refresh` replaces the oldest trajectories, so
+the pool follows the slowly changing teacher.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def heun_trajectory(velocity: AverageVelocity, x: Tensor, times: Tensor) -> Tens
 
 
 class TrajectoryPool(nn.Module):
-    """``size`` trajectories of ``intervals`` Heun steps from noise to data, on jittered times; part of checkpoints.
+    """``size`` trajectories of ``intervals`` Heun steps from noise to data, at jittered times; saved in checkpoints.
 
     Args:
         shape: shape D of one sample.
@@ -57,7 +57,7 @@ class TrajectoryPool(nn.Module):
         """Replace the ``count`` oldest trajectories by new ones of ``teacher``."""
         start = int(self.filled)
         jitter = noise.uniform((count, self.intervals), self.seed, start, "pool times")
-        times = (torch.arange(self.intervals) + 0.01 + 0.98 * jitter) / self.intervals  # no two of them coincide
+        times = (torch.arange(self.intervals) + 0.01 + 0.98 * jitter) / self.intervals  # all times are different
         times[:, 0] = 0.0
         times = torch.cat([times, torch.ones(count, 1)], dim=1).float().to(self.path.device)
         x0 = noise.normal((count, *self.path.shape[2:]), self.seed, start, "pool noise", device=self.path.device)
