@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 
+from fmtt.checks import whole_number
 from fmtt.flow.conditions import for_rows
 from fmtt.methods.ascent import Nesterov
 from fmtt.methods.loop import Loop
 from fmtt.methods.method import Maximiser
 from fmtt.methods.problem import Problem
 from fmtt.methods.rounds import MultiBestOfN
-from fmtt.methods.typical_ascent import TypicalOpt
+from fmtt.methods.typical_ascent import TypicalAscent
+from fmtt.tilt.tilt import require_generator
 
 
 def differentiable(problem: Problem) -> bool:
@@ -25,22 +28,6 @@ def differentiable(problem: Problem) -> bool:
 
 @dataclass(frozen=True)
 class Auto(Maximiser):
-    """Typical ascent if the reward has a gradient, else best-of-N in rounds; see :func:`auto`."""
-
-    ascent: TypicalOpt
-    rounds: MultiBestOfN = MultiBestOfN()
-
-    def loop(self, problem: Problem) -> Loop:
-        chosen = self.ascent if differentiable(problem) else self.rounds
-        return chosen.loop(problem)
-
-
-def auto(
-    rate: float = 12.0,
-    check_every: int = 10,
-    final_checks: int = 8,
-    pilot: int = 16,
-) -> Auto:
     """Search the noise of a generator for a sample of large reward that is still typical of the model.
 
     If the reward is differentiable, the method is gradient ascent in noise space. A sample is typical if its denoising
@@ -49,12 +36,41 @@ def auto(
     is best-of-N in rounds. ``sampler.steps`` is the number of iterations or rounds. A larger budget gives more starts,
     or more candidates in each round. All intermediate samples are kept in memory until the end.
 
-    Args:
+    Attributes:
         rate: step size of the ascent; gradients are clipped to norm .1.
         check_every: iterations between two checks of the denoising error. A particle whose sample fails the check
             restarts from new noise, with half its step size.
         final_checks: checks at the end, which look for the best typical sample among all intermediate samples.
         pilot: samples of the model to draw for its usual denoising error, where that is not known; once for each
             prompt.
+
+    Raises:
+        ValueError: if a value is impossible.
     """
-    return Auto(TypicalOpt(Nesterov(rate, momentum=0.9, clip=0.1), check_every, final_checks, pilot))
+
+    rate: float = 12.0
+    check_every: int = 10
+    final_checks: int = 8
+    pilot: int = 16
+
+    def __post_init__(self) -> None:
+        whole_number("mode.check_every", self.check_every, 1)
+        whole_number("mode.final_checks", self.final_checks, 1)
+        whole_number("mode.pilot", self.pilot, 1)
+        self.climb  # noqa: B018  refuses an impossible rate
+
+    @cached_property
+    def climb(self) -> Nesterov:
+        return Nesterov(self.rate, momentum=0.9, clip=0.1)
+
+    def loop(self, problem: Problem) -> Loop:
+        generator = require_generator(problem.generator, "auto")
+        if not differentiable(problem):
+            return MultiBestOfN().loop(problem)
+        return TypicalAscent(
+            generator, problem.model, problem.steps, problem.particles, problem.noise, self.climb, self.check_every,
+            self.final_checks, self.pilot,
+        )  # fmt: skip
+
+
+auto = Auto  # by its word on the command line

@@ -23,6 +23,7 @@ class Method(Protocol):
         block: the number of particles must be a multiple of this.
         unused: settings of the command line without effect, such as ``sampler.chi``. If the user gives one of them,
             the command line warns.
+        through_time: whether particles move through time, so that noise can be prepared for them, and steps placed.
     """
 
     @property
@@ -30,6 +31,9 @@ class Method(Protocol):
 
     @property
     def unused(self) -> frozenset[str]: ...
+
+    @property
+    def through_time(self) -> bool: ...
 
     @property
     def multinomial(self) -> bool: ...
@@ -58,7 +62,7 @@ NO_TRAJECTORY = OF_TRAJECTORIES | {"sampler.grid"}
 class Maximiser:
     """Base class of methods that look for a maximum: no weights, any number of particles, the best is returned."""
 
-    weighted = multinomial = False
+    weighted = multinomial = through_time = False
     block = 1
     unused = NO_TRAJECTORY
 

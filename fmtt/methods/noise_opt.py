@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from torch import Tensor
 
@@ -64,10 +65,35 @@ class NoiseAscent(Loop):
 
 @dataclass(frozen=True)
 class NoiseOpt(Maximiser):
-    """The settings of noise optimisation; arguments as in :func:`noise_opt`."""
+    """ReNO (arXiv 2406.04312): gradient ascent of the reward over the noise of a generator.
 
-    climb: Nesterov
-    regularisation: float
+    The look-ahead at t = 0 is the generator. The objective, the optimiser and its constants are those of the paper and
+    its code; the reward is multiplied by its scale. ``sampler.steps`` is the number of iterations. Every particle is an
+    independent start; the paper has one. The result is the best sample of all iterations.
+
+    Attributes:
+        rate: step size of the ascent.
+        momentum: of Nesterov, in [0, 1].
+        clip: the largest norm of a particle's gradient.
+        regularisation: weight of the log-density of the norm of z. It keeps the norm close to that of standard normal
+            noise.
+
+    Raises:
+        ValueError: if a value is impossible.
+    """
+
+    rate: float = 5.0
+    momentum: float = 0.9
+    clip: float = 0.1
+    regularisation: float = 0.01
+
+    def __post_init__(self) -> None:
+        at_least("mode.regularisation", self.regularisation, 0)
+        self.climb  # noqa: B018  refuses impossible values
+
+    @cached_property
+    def climb(self) -> Nesterov:
+        return Nesterov(self.rate, self.momentum, self.clip)
 
     def loop(self, problem: Problem) -> NoiseAscent:
         generator = require_generator(problem.generator, "noise_opt")
@@ -77,24 +103,4 @@ class NoiseOpt(Maximiser):
         )  # fmt: skip
 
 
-def noise_opt(
-    rate: float = 5.0,
-    momentum: float = 0.9,
-    clip: float = 0.1,
-    regularisation: float = 0.01,
-) -> NoiseOpt:
-    """ReNO (arXiv 2406.04312): gradient ascent of the reward over the noise of a generator.
-
-    The look-ahead at t = 0 is the generator. The objective, the optimiser and its constants are those of the paper and
-    its code; the reward is multiplied by its scale. ``sampler.steps`` is the number of iterations. Every particle is an
-    independent start; the paper has one. The result is the best sample of all iterations.
-
-    Args:
-        rate: step size of the ascent.
-        momentum: of Nesterov, in [0, 1].
-        clip: the largest norm of a particle's gradient.
-        regularisation: weight of the log-density of the norm of z. It keeps the norm close to that of standard normal
-            noise.
-    """
-    at_least("mode.regularisation", regularisation, 0)
-    return NoiseOpt(Nesterov(rate, momentum, clip), regularisation)
+noise_opt = NoiseOpt  # by its word on the command line

@@ -8,7 +8,10 @@ resample, move.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -49,25 +52,54 @@ class AnnealedState(State):
 
 @dataclass(frozen=True)
 class NoiseSmc:
-    """The settings of annealed SMC.
+    """Annealed SMC in noise space. The look-ahead at t = 0 is the generator; its tilted law is sampled.
+
+    There is no error of a time step: the method is exact for the generator as it is. ``sampler.steps`` is the number of
+    sweeps.
 
     Attributes:
-        move: the Metropolis move.
-        moves: moves in each sweep.
-        threshold: a group is resampled when its ESS is at most this share of N.
-        resampler: the resampling scheme.
-        temperatures: one for each sweep; empty for adaptive temperatures.
-        stride: stride of the first sweep.
-        adapt: adaptation rate of the stride.
+        move: ``pcn`` (no gradient; usually the best at equal cost, see docs/frontier.md), ``pcnl`` (Langevin) or
+            ``hmc`` (Hamiltonian with three leaps).
+        moves: Metropolis moves in each sweep.
+        ess_threshold: the temperature rises until the ESS is this share of N; then the group is resampled.
+        resampler: ``systematic``, ``stratified``, ``residual``, ``multinomial`` or ``ssp``.
+        temperatures: one for each sweep, rising to 1; by default they are adaptive.
+        stride: stride of the first sweep, in (0, 1]: the share of new noise in a proposal.
+        adapt: rate at which the logarithm of the stride follows the acceptance rate.
+
+    Raises:
+        ValueError: if a value is impossible.
     """
 
-    move: MetropolisMove
-    moves: int
-    threshold: float
-    resampler: Resampler
-    temperatures: tuple[float, ...]
-    stride: float
-    adapt: float
+    move: str = "pcn"
+    moves: int = 1
+    ess_threshold: float = 0.5
+    resampler: str = "systematic"
+    temperatures: Sequence[float] = ()
+    stride: float = 0.5
+    adapt: float = 1.0
+
+    def __post_init__(self) -> None:
+        choice("mode.move", self.move, MOVES)
+        whole_number("mode.moves", self.moves, 1)
+        if fraction("mode.ess_threshold", self.ess_threshold) in (0, 1):
+            raise ValueError(f"mode.ess_threshold={self.ess_threshold}: must lie between 0 and 1")
+        choice("mode.resampler", self.resampler, RESAMPLERS)
+        levels = tuple(fraction("mode.temperatures", level) for level in self.temperatures)
+        if any(then <= now for now, then in pairwise((0.0, *levels))) or (levels and levels[-1] != 1):
+            raise ValueError(f"mode.temperatures={list(levels)}: must rise from above 0 to 1")
+        object.__setattr__(self, "temperatures", levels)
+        if positive("mode.stride", self.stride) > 1:
+            raise ValueError(f"mode.stride={self.stride}: must be at most 1")
+        at_least("mode.adapt", self.adapt, 0)
+
+    @cached_property
+    def metropolis(self) -> MetropolisMove:
+        return MOVES[self.move]()
+
+    @property
+    def scheme(self) -> Resampler:
+        return RESAMPLERS[self.resampler]
 
     weighted, through_time = True, False
     block = 1
@@ -75,7 +107,7 @@ class NoiseSmc:
 
     @property
     def multinomial(self) -> bool:
-        return self.resampler is multinomial
+        return self.scheme is multinomial
 
     def loop(self, problem: Problem) -> NoiseAnnealing:
         return self.annealing(problem, sweeps=problem.steps, target=1.0, lands=True)
@@ -129,7 +161,7 @@ class NoiseAnnealing(Loop):
         return self.sweeps
 
     def evaluate(self, z: Tensor) -> TiltValue:
-        return self.tilt.evaluate(z, 0.0, gradient=self.rule.move.uses_gradient)
+        return self.tilt.evaluate(z, 0.0, gradient=self.rule.metropolis.uses_gradient)
 
     def start(self) -> tuple[AnnealedState, Info]:
         z = self.noise.normal((self.particles, *self.shape), 0, "start")
@@ -157,7 +189,7 @@ class NoiseAnnealing(Loop):
         def loss(temperature: Tensor) -> Tensor:
             return -effective_fraction(weights + (temperature - state.temperature)[:, None] * value)
 
-        return largest(loss, -self.rule.threshold, state.temperature, goal)
+        return largest(loss, -self.rule.ess_threshold, state.temperature, goal)
 
     def step(self, state: State) -> tuple[AnnealedState, Info]:
         assert isinstance(state, AnnealedState)
@@ -169,13 +201,13 @@ class NoiseAnnealing(Loop):
         weighed, ess = population, population.ess
         # an adaptive temperature below its target stopped at the threshold, up to the rounding of the bisection
         borne = (temperature >= self.target) | bool(self.rule.temperatures)
-        selected = ((ess <= self.rule.threshold) | ~borne) & (k + 1 < self.sweeps)
-        population = resample(population, self.rule.resampler, selected, k + 1, self.noise)
+        selected = ((ess <= self.rule.ess_threshold) | ~borne) & (k + 1 < self.sweeps)
+        population = resample(population, self.rule.scheme, selected, k + 1, self.noise)
         population, acceptance = self.moved(population, temperature, state.stride, k)
         if k + 1 == self.sweeps and self.lands:
             assert population.tilt.sample is not None
             population = replace(population, x=population.tilt.sample)
-        stride = state.stride * (self.rule.adapt * (acceptance - self.rule.move.target)).exp()
+        stride = state.stride * (self.rule.adapt * (acceptance - self.rule.metropolis.target)).exp()
         later = replace(
             state.moved((k + 1) / self.sweeps, population),
             temperature=temperature, stride=stride.clamp(SHORTEST, 1.0), acceptance=acceptance,
@@ -190,50 +222,12 @@ class NoiseAnnealing(Loop):
         for number in range(sweep * self.rule.moves, (sweep + 1) * self.rule.moves):
             normal = self.noise.normal(population.x.shape[1:], number, "proposal").to(population.x.dtype)
             u = self.noise.uniform(population.x.shape[1:2], number, "acceptance")
-            there, log_ratio = self.rule.move.propose(here, temperature, stride, normal, self.evaluate)
+            there, log_ratio = self.rule.metropolis.propose(here, temperature, stride, normal, self.evaluate)
             found = {"the reward": there.tilt.reward, "the logarithm of an acceptance ratio": log_ratio}
             require_finite(found, sweep + 1, self.noise.groups)
             here, chance = accept(here, there, log_ratio, u)
             chances.append(chance.mean(1))
         return replace(population, x=here.z, tilt=here.tilt), torch.stack(chances).mean(0)
-
-
-def noise_smc(
-    move: str = "pcn",
-    moves: int = 1,
-    ess_threshold: float = 0.5,
-    resampler: str = "systematic",
-    temperatures: tuple[float, ...] = (),
-    stride: float = 0.5,
-    adapt: float = 1.0,
-) -> NoiseSmc:
-    """Annealed SMC in noise space. The look-ahead at t = 0 is the generator; its tilted law is sampled.
-
-    There is no error of a time step: the method is exact for the generator as it is. ``sampler.steps`` is the number of
-    sweeps.
-
-    Args:
-        move: ``pcn`` (no gradient; usually the best at equal cost, see docs/frontier.md), ``pcnl`` (Langevin) or
-            ``hmc`` (Hamiltonian with three leaps).
-        moves: Metropolis moves in each sweep.
-        ess_threshold: the temperature rises until the ESS is this share of N; then the group is resampled.
-        resampler: ``systematic``, ``stratified``, ``residual``, ``multinomial`` or ``ssp``.
-        temperatures: one for each sweep, rising to 1; by default they are adaptive.
-        stride: stride of the first sweep, in (0, 1]: the share of new noise in a proposal.
-        adapt: rate at which the logarithm of the stride follows the acceptance rate.
-    """
-    choice("mode.move", move, MOVES)
-    whole_number("mode.moves", moves, 1)
-    if fraction("mode.ess_threshold", ess_threshold) in (0, 1):
-        raise ValueError(f"mode.ess_threshold={ess_threshold}: must lie between 0 and 1")
-    choice("mode.resampler", resampler, RESAMPLERS)
-    levels = tuple(fraction("mode.temperatures", level) for level in temperatures)
-    if any(then <= now for now, then in zip((0.0, *levels), levels, strict=False)) or (levels and levels[-1] != 1):
-        raise ValueError(f"mode.temperatures={list(levels)}: must rise from above 0 to 1")
-    if positive("mode.stride", stride) > 1:
-        raise ValueError(f"mode.stride={stride}: must be at most 1")
-    at_least("mode.adapt", adapt, 0)
-    return NoiseSmc(MOVES[move](), moves, ess_threshold, RESAMPLERS[resampler], levels, stride, adapt)
 
 
 @dataclass(frozen=True)
@@ -258,5 +252,8 @@ class AnnealedStart:
         target = problem.tilt.ramp(0.0)
         if target == 0:
             raise ValueError("sampler.start=annealed: no tilt is in force at t = 0; use sampler/beta=from")
-        smc = noise_smc(self.move, self.moves, self.ess_threshold, stride=self.stride)
+        smc = NoiseSmc(self.move, self.moves, self.ess_threshold, stride=self.stride)
         return replace(problem, opening=smc.annealing(problem, self.sweeps, target, lands=False))
+
+
+noise_smc = NoiseSmc  # by its word on the command line

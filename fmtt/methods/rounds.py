@@ -92,7 +92,11 @@ def keep(winner: Population, landed: Population) -> Population:
 
 @dataclass(frozen=True)
 class MultiBestOfN(Maximiser):
-    """Best-of-N in rounds; see :func:`multi_best_of_n`."""
+    """Best-of-N in rounds: a baseline of arXiv 2511.22688, whose definition there is not public.
+
+    This is our interpretation. There are ``sampler.steps`` rounds, at the times of ``sampler.grid``. Each round
+    renoises the best landing so far with N noises, and looks ahead from these N points. No gradient is needed.
+    """
 
     unused = OF_TRAJECTORIES | {"reward.scale"}
 
@@ -102,10 +106,4 @@ class MultiBestOfN(Maximiser):
         return Rounds(generator, whole, problem.model.shape, problem.times, problem.particles, problem.noise)
 
 
-def multi_best_of_n() -> MultiBestOfN:
-    """Best-of-N in rounds: a baseline of arXiv 2511.22688, whose definition there is not public.
-
-    This is our interpretation. There are ``sampler.steps`` rounds, at the times of ``sampler.grid``. Each round
-    renoises the best landing so far with N noises, and looks ahead from these N points. No gradient is needed.
-    """
-    return MultiBestOfN()
+multi_best_of_n = MultiBestOfN  # by its word on the command line

@@ -11,16 +11,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fmtt.checks import whole_number
 from fmtt.flow.meter import MeteredModel
 from fmtt.flow.noise import Noise
 from fmtt.methods.ascent import AscentState, Nesterov
 from fmtt.methods.loop import Info, Loop, State
-from fmtt.methods.method import Maximiser
-from fmtt.methods.problem import Problem
 from fmtt.smc.population import require_finite
 from fmtt.step.guidance import lengths
-from fmtt.tilt.tilt import Tilt, columns, gather, require_generator
+from fmtt.tilt.tilt import Tilt, columns, gather
 from fmtt.tilt.typicality import DRAWS, denoising_error, usual_error
 
 SHORT = 40  # runs of fewer iterations use one noise draw: among few samples selection overfits the error estimate less
@@ -58,7 +55,8 @@ class TypicalAscent(Loop):
         model: the model that computes denoising errors.
         iterations, particles: K and N.
         noise: the keyed noise.
-        rule: the settings.
+        climb: the optimiser.
+        check_every, final_checks, pilot: as in :class:`fmtt.methods.auto.Auto`.
     """
 
     tilt: Tilt
@@ -66,7 +64,10 @@ class TypicalAscent(Loop):
     iterations: int
     particles: int
     noise: Noise
-    rule: TypicalOpt
+    climb: Nesterov
+    check_every: int
+    final_checks: int
+    pilot: int
 
     state = TypicalState
 
@@ -109,7 +110,7 @@ class TypicalAscent(Loop):
         """The next noise and momentum, ``(G, N, *D)`` each, and pace, after an ascent step or a restart."""
         slope, here, pace = state.population.tilt.gradient, state.population.x, state.pace
         assert slope is not None
-        z, momentum = self.rule.climb(here, state.momentum, slope)
+        z, momentum = self.climb(here, state.momentum, slope)
         z = here + columns(pace, here) * (z - here)
         z = z * lengths(here) / lengths(z)
         if self.checks(state.step):
@@ -124,7 +125,7 @@ class TypicalAscent(Loop):
 
         The last check leaves a restarted particle at least ``check_every`` iterations.
         """
-        return 0 < step <= self.iterations - self.rule.check_every and step % self.rule.check_every == 0
+        return 0 < step <= self.iterations - self.check_every and step % self.check_every == 0
 
     def checked(self, state: TypicalState) -> TypicalState:
         """The state with the best sample within the limit that the final checks find; short runs have fewer checks."""
@@ -136,7 +137,7 @@ class TypicalAscent(Loop):
         def within(index: Tensor) -> Tensor:
             return self.surprise(chosen(state.samples, index)) <= state.limit
 
-        checks = min(self.rule.final_checks, self.iterations // 3 + 1)
+        checks = min(self.final_checks, self.iterations // 3 + 1)
         best = best_within(self.tilt.scale * state.rewards, within, checks)
         return replace(state, best_sample=chosen(state.samples, best), best_reward=chosen(state.rewards, best))
 
@@ -157,9 +158,9 @@ class TypicalAscent(Loop):
     @torch.no_grad()
     def piloted(self, number: int | None) -> float:
         """The usual denoising error of the model's own samples for one prompt."""
-        pilot, shape = replace(self.noise, groups=tuple(range(self.rule.pilot))), (1, *self.model.shape)
+        pilot, shape = replace(self.noise, groups=tuple(range(self.pilot))), (1, *self.model.shape)
         z, draws = pilot.normal(shape, 0, "pilot"), pilot.normal((DRAWS, *shape), 0, "denoising")
-        prompt = None if number is None else torch.full((self.rule.pilot,), number, device=z.device)
+        prompt = None if number is None else torch.full((self.pilot,), number, device=z.device)
         tilt = replace(self.tilt, batches=replace(self.tilt.batches, prompt=prompt))
         return usual_error(self.model, tilt.landings(z, 0.0), draws, tilt.batches)
 
@@ -193,29 +194,3 @@ def best_within(values: Tensor, within: Callable[[Tensor], Tensor], checks: int)
         high = torch.where(good | (rank <= low), high, rank)
         low = torch.where(good, rank, low)
     return order.gather(2, low[:, :, None])[:, :, 0]
-
-
-@dataclass(frozen=True)
-class TypicalOpt(Maximiser):
-    """The settings of typical ascent.
-
-    Attributes:
-        climb: the optimiser.
-        check_every: iterations between two checks.
-        final_checks: checks at the end, which look for the best sample within the limit.
-        pilot: samples of the model that a pilot draws, where the usual error of the model is not known.
-    """
-
-    climb: Nesterov
-    check_every: int
-    final_checks: int
-    pilot: int
-
-    def __post_init__(self) -> None:
-        whole_number("mode.check_every", self.check_every, 1)
-        whole_number("mode.final_checks", self.final_checks, 1)
-        whole_number("mode.pilot", self.pilot, 1)
-
-    def loop(self, problem: Problem) -> TypicalAscent:
-        generator = require_generator(problem.generator, "auto")
-        return TypicalAscent(generator, problem.model, problem.steps, problem.particles, problem.noise, self)

@@ -70,7 +70,12 @@ def unaltered(log_ratio: Tensor, here: Point, there: Point, temperature: Tensor)
 
 
 def ratio(change: Callable[[Tensor, Point, Point, Tensor], Tensor]) -> Mutation:
-    return lambda loop, patch: replace(loop, rule=replace(loop.rule, move=Altered(loop.rule.move, change)))
+    def mutate(loop: NoiseAnnealing, patch: object) -> NoiseAnnealing:
+        rule = replace(loop.rule)
+        rule.__dict__["metropolis"] = Altered(loop.rule.metropolis, change)
+        return replace(loop, rule=rule)
+
+    return mutate
 
 
 # --- weights and temperatures ----------------------------------------------------------------------------------
