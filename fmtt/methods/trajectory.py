@@ -116,7 +116,7 @@ class Trajectory(Loop):
         return Step(interval, needs, draws)
 
     def step(self, state: State) -> tuple[State, Info]:
-        """Move, weigh, temperature, select."""
+        """Move, weigh, temper, select."""
         here, step, after = state.population, self.planned(state.step), state.step + 1
         moved = self.dynamics.move(here.x, here.tilt, step, self.share(state))
         tilt = self.evaluated(moved.x, after, here.tilt)
