@@ -23,7 +23,7 @@ setup: .venv/installed ## create .venv from the pinned requirements, with any Py
 	@touch $@
 
 demo: setup ## tilt MNIST digits toward mirror symmetry; look at the picture and the report
-	$(RUN) run.py lookahead=flowmap4 reward=symmetry
+	$(RUN) run.py lookahead=flowmap4 reward=symmetry reward.scale=200 population.groups=16 population.particles=4
 
 .venv/optuna: requirements-optuna.txt .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r requirements-optuna.txt

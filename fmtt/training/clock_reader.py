@@ -66,12 +66,12 @@ class ClockReaderTraining(OneCycle):
         whole_number("training.batch", batch, 1)
         super().__init__(net, steps, batch, lr, weight_decay, noise_std, seed)
         fraction("training.doubled", doubled)
-        self.look_ahead, self.size, self.doubled = looks, size, round(doubled * batch)
+        self.looks, self.size, self.doubled = looks, size, round(doubled * batch)
 
     def training_step(self, batch: object, batch_idx: int) -> Tensor:
         step = self.global_step
-        images, times = clocks(self.batch - self.doubled, self.look_ahead, self.size, self.seed, step, "clocks")
-        ghosts, means = exposed_twice(self.doubled, self.look_ahead, self.size, self.seed, step, "doubled")
+        images, times = clocks(self.batch - self.doubled, self.looks, self.size, self.seed, step, "clocks")
+        ghosts, means = exposed_twice(self.doubled, self.looks, self.size, self.seed, step, "doubled")
         images, wanted = torch.cat([images, ghosts]), torch.cat([hands(times), means])
         strength = self.noise_std * noise.uniform((self.batch, 1, 1, 1), self.seed, step, "strength").float()
         noisy = images + strength * noise.normal(images.shape, self.seed, step, "noise")

@@ -49,11 +49,11 @@ class ClockImages:
     """
 
     def __init__(self, size: int, times: Times = Times(), looks: Looks = Looks()):
-        self.size, self.times, self.look_ahead = size, times, looks
+        self.size, self.times, self.looks = size, times, looks
 
     def draw(self, count: int, *key: int | str) -> Tensor:
         uniforms = noise.uniform((count, 2 + DRAWS), "clocks", *key)
-        return render(self.times.draw(uniforms[:, :2]), uniforms[:, 2:], self.look_ahead, self.size).float()
+        return render(self.times.draw(uniforms[:, :2]), uniforms[:, 2:], self.looks, self.size).float()
 
     def overview(self) -> Tensor:
         return self.draw(4_000, "overview")

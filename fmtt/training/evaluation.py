@@ -22,6 +22,7 @@ from torch import Tensor
 
 from fmtt.evaluation.feature_distances import frechet_distance
 from fmtt.flow import noise
+from fmtt.flow.batches import Batches
 from fmtt.flow.interpolant import denoiser_from_velocity, expand, interpolate
 from fmtt.flow.protocols import Evaluator
 from fmtt.models.checkpoints import load_network
@@ -224,7 +225,7 @@ def evaluate_flow_map(config: DictConfig) -> dict:
         error = accuracy_of_map(net, path, chunk)
         semigroup = consistency(net, real[: config.samples], config.seed, chunk)
         looked_at = noise.normal((1, DRAWS, *x0.shape), config.seed, "denoising", device=device)
-        usual = usual_error(TwoTimeModel(net, net.shape), samples["1 jump"][None], looked_at, chunk)
+        usual = usual_error(TwoTimeModel(net, net.shape), samples["1 jump"][None], looked_at, Batches(chunk))
     samples["ode"] = path[:, -1]
     figures = {
         "checkpoint": config.checkpoint,
