@@ -202,8 +202,9 @@ def assemble(
     given = None if conditions is None else moved(entries(conditions), device)
     if given is not None and not flow.conditional:
         raise ValueError("conditions: the model takes none; its velocity needs a parameter `condition`")
-    if given is None and flow.needs_condition:
-        raise ValueError("conditions: the model needs one entry for each prompt")
+    if given is None and (flow.needs_condition or record.needs_condition):
+        user = "model" if flow.needs_condition else "reward"
+        raise ValueError(f"conditions: the {user} needs one entry for each prompt")
     prompts = None if given is None else count(given)
     numbers = tuple(range((prompts or 1) * groups)) if group_numbers is None else tuple(group_numbers)
     prompt = torch.tensor([number // groups for number in numbers], device=device)

@@ -105,8 +105,7 @@ class Flow:
     @property
     def needs_condition(self) -> bool:
         """Whether the velocity cannot be called without a condition."""
-        parameter = parameters(self.velocity).get("condition")
-        return parameter is not None and parameter.default is parameter.empty
+        return requires(self.velocity, "condition")
 
     def decoded_shape(self, device: torch.device | str = "cpu") -> tuple[int, ...]:
         """The shape of what rewards and people see of one sample."""
@@ -141,6 +140,11 @@ class Reward:
         """Whether the reward can be told a condition."""
         return takes(self.call, "condition")
 
+    @property
+    def needs_condition(self) -> bool:
+        """Whether the reward cannot be called without a condition."""
+        return requires(self.call, "condition")
+
 
 def as_flow(model: Velocity) -> Flow:
     """The record of a model."""
@@ -157,6 +161,12 @@ def takes(function: Callable[..., Any], name: str) -> bool:
     """Whether a function, or the ``forward`` of a module, can be called with a keyword of this name."""
     known = parameters(function)
     return name in known or any(entry.kind is entry.VAR_KEYWORD for entry in known.values())
+
+
+def requires(function: Callable[..., Any], name: str) -> bool:
+    """Whether a function has a parameter of this name without a default."""
+    parameter = parameters(function).get(name)
+    return parameter is not None and parameter.default is parameter.empty
 
 
 def parameters(function: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:

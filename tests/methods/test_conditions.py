@@ -213,10 +213,12 @@ def test_a_list_of_numbers_and_a_mapping_are_conditions() -> None:
     [
         (plain(CONDITIONS[0]), CONDITIONS, "the model takes none; its velocity needs a parameter `condition`"),
         (ConditionalGaussian(), None, "the model needs one entry for each prompt"),
+        (plain(CONDITIONS[0]), None, "the reward needs one entry for each prompt"),
         (ConditionalGaussian(), [], "needs one entry for each prompt"),
         (ConditionalGaussian(), ["down"], "prompt=down: must be one of left, right, up"),
     ],
 )
 def test_bad_conditions_are_refused(model: object, conditions: object, words: str) -> None:
+    reward = ConditionalQuadratic() if "reward" in words else lambda x: x[:, 0]
     with pytest.raises(ValueError, match=words):
-        fmtt.sample(model, lambda x: x[:, 0], conditions, steps=2)
+        fmtt.sample(model, reward, conditions, steps=2)
