@@ -51,6 +51,14 @@ class Outcome:
         base = None if self.base is None else self.base.groups(which)
         return replace(self, result=self.result.groups(which), totals=Totals(**kept), base=base)
 
+    @staticmethod
+    def joined(parts: Sequence[Outcome]) -> Outcome:
+        """The outcome of several parts of the groups, in their order: the one gathering step before metrics."""
+        bases = [part.base for part in parts if part.base is not None]
+        totals = Totals.joined([part.totals for part in parts])
+        base = Result.joined(bases) if bases else None
+        return Outcome(Result.joined([part.result for part in parts]), totals, base, parts[0].steps)
+
 
 @dataclass(frozen=True)
 class Timing:

@@ -1,0 +1,71 @@
+"""Metrics of a run whose groups were held by several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+import fmtt
+from fmtt.api import Run
+from fmtt.methods.loop import totals
+from fmtt.run.budget import Budget
+from fmtt.run.metrics import Outcome, Timing, final_metrics, metrics_by_prompt, of_prompts, over_prompts
+from tests.conditional import MEANS, ConditionalGaussian, ConditionalQuadratic
+
+TIMING, BUDGET = Timing(0.0, 0.0, 0.0, 0.0), Budget()
+
+
+def run(numbers: Sequence[int] | None = None) -> Run:
+    return fmtt.assemble(
+        ConditionalGaussian(), ConditionalQuadratic(), conditions=list(MEANS), groups=3, particles=8, steps=4,
+        mode=fmtt.modes.importance(ess_threshold=1.0), group_numbers=numbers,
+    )  # fmt: skip
+
+
+def outcome(of: Run) -> Outcome:
+    summed = None
+    for state, info in of.loop.run():
+        reached, summed = state, totals(info, summed)
+    base = of.baseline()
+    return Outcome(fmtt.finish(of, reached), summed, fmtt.finish(base, base.loop.last()), reached.step)
+
+
+def test_metrics_of_gathered_parts_are_those_of_the_whole() -> None:
+    whole, parts = run(), [run(range(2)), run(range(2, 7)), run(range(7, 9))]
+    gathered, expected = Outcome.joined([outcome(part) for part in parts]), outcome(whole)
+    found, right = metrics_by_prompt(whole, gathered), metrics_by_prompt(whole, expected)
+    assert repr(found) == repr(right)
+    assert len(found) == 3
+    assert gathered.result.meter.counts == expected.result.meter.counts
+    assert repr(over_prompts(found)) == repr(over_prompts(right))
+
+
+def test_metrics_over_prompts_combine_as_their_names_say() -> None:
+    names = ("log_z", "a/stderr", "reward/max", "ess/min", "reward/mean", "exact/mean")
+    values = [([1.0, 2.0], 3.0, 1.0, 0.5, 1.0, [0.0, 4.0]), ([3.0, 4.0], 4.0, 5.0, 0.2, 2.0, [2.0, 0.0])]
+    parts = [dict(zip(names, row, strict=True)) for row in values]
+    assert over_prompts(parts) == {
+        "log_z": [1.0, 2.0, 3.0, 4.0], "a/stderr": 2.5, "reward/max": 5.0, "ess/min": 0.2, "reward/mean": 1.5,
+        "exact/mean": [1.0, 2.0],
+    }  # fmt: skip
+    assert of_prompts(parts)["prompt/1/reward/max"] == 5.0
+    assert "prompt/1/log_z" not in of_prompts(parts)
+
+
+def test_counts_are_those_of_the_whole_run() -> None:
+    whole = run()
+    finished = outcome(whole)
+    metrics = final_metrics(whole, finished, metrics_by_prompt(whole, finished), TIMING, BUDGET)
+    assert metrics["nfe/forward"] == whole.meter.forward > 0
+    assert metrics["population/prompts"] == 3 and metrics["population/groups"] == 9
+    assert "nfe/decode" not in metrics
+
+
+@pytest.mark.parametrize("prompt", range(3))
+def test_each_prompt_has_its_own_exact_answer(prompt: int) -> None:
+    whole = run()
+    parts = metrics_by_prompt(whole, outcome(whole))
+    condition = ConditionalGaussian().encode_prompts(list(MEANS))[prompt]
+    form = ConditionalQuadratic().quadratic_form(2, condition)
+    assert parts[prompt]["exact/log_z"] == pytest.approx(ConditionalGaussian().law(condition).tilted(*form)[1].item())
