@@ -17,7 +17,7 @@ from fmtt.smc.selection import Selection
 from fmtt.smc.tempering import Tempering
 from fmtt.step.dynamics import Draws, Dynamics, Step
 from fmtt.step.interval import Interval
-from fmtt.step.needs import TILT, Needs
+from fmtt.step.needs import NOTHING, TILT, Needs
 from fmtt.tilt.tilt import TiltValue, columns
 
 
@@ -59,9 +59,9 @@ class Trajectory(Loop):
     @cached_property
     def needs(self) -> tuple[Needs, ...]:
         """The needs of each of the K steps, with those of the selection before it; the last entry is for the end."""
-        parts = [self.dynamics.needs(interval) for interval in self.intervals]
-        due = [Needs(tilt=k > 0 and self.selection.due(k, self.steps)) for k in range(self.steps)]
-        return (*(mine | before for mine, before in zip(parts, due, strict=True)), TILT)
+        due = (TILT if k > 0 and self.selection.due(k, self.steps) else NOTHING for k in range(self.steps))
+        parts = zip(self.intervals, due, strict=True)
+        return (*(self.dynamics.needs(interval) | before for interval, before in parts), TILT)
 
     def start(self) -> tuple[State, Info]:
         """N particles at t_0 in each group, with their tilt if it is needed; or the last population of the opening."""

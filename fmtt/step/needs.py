@@ -31,7 +31,13 @@ class Needs(NamedTuple):
     change: bool = False
 
     def __or__(self, other: Needs) -> Needs:
-        return Needs(*(max(mine, theirs) for mine, theirs in zip(self, other, strict=True)))  # type: ignore[arg-type]
+        if other is NOTHING or other is self:  # most are, in runs of very many steps
+            return self
+        return Needs(
+            self.tilt or other.tilt, self.gradient or other.gradient, self.rate or other.rate,
+            self.velocity or other.velocity, max(self.copies, other.copies), self.work or other.work,
+            self.gap or other.gap, self.laplacian or other.laplacian, self.change or other.change,
+        )  # fmt: skip
 
 
 NOTHING = Needs()
