@@ -37,8 +37,8 @@ CLOCKS = "model=clocks reward=clock " + DIGITS
 # Every mode, look-ahead, weight, resampler, schedule, start and transport, and all bundled models.
 RUNS = {
     **{f"mode-{mode}": f"{POINTS} mode={mode}" for mode in (
-        "importance", "base", "search", "local_tilt", "tilted_ode", "guidance", "best_of_n", "beam", "fk_steering",
-        "tds", "das", "svdd", "fmrg", "diamond", "noise_opt", "noise_smc", "multi_best_of_n", "auto",
+        "importance", "base", "reweight", "search", "local_tilt", "tilted_ode", "guidance", "best_of_n", "beam",
+        "fk_steering", "tds", "das", "svdd", "fmrg", "diamond", "noise_opt", "noise_smc", "multi_best_of_n", "auto",
     )},
     "mode-wide_search": f"{POINTS} mode=wide_search sampler.steps=6",
     "mode-auto-long": f"{POINTS} mode=auto sampler.steps=44 population.particles=3",

@@ -26,6 +26,14 @@ def best_of_n() -> Composition:
     return Composition(None, NoWeights(), KeepAll(), greedy=True)
 
 
+def reweight() -> Composition:
+    """Importance sampling from the base model: samples of the model with the weights ``exp(scale r(x_1))``.
+
+    The baseline of every exact method. The reward is called once, at the end.
+    """
+    return Composition(None, Kernel(), KeepAll())
+
+
 def beam(keep: int = 4, rounds: int = 4) -> Composition:
     """Beam search: at ``rounds`` steps the ``keep`` best of a group by look-ahead are cloned to fill it.
 

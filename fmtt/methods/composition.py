@@ -70,12 +70,13 @@ class Composition:
     def unused(self) -> frozenset[str]:
         """Settings without effect. A maximiser that only ranks particles uses only the sign of the scale."""
         tilted = self.weighted or self.selection.draws_by_value
+        watched = self.selection.acts or self.weights.invariant  # the reward is asked for on the way
         driven = self.guidance is not None and self.guidance.needs.gradient
         passive = {
             "sampler.chi": self.guidance is None,
-            "sampler.beta": not (tilted or driven),
+            "sampler.beta": not ((tilted and watched) or driven),
             "reward.scale": not tilted and self.guidance is None and self.field is None,
-            "lookahead": self.guidance is None and self.field is None and not self.selection.acts and not tilted,
+            "lookahead": self.guidance is None and self.field is None and not watched,
         }
         return frozenset(name for name, without_effect in passive.items() if without_effect)
 

@@ -63,6 +63,17 @@ def test_weighted_baselines_on_the_mixture(name: str, reward: str) -> None:
     assert (name == "das") == any((before.temperature < 0.9).all() for before in earlier)
 
 
+@pytest.mark.parametrize("ramp", [PowerRamp(), WHOLE])
+@pytest.mark.parametrize("reward", REWARDS)
+def test_base_samples_weighted_at_the_end(reward: str, ramp: PowerRamp) -> None:
+    """Their weights are ``exp(scale r)``, whatever the ramp; and the reward is called once for each."""
+    run = mixture_run(baselines.reweight, reward, beta=ramp, scale=0.8)
+    population = run.loop.last().population
+    assert worst(population, Setup(model="mixture", reward=reward, scale=0.8).truth()) < 4
+    torch.testing.assert_close(population.log_weights, 0.8 * population.tilt.reward)
+    assert run.meter.reward == population.log_weights.numel()
+
+
 # --- the whole tilt from the start -------------------------------------------------------------------------------
 
 AT_ONCE = Setup(ramp=WHOLE, transport=FlowMapTransport, epsilon=PowerEpsilon(0.3), steps=40, ess_threshold=0.9)
