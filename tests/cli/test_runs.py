@@ -113,7 +113,7 @@ def test_seeds_differ_and_repeat(fmtt) -> None:
     assert not torch.equal(first, second)
 
 
-WEIGHTED = {"importance", "noise_smc", "tds", "das", "fk_steering"}
+WEIGHTED = {"importance", "noise_smc", "reweight", "tds", "das", "fk_steering"}
 
 
 @pytest.mark.parametrize("mode", sorted(file.stem for file in (CONFIGS / "mode").glob("*.yaml")))
