@@ -31,11 +31,6 @@ class Batches:
         if self.chunk is not None:
             whole_number("population.chunk", self.chunk, 1)
 
-    @property
-    def first(self) -> Tensor | None:
-        """The prompt of the first group, ``(1,)``."""
-        return None if self.prompt is None else self.prompt[:1]
-
     def split(self, x: Tensor) -> list[tuple[Tensor, Tensor | None]]:
         """Parts ``(B, *D)`` of ``x (G, N, *D)``, each with the number of the prompt of its rows, ``(B,)``."""
         flat = x.flatten(0, 1)

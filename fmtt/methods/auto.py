@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import torch
 
 from fmtt.checks import whole_number
-from fmtt.flow.conditions import for_rows
 from fmtt.methods.ascent import Nesterov
 from fmtt.methods.loop import Loop
 from fmtt.methods.method import Maximiser
 from fmtt.methods.problem import Problem
 from fmtt.methods.rounds import MultiBestOfN
 from fmtt.methods.typical_ascent import TypicalAscent
-from fmtt.tilt.tilt import require_generator
-
-
-def differentiable(problem: Problem) -> bool:
-    """Whether the reward of the problem has a gradient. The reward is called on one sample to find out."""
-    with torch.enable_grad():
-        x = torch.zeros(1, 1, *problem.model.shape, device=problem.noise.device).requires_grad_()
-        ((sample, prompt),) = replace(problem.tilt.batches, prompt=problem.tilt.batches.first).split(x)
-        return bool(for_rows(problem.tilt.reward, prompt)(sample).requires_grad)
+from fmtt.tilt.tilt import differentiable, require_generator
 
 
 @dataclass(frozen=True)
@@ -52,20 +42,18 @@ class Auto(Maximiser):
     check_every: int = 10
     final_checks: int = 8
     pilot: int = 16
+    climb: Nesterov = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         whole_number("mode.check_every", self.check_every, 1)
         whole_number("mode.final_checks", self.final_checks, 1)
         whole_number("mode.pilot", self.pilot, 1)
-        self.climb  # noqa: B018  refuses an impossible rate
-
-    @cached_property
-    def climb(self) -> Nesterov:
-        return Nesterov(self.rate, momentum=0.9, clip=0.1)
+        object.__setattr__(self, "climb", Nesterov(self.rate, momentum=0.9, clip=0.1))
 
     def loop(self, problem: Problem) -> Loop:
         generator = require_generator(problem.generator, "auto")
-        if not differentiable(problem):
+        one = torch.zeros(1, 1, *problem.model.shape, device=problem.noise.device, dtype=problem.noise.dtype)
+        if not differentiable(problem.tilt, one):
             return MultiBestOfN().loop(problem)
         return TypicalAscent(
             generator, problem.model, problem.steps, problem.particles, problem.noise, self.climb, self.check_every,

@@ -19,7 +19,7 @@ from fmtt.smc.tempering import Tempering
 from fmtt.step.dynamics import Dynamics
 from fmtt.step.field import Field
 from fmtt.step.guidance import Guidance, Window
-from fmtt.step.weights import Weights
+from fmtt.step.weights import NoWeights, WeightRule
 from fmtt.tilt.look_ahead import LookAhead
 
 ChangeLookAhead = Callable[[LookAhead], LookAhead]
@@ -43,7 +43,7 @@ class Composition:
     """
 
     guidance: Guidance | None
-    weights: Weights
+    weights: WeightRule
     selection: Selection
     greedy: bool = False
     window: Window = Window()
@@ -92,7 +92,7 @@ class Composition:
         if self.parts_clones and still and not transport.stochastic:
             raise ValueError("sampler.epsilon: the clones of this mode would stay together without noise; use linear")
         dynamics = Dynamics(
-            problem.model, tilt, problem.epsilon, self.guidance, self.weights, transport, self.field, problem.chi,
+            problem.model, tilt, problem.epsilon, self.guidance, NoWeights(), transport, self.field, problem.chi,
             self.window.late(problem.times[0]), problem.probes,
         )  # fmt: skip
         weights = self.weights.fitted(dynamics.moves(dynamics.interval(*problem.times[-2:])))

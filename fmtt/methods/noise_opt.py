@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
@@ -86,14 +85,11 @@ class NoiseOpt(Maximiser):
     momentum: float = 0.9
     clip: float = 0.1
     regularisation: float = 0.01
+    climb: Nesterov = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         at_least("mode.regularisation", self.regularisation, 0)
-        self.climb  # noqa: B018  refuses impossible values
-
-    @cached_property
-    def climb(self) -> Nesterov:
-        return Nesterov(self.rate, self.momentum, self.clip)
+        object.__setattr__(self, "climb", Nesterov(self.rate, self.momentum, self.clip))
 
     def loop(self, problem: Problem) -> NoiseAscent:
         generator = require_generator(problem.generator, "noise_opt")

@@ -10,7 +10,7 @@ from fmtt.smc.resampling import RESAMPLERS, Resampler
 from fmtt.smc.selection import KeepAll, ResampleAtSteps, ResampleOnEss, Selection, TopAndClone
 from fmtt.step.field import LocalTilt
 from fmtt.step.guidance import Guidance, TiltGradient, Window
-from fmtt.step.weights import WEIGHTS, NoWeights, Weights
+from fmtt.step.weights import WEIGHTS, NoWeights, WeightRule
 from fmtt.tilt.posterior import Posterior
 
 
@@ -34,7 +34,7 @@ def guidance(gradient: Guidance = TiltGradient(), window: Sequence[float] = (0.0
 
 
 def importance(
-    weights: str | Weights = "auto",
+    weights: str | WeightRule = "auto",
     resampler: str = "systematic",
     ess_threshold: float = 0.5,
     resample_at: Sequence[int] | None = None,

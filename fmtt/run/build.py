@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fmtt.api import Run, assemble
 from fmtt.checks import choice, whole_number
-from fmtt.flow.conditions import Encoded, for_rows
+from fmtt.flow.conditions import Encoded
 from fmtt.flow.meter import Meter
 from fmtt.flow.precision import PRECISIONS, precision_of
 from fmtt.flow.protocols import Flow, Velocity, as_flow, as_reward
@@ -28,6 +28,7 @@ from fmtt.methods.method import Method
 from fmtt.run.budget import Budget, Size
 from fmtt.run.configurations import CONFIGS, ConfigurationError, one_line
 from fmtt.step.dynamics import EXACT_LAPLACIAN
+from fmtt.tilt.tilt import differentiable
 from fmtt.tracking import Logger
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -87,11 +88,11 @@ def _build(config: DictConfig) -> Job:
     }
     size = Size(sampler.steps, config.population.particles)
     run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
-    differentiable = probe(run)
+    has_gradient = probe(run)
     warn_of_unused(method, typed_settings(), scale=as_reward(reward).scale)
     budget = Budget(**config.budget)
     if budget.nfe is not None:
-        size = afford(budget, size, dry_model(model), dry_reward(differentiable), method, common)
+        size = afford(budget, size, dry_model(model), dry_reward(has_gradient), method, common)
         run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
     loggers = [instantiate(node) for node in (config.logger or {}).values()]
     return Job(run, config.baseline, fabric, loggers, budget, prompts)
@@ -180,9 +181,9 @@ def dry_model(model: Velocity) -> Flow:
     )  # fmt: skip
 
 
-def dry_reward(differentiable: bool) -> Callable[[Tensor], Tensor]:
+def dry_reward(has_gradient: bool) -> Callable[[Tensor], Tensor]:
     """A toy with a gradient or without: some methods go another way then."""
-    return lambda x: (x if differentiable else x.detach()).flatten(1).sum(1)
+    return lambda x: (x if has_gradient else x.detach()).flatten(1).sum(1)
 
 
 def afford(
@@ -242,9 +243,6 @@ def check_scalars(config: DictConfig) -> None:
 
 def probe(run: Run) -> bool:
     """Whether the reward has a gradient; a reward that does not fit the model fails here, before the run."""
-    tilt = run.problem.tilt
-    reward: Any = replace(tilt.reward, meter=Meter(run.meter.device))  # type: ignore[type-var]
-    prompt = None if tilt.batches.prompt is None else tilt.batches.prompt[:1].expand(2)
-    with torch.enable_grad():
-        x = torch.zeros(2, *run.problem.model.shape, device=run.meter.device, dtype=run.problem.noise.dtype)
-        return bool(for_rows(reward, prompt)(x.requires_grad_()).requires_grad)
+    reward: Any = replace(run.problem.tilt.reward, meter=Meter(run.meter.device))  # type: ignore[type-var]
+    two = torch.zeros(1, 2, *run.problem.model.shape, device=run.meter.device, dtype=run.problem.noise.dtype)
+    return differentiable(replace(run.problem.tilt, reward=reward), two)

@@ -95,15 +95,18 @@ class Moves(NamedTuple):
     gap_is_free: bool
 
 
-class Weights(Protocol):
-    """Log-weight increments of a step.
+class WeightRule(Protocol):
+    """A choice of weights, before the moves are known.
 
     ``weighted`` says whether there are any; ``invariant`` whether they hold only for moves that leave the tilted law
     invariant.
     """
 
-    weighted: bool
-    invariant: bool
+    @property
+    def weighted(self) -> bool: ...
+
+    @property
+    def invariant(self) -> bool: ...
 
     def fitted(self, moves: Moves) -> Weights:
         """The weights for moves of this kind.
@@ -112,6 +115,10 @@ class Weights(Protocol):
             ValueError: if they would be wrong.
         """
         ...
+
+
+class Weights(WeightRule, Protocol):
+    """Log-weight increments of a step."""
 
     def needs(self, interval: Interval) -> Needs:
         """What a step uses."""
@@ -244,12 +251,6 @@ class Auto:
             chosen = Material() if moves.epsilon.vanishes and moves.follows_ode else Kernel()
         return chosen.fitted(moves)
 
-    def needs(self, interval: Interval) -> Needs:
-        raise NotImplementedError("weights=auto are fitted to the moves before they are used")
-
-    def increment(self, move: Move) -> Increment:
-        raise NotImplementedError("weights=auto are fitted to the moves before they are used")
-
 
 def require_invariance(name: str, moves: Moves) -> None:
     """ValueError unless noise and guidance leave the tilted law invariant and the transport follows the ODE."""
@@ -287,4 +288,4 @@ def dissipation(move: Move) -> Tensor | None:
     return move.interval.chi * move.interval.dt * (laplacian + inner)
 
 
-WEIGHTS: dict[str, type[Weights]] = {"auto": Auto, "jarzynski": Jarzynski, "material": Material, "kernel": Kernel}
+WEIGHTS: dict[str, type[WeightRule]] = {"auto": Auto, "jarzynski": Jarzynski, "material": Material, "kernel": Kernel}

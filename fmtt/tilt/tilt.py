@@ -215,6 +215,14 @@ def require_differentiable(reward: Tensor) -> None:
         raise ValueError("the reward is not differentiable, and this mode needs its gradient")
 
 
+def differentiable(tilt: Tilt, x: Tensor) -> bool:
+    """Whether the reward at clean samples ``x (1, B, *D)`` of the first group has a gradient; it is called once."""
+    prompt = None if tilt.batches.prompt is None else tilt.batches.prompt[:1]
+    with torch.enable_grad():
+        ((part, rows),) = Batches(prompt=prompt).split(x.requires_grad_())
+        return bool(for_rows(tilt.reward, rows)(part).requires_grad)
+
+
 def require_generator(tilt: Tilt, mode: str) -> Tilt:
     """``tilt`` itself.
 

@@ -52,8 +52,11 @@ def lagrangian(net: AverageVelocity, teacher: AverageVelocity, x_s: Tensor, s: T
 
     Needs float32 (forward-mode AD through convolutions fails under bf16 autocast).
     """
-    at_end = lambda end: net(x_s, s, end)  # noqa: E731
-    average, derivative = torch.func.jvp(at_end, (t,), (torch.ones_like(t),))  # type: ignore[misc]
+
+    def until(end: Tensor) -> Tensor:
+        return net(x_s, s, end)
+
+    average, derivative = torch.func.jvp(until, (t,), (torch.ones_like(t),))  # type: ignore[misc]
     span = expand(t - s, x_s)
     with torch.no_grad():
         velocity = teacher(x_s + span * average, t, t)
