@@ -74,7 +74,7 @@ STEPS := sampler.steps=50,100,200,500
 SEEDS := seed=0,1,2,3,4,5,6,7
 PAPER := sampler/beta=early sampler.beta.end=0.1 sampler/epsilon=constant sampler.epsilon.c=0.1 sampler.transport=euler
 toy-b: setup ## toy B of the paper beside exact draws (an hour): tables, and pictures in outputs
-	$(TOY_B) $(STEPS) $(SEEDS) hydra.sweep.dir=outputs/toy_b/flow_map model=ring,ring_distilled
+	$(TOY_B) $(STEPS) $(SEEDS) hydra.sweep.dir=outputs/toy_b/flow_map model=ring,ring_distilled mode.weights=jarzynski
 	$(TOY_B) $(STEPS) $(SEEDS) hydra.sweep.dir=outputs/toy_b/others lookahead=none,denoiser
 	$(TOY_B) $(STEPS) $(SEEDS) hydra.sweep.dir=outputs/toy_b/weighted lookahead=none,denoiser mode.ess_threshold=0
 	$(TOY_B) $(SEEDS) hydra.sweep.dir=outputs/toy_b/no_noise lookahead=none,denoiser,flowmap1 sampler.epsilon=zero \
@@ -128,8 +128,9 @@ figures-quick: ## small versions of the same, in outputs/quick (nine minutes)
 
 ZEROS := $(SWEEP) experiment=mnist_zeros report=false baseline=false hydra.sweep.dir=$(FIGURES)/mnist_zeros
 mnist-zeros: setup ## digits tilted to zeros with every look-ahead, against real zeros: a table, outputs/mnist_zeros.png
-	$(ZEROS) $(FEW)
-	$(ZEROS) $(FEW) lookahead=exact lookahead.steps=4
+	$(ZEROS) $(FEW) lookahead=none,denoiser,diffusion4 mode.weights=kernel
+	$(ZEROS) $(FEW) lookahead=flowmap1,flowmap2,flowmap4 mode.weights=jarzynski
+	$(ZEROS) $(FEW) lookahead=exact lookahead.steps=4 mode.weights=jarzynski
 	$(ZEROS) $(FEW) lookahead=denoiser,flowmap1 mode.weights=material
 	$(ZEROS) mode=base lookahead=none population.particles=$(MODEL_DIGITS)
 	$(BIN)/python scripts/tilt_to_digit.py $(FIGURES)/mnist_zeros --out $(FIGURES)/mnist_zeros
@@ -170,10 +171,10 @@ SENSITIVITY := $(SWEEP) $(FEW) experiment=sensitivity hydra.sweep.dir=$(FIGURES)
 STAGES := clocks_1800,clocks_2200,clocks_3200,null
 ENDS := clocks_1800,null
 sensitivity: setup ## gain against error of flow maps of several stages of a training: a table, outputs/sensitivity.png
-	$(SENSITIVITY) model.flow_map=$(STAGES)
-	$(SENSITIVITY) model.flow_map=$(STAGES) lookahead=flowmap4
+	$(SENSITIVITY) model.flow_map=$(STAGES) mode.weights=jarzynski
+	$(SENSITIVITY) model.flow_map=$(STAGES) lookahead=flowmap4 mode.weights=jarzynski
 	$(SENSITIVITY) model.flow_map=$(ENDS) mode.weights=kernel
-	$(SENSITIVITY) model.flow_map=null lookahead=denoiser,diffusion4
+	$(SENSITIVITY) model.flow_map=null lookahead=denoiser,diffusion4 mode.weights=kernel
 	$(BIN)/python scripts/sensitivity.py $(FIGURES)/sensitivity --out $(FIGURES)/sensitivity
 
 EDIT := $(SWEEP) experiment=edit report=true
