@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -9,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from fmtt.flow.ahead import Ahead
 from fmtt.flow.noise import Noise
 from fmtt.methods.loop import Info, Loop, State, totals
 from fmtt.smc.population import Population, require_finite
@@ -19,6 +22,8 @@ from fmtt.step.dynamics import Draws, Dynamics, Step
 from fmtt.step.interval import Interval
 from fmtt.step.needs import NOTHING, TILT, Needs
 from fmtt.tilt.tilt import TiltValue, columns
+
+LARGE = 4096  # numbers in a draw, from which on a thread saves more time than it takes
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,12 @@ class Trajectory(Loop):
         """Numbers that each step reports in addition to the common diagnostics."""
         return {} if self.tempering is None else {"temperature": temperature}
 
+    @cached_property
+    def next_step(self) -> Callable[[int], Step]:
+        """:meth:`planned`, with large draws made one step ahead."""
+        size = len(self.noise.groups) * self.particles * math.prod(self.dynamics.model.shape)
+        return self.planned if size < LARGE else Ahead(self.planned, self.steps)
+
     def planned(self, step: int) -> Step:
         """The step number ``step``, counted from 0, with its random numbers."""
         shape, interval, needs = (self.particles, *self.dynamics.model.shape), self.intervals[step], self.needs[step]
@@ -117,7 +128,7 @@ class Trajectory(Loop):
 
     def step(self, state: State) -> tuple[State, Info]:
         """Move, weigh, temper, select."""
-        here, step, after = state.population, self.planned(state.step), state.step + 1
+        here, step, after = state.population, self.next_step(state.step), state.step + 1
         moved = self.dynamics.move(here.x, here.tilt, step, self.share(state))
         tilt = self.evaluated(moved.x, after, here.tilt)
         path = self.valued(here.path, tilt, after)
