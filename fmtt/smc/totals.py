@@ -45,7 +45,7 @@ class Totals:
         """One step later, in which nothing was weighed; arguments as in :meth:`after`."""
         return replace(
             self, lowest_ess=torch.minimum(self.lowest_ess, ess), step_discrepancy=torch.zeros_like(ess),
-            selections=self.selections + selected,
+            selections=self.selections + selected, ignored_gap=torch.full_like(ess, torch.nan),
         )  # fmt: skip
 
     def after(
