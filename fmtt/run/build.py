@@ -26,7 +26,8 @@ from fmtt.flow.precision import PRECISIONS, precision_of
 from fmtt.flow.protocols import Flow, Velocity, as_flow, as_reward
 from fmtt.methods.method import Method
 from fmtt.run.budget import Budget, Size
-from fmtt.run.configurations import CONFIGS, ConfigurationError, one_line
+from fmtt.run.configs import CONFIGS
+from fmtt.run.errors import ConfigurationError, one_line
 from fmtt.step.dynamics import EXACT_LAPLACIAN
 from fmtt.tilt.tilt import differentiable
 from fmtt.tracking import Logger

@@ -22,7 +22,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from fmtt.run.configurations import CONFIGS, ConfigurationError, one_line
+from fmtt.run.configs import CONFIGS
+from fmtt.run.errors import ConfigurationError, one_line
 from fmtt.run.sweep_progress import Progress, note, size
 from fmtt.run_folder import COMPARISON, ERROR, MULTIRUN, read_error, write_error
 

@@ -26,8 +26,8 @@ from fmtt.report import read_showcase, write_artefacts
 from fmtt.run import checkpoint as resume
 from fmtt.run import metrics as results
 from fmtt.run.build import build
-from fmtt.run.configurations import ConfigurationError
 from fmtt.run.console import print_prompts, print_table
+from fmtt.run.errors import ConfigurationError
 from fmtt.run.film import Film
 from fmtt.smc.totals import Totals
 from fmtt.tracking import Tracker

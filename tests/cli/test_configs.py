@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from fmtt.run.configurations import CONFIGS
+from fmtt.run.configs import CONFIGS
 
 GROUPS = (
     "model", "lookahead", "reward", "mode", "mode/gradient",

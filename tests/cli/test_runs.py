@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from safetensors.torch import load_file
 
 from fmtt.methods.trajectory import Trajectory
-from fmtt.run.configurations import CONFIGS
+from fmtt.run.configs import CONFIGS
 
 ROOT = Path(__file__).resolve().parents[2]
 METRICS = {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fmtt.run.configurations import find_configs
+from fmtt.run.configs import find_configs
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ("fmtt", "configs", "pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")

@@ -11,7 +11,8 @@ from fmtt.methods.rounds import Rounds
 from fmtt.rewards.judge import Judge
 from fmtt.run.budget import Budget, Size
 from fmtt.run.build import Job, build
-from fmtt.run.configurations import CONFIGS, ConfigurationError
+from fmtt.run.configs import CONFIGS
+from fmtt.run.errors import ConfigurationError
 
 MODES = sorted(file.stem for file in Path(CONFIGS, "mode").glob("*.yaml"))
 SMALL = ("model=gaussian", "reward=linear", "baseline=false", "logger=none", "population.groups=3")

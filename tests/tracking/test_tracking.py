@@ -14,7 +14,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from PIL import Image
 
-from fmtt.run.configurations import CONFIGS
+from fmtt.run.configs import CONFIGS
 from fmtt.tracking import Csv, TensorBoard, Wandb, hydra_choices, run_name, sweep_name
 from fmtt.tracking.wandb_logger import run_id
 from tests.tracking.tracked import CONFIG, ROWS, track, wandb_records

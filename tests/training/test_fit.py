@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from fmtt.models.analytic import ring_of_gaussians
 from fmtt.models.checkpoints import read_card
 from fmtt.models.learned import load_flow_map
-from fmtt.run.configurations import CONFIGS
+from fmtt.run.configs import CONFIGS
 from fmtt.training.data import ExactTeacher, ModelSamples
 from fmtt.training.fit import train_flow_map
 
