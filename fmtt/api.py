@@ -136,7 +136,7 @@ class Result:
     def joined(parts: Sequence[Result]) -> Result:
         """The result of several parts of the groups, in their order, and the sum of their calls."""
         names = [name for name, value in vars(parts[0]).items() if isinstance(value, Tensor)]
-        both: dict[str, Any] = {name: joined([getattr(part, name) for part in parts]) for name in names}
+        both: dict[str, Any] = {name: joined([vars(part)[name] for part in parts]) for name in names}
         return replace(parts[0], **both, meter=Meter.joined([part.meter for part in parts]))
 
 

@@ -105,8 +105,8 @@ class WavyRing:
     upper = 1.0  # the largest possible reward
 
     def __post_init__(self) -> None:
-        for name in ("radius", "width"):
-            positive(f"reward.{name}", getattr(self, name))
+        positive("reward.radius", self.radius)
+        positive("reward.width", self.width)
         finite("reward.amplitude", self.amplitude)
         whole_number("reward.frequency", self.frequency, 1)
         finite("reward.scale", self.scale)

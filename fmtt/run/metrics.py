@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -47,9 +47,8 @@ class Outcome:
 
     def groups(self, which: Tensor) -> Outcome:
         """The groups ``which (G,)`` alone."""
-        kept = {entry.name: getattr(self.totals, entry.name)[which] for entry in fields(Totals)}
         base = None if self.base is None else self.base.groups(which)
-        return replace(self, result=self.result.groups(which), totals=Totals(**kept), base=base)
+        return replace(self, result=self.result.groups(which), totals=self.totals.groups(which), base=base)
 
     @staticmethod
     def joined(parts: Sequence[Outcome]) -> Outcome:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -80,5 +80,8 @@ class Totals:
     @staticmethod
     def joined(parts: list[Totals]) -> Totals:
         """Those of several parts of the groups, in their order."""
-        names = [entry.name for entry in fields(Totals)]
-        return Totals(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+        return Totals(**{name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])})
+
+    def groups(self, which: Tensor) -> Totals:
+        """Those of the groups ``which (G,)`` alone."""
+        return Totals(**{name: values[which] for name, values in vars(self).items()})
