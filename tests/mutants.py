@@ -46,7 +46,7 @@ class Selected:
 
     right: Selection
     change: Callable[[Population, Population, Tensor], Population]
-    block, multinomial, acts, draws_by_value = 1, False, True, False
+    block, min_particles, multinomial, acts, draws_by_value = 1, 1, False, True, False
 
     def due(self, step: int, steps: int) -> bool:
         return self.right.due(step, steps)

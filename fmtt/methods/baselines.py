@@ -34,7 +34,7 @@ def reweight() -> Composition:
     return Composition(None, Kernel(), KeepAll())
 
 
-def beam(keep: int = 4, rounds: int = 4) -> Composition:
+def beam(keep: int | None = None, rounds: int = 4) -> Composition:
     """Beam search: at ``rounds`` steps the ``keep`` best of a group by look-ahead are cloned to fill it.
 
     It uses no gradients. Clones differ only by the noise of the SDE, so epsilon must not be zero. This is a baseline

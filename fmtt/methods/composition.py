@@ -67,6 +67,10 @@ class Composition:
         return self.selection.block
 
     @property
+    def min_particles(self) -> int:
+        return self.selection.min_particles
+
+    @property
     def unused(self) -> frozenset[str]:
         """Settings without effect. A maximiser that only ranks particles uses only the sign of the scale."""
         tilted = self.weighted or self.selection.draws_by_value
@@ -84,6 +88,11 @@ class Composition:
         if problem.particles % self.block:
             raise ValueError(
                 f"population.particles={problem.particles}: must be a multiple of mode.duplicates={self.block}"
+            )
+        if problem.particles < self.min_particles:
+            raise ValueError(
+                f"population.particles={problem.particles}: must be at least {self.min_particles}; mode.keep must be"
+                " less than population.particles, or nothing is selected"
             )
         tilt, transport = problem.tilt, problem.transport(problem.model)
         if self.change_look_ahead is not None:

@@ -21,6 +21,7 @@ class Method(Protocol):
         multinomial: whether it resamples by independent draws. Then even equal weights give different numbers of
             offspring.
         block: the number of particles must be a multiple of this.
+        min_particles: the fewest particles that it works with.
         unused: settings of the command line without effect, such as ``sampler.chi``. If the user gives one of them,
             the command line warns.
         through_time: whether particles move through time, so that noise can be prepared for them, and steps placed.
@@ -40,6 +41,9 @@ class Method(Protocol):
 
     @property
     def block(self) -> int: ...
+
+    @property
+    def min_particles(self) -> int: ...
 
     def loop(self, problem: Problem) -> Loop:
         """The method on ``problem``, ready to run.
@@ -63,7 +67,7 @@ class Maximiser:
     """Base class of methods that look for a maximum: no weights, any number of particles, the best is returned."""
 
     weighted = multinomial = through_time = False
-    block = 1
+    block = min_particles = 1
     unused = NO_TRAJECTORY
 
     def choose(self, population: Population, noise: Noise) -> Tensor:

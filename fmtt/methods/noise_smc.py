@@ -102,7 +102,7 @@ class NoiseSmc:
         return RESAMPLERS[self.resampler]
 
     weighted, through_time = True, False
-    block = 1
+    block = min_particles = 1
     unused = NO_TRAJECTORY
 
     @property

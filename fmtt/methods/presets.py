@@ -77,7 +77,7 @@ def tilted_ode(gradient: Guidance = TiltGradient(16.0), window: Sequence[float] 
 
 
 def search(
-    keep: int = 4, rounds: int = 4, gradient: Guidance = TiltGradient(), window: Sequence[float] = (0.0, 1.0)
+    keep: int | None = None, rounds: int = 4, gradient: Guidance = TiltGradient(), window: Sequence[float] = (0.0, 1.0)
 ) -> Composition:
     """FMTT search: tilted dynamics; at ``rounds`` steps the ``keep`` best of a group are cloned to fill it."""
     return Composition(gradient, NoWeights(), TopAndClone(keep, rounds), greedy=True, window=Window.of(window))

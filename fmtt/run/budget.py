@@ -45,7 +45,7 @@ class Budget:
         """What a ledger amounts to."""
         return meter.forward + self.backward_cost * meter.backward
 
-    def afford(self, cost: Callable[[Size], float], size: Size, block: int) -> Size:
+    def afford(self, cost: Callable[[Size], float], size: Size, block: int, least: int = 1) -> Size:
         """The size of a run within the budget; ``size`` itself without a limit.
 
         As many particles as can be afforded for ``size.steps`` steps. If these are fewer than ``min_particles``, then
@@ -55,33 +55,34 @@ class Budget:
             cost: of a group; affine in the number of particles, and rising with that of steps.
             size: what was asked for.
             block: particles come in multiples of this.
+            least: the fewest particles that the method works with.
 
         Raises:
-            ValueError: if not even one step of one block can be afforded.
+            ValueError: if not even one step of the fewest particles can be afforded.
         """
         if self.nfe is None:
             return size
-        min_particles = -(-self.min_particles // block) * block
-        particles = self._particles(cost, size.steps, block)
+        least, min_particles = (-(-particles // block) * block for particles in (least, max(least, self.min_particles)))
+        particles = self._particles(cost, size.steps, block, least)
         if particles >= min_particles:
             return Size(size.steps, particles)
         steps = self._steps(cost, size.steps, min_particles)
         if steps:
-            return Size(steps, max(min_particles, self._particles(cost, steps, block)))
-        particles = self._particles(cost, 1, block)
+            return Size(steps, max(min_particles, self._particles(cost, steps, block, least)))
+        particles = self._particles(cost, 1, block, least)
         if not particles:
-            raise ValueError(f"budget.nfe={self.nfe:g}: the smallest run costs {cost(Size(1, block)):g}")
+            raise ValueError(f"budget.nfe={self.nfe:g}: the smallest run costs {cost(Size(1, least)):g}")
         return Size(1, particles)
 
-    def _particles(self, cost: Callable[[Size], float], steps: int, block: int) -> int:
+    def _particles(self, cost: Callable[[Size], float], steps: int, block: int, least: int) -> int:
         """The most particles that can be afforded for so many steps, perhaps none."""
         assert self.nfe is not None
-        one, two = (cost(Size(steps, blocks * block)) for blocks in (1, 2))
+        one, two = (cost(Size(steps, particles)) for particles in (least, least + block))
         if one > self.nfe:
             return 0
         if two <= one:
             raise ValueError("budget.nfe: this mode costs nothing that a budget could limit")
-        return block * (1 + int((self.nfe - one) / (two - one) + 1e-9))
+        return least + block * int((self.nfe - one) / (two - one) + 1e-9)
 
     def _steps(self, cost: Callable[[Size], float], most: int, particles: int) -> int:
         """The most steps, at most ``most``, that can be afforded for so many particles, perhaps none."""

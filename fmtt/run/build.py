@@ -203,7 +203,7 @@ def afford(
         run.loop.last()
         return budget.cost(run.meter) / len(run.prompt)
 
-    return budget.afford(cost, size, method.block)
+    return budget.afford(cost, size, method.block, method.min_particles)
 
 
 def group_with_words(config: DictConfig, group: str) -> DictConfig:

@@ -27,6 +27,11 @@ class Selection(Protocol):
         ...
 
     @property
+    def min_particles(self) -> int:
+        """The fewest particles that it can select among."""
+        ...
+
+    @property
     def multinomial(self) -> bool:
         """Whether it resamples by independent draws, so that equal weights too have unequal numbers of offspring."""
         ...
@@ -52,7 +57,7 @@ class Selection(Protocol):
 class KeepAll:
     """No selection."""
 
-    block, multinomial, acts, draws_by_value = 1, False, False, False
+    block, min_particles, multinomial, acts, draws_by_value = 1, 1, False, False, False
 
     def due(self, step: int, steps: int) -> bool:
         return False
@@ -71,7 +76,7 @@ class ResampleOnEss:
     threshold: float
     resampler: Resampler
     interval: int = 1
-    block, acts, draws_by_value = 1, True, False
+    block, min_particles, acts, draws_by_value = 1, 1, True, False
 
     @property
     def multinomial(self) -> bool:
@@ -97,7 +102,7 @@ class ResampleAtSteps:
 
     at: tuple[int, ...]
     resampler: Resampler
-    block, acts, draws_by_value = 1, True, False
+    block, min_particles, acts, draws_by_value = 1, 1, True, False
 
     @property
     def multinomial(self) -> bool:
@@ -125,15 +130,21 @@ class TopAndClone:
     """Search: at ``rounds`` evenly spread steps keep the ``keep`` best by tilt and clone them to fill the group.
 
     Weights play no part: this looks for maxima and is biased by design (arXiv 2511.22688, search mode). The steps
-    are ``k = round((i + 1) K / (rounds + 1))``.
+    are ``k = round((i + 1) K / (rounds + 1))``. Fewer are kept than there are particles, since keeping all would
+    select nothing. ``keep=None`` is 4, or half of the particles if they are fewer than 8.
     """
 
-    keep: int
+    keep: int | None
     rounds: int
     block, multinomial, acts, draws_by_value = 1, False, True, False
 
+    @property
+    def min_particles(self) -> int:
+        return 1 + (self.keep or 1)
+
     def __post_init__(self) -> None:
-        whole_number("mode.keep", self.keep, 1)
+        if self.keep is not None:
+            whole_number("mode.keep", self.keep, 1)
         whole_number("mode.rounds", self.rounds, 1)
 
     def due(self, step: int, steps: int) -> bool:
@@ -145,7 +156,7 @@ class TopAndClone:
         where = torch.full((groups,), now, device=population.x.device)
         if not now:
             return population, where
-        best = population.tilt.value.topk(min(self.keep, particles), dim=1).indices
+        best = population.tilt.value.topk(self.keep or min(4, particles // 2), dim=1).indices
         slots = torch.arange(particles, device=best.device) % best.shape[1]
         return population.take(best[:, slots]), where
 
@@ -168,6 +179,10 @@ class ChooseAmongDuplicates:
 
     @property
     def block(self) -> int:
+        return self.duplicates
+
+    @property
+    def min_particles(self) -> int:
         return self.duplicates
 
     def __post_init__(self) -> None:

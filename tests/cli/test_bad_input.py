@@ -56,6 +56,8 @@ CASES = {
     "checkpoint.every=-1": ["checkpoint.every", "-1"],
     "resume=perhaps": ["resume", "perhaps"],
     "mode=search mode.keep=0": ["mode.keep", "at least 1"],
+    "mode=search mode.keep=5 population.particles=5": ["population.particles=5", "at least 6", "mode.keep"],
+    "mode=beam population.particles=1": ["population.particles=1", "at least 2"],
     "mode=noise_smc lookahead=denoiser": ["noise_smc", "Denoiser", "flowmap1"],
     "mode=noise_opt lookahead=none": ["noise_opt", "NoLookAhead", "flowmap1"],
     "mode=noise_smc mode.move=walk": ["mode.move", "walk", "pcn", "hmc"],

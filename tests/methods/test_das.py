@@ -65,7 +65,7 @@ class WithWholeValue:
     """Increments that count the tilt after a step whole, though only a share of it is let in and subtracted next."""
 
     right: Selection
-    block, multinomial = 1, False
+    block, min_particles, multinomial = 1, 1, False
 
     def due(self, step: int, steps: int) -> bool:
         return self.right.due(step, steps)

@@ -102,6 +102,19 @@ def test_particles_first_then_steps(nfe: float, expected: Size) -> None:
     assert Budget(nfe).afford(affine, Size(10, 16), 1) == expected
 
 
+def test_the_fewest_particles_of_a_method_are_afforded_or_refused() -> None:
+    assert Budget(83).afford(affine, Size(10, 16), 1, 6) == Size(6, 6)
+    assert Budget(83).afford(affine, Size(10, 16), 5, 6) == Size(4, 10)
+    with pytest.raises(ValueError, match=r"budget.nfe=14: the smallest run costs 15"):
+        Budget(14).afford(affine, Size(10, 16), 1, 6)
+
+
+def test_a_search_within_a_budget_always_selects() -> None:
+    """Within this budget there were 4 particles, of which 4 were kept."""
+    found = job("mode=search", "mode.keep=4", "lookahead=flowmap1", "budget.nfe=300")
+    assert found.run.loop.particles == 5 and found.run.loop.steps > 1
+
+
 def test_blocks_stay_whole() -> None:
     assert Budget(250).afford(affine, Size(10, 16), 5) == Size(10, 10)
     assert Budget(70).afford(affine, Size(10, 16), 5) == Size(6, 5)

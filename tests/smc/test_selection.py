@@ -81,9 +81,11 @@ def test_search_clones_the_best_of_each_group(population: Population) -> None:
         assert torch.equal(after.tilt.reward[g], population.tilt.reward[g, after.ancestors[g]])
 
 
-def test_search_that_keeps_more_than_there_are_keeps_all(population: Population) -> None:
-    after, _ = TopAndClone(keep=50, rounds=1)(population, STEPS // 2, STEPS, NOISE)
-    assert torch.equal(after.ancestors.sort(1).values, population.ancestors)
+@pytest.mark.parametrize(("particles", "kept"), [(2, 1), (3, 1), (5, 2), (7, 3), (8, 4)])
+def test_search_keeps_four_or_half_of_few(particles: int, kept: int, population: Population) -> None:
+    few = population.take(torch.arange(particles).expand(GROUPS, -1))
+    after, _ = TopAndClone(keep=None, rounds=1)(few, STEPS // 2, STEPS, NOISE)
+    assert {len(group.unique()) for group in after.ancestors} == {kept}
 
 
 @pytest.mark.parametrize(
