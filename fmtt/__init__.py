@@ -1,4 +1,4 @@
-"""fmtt: tilt flow and diffusion models toward a reward at test time, exactly.
+"""fmtt: tilt flow and diffusion models toward a reward at test time.
 
     result = fmtt.sample(model, reward, scale=2.0)
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fmtt.checks import whole_number
+from fmtt.checks import not_a_word, whole_number
 from fmtt.flow.batches import Batches, joined
 from fmtt.flow.conditions import count, encoded, entries, moved
 from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
@@ -192,6 +192,8 @@ def assemble(
         ValueError: if a value is impossible, the model has no flow map where one is needed, or the weights are wrong
             for the look-ahead.
     """
+    not_a_word("look_ahead", look_ahead, "fmtt.Denoiser")
+    not_a_word("mode", mode, "fmtt.modes.search")
     whole_number("population.groups", groups, 1)
     whole_number("population.particles", particles, 1)
     whole_number("seed", seed, 0)

@@ -48,6 +48,12 @@ def choice(name: str, value: object, allowed: Collection[str]) -> str:
     return str(value)
 
 
+def not_a_word(name: str, value: object, example: str) -> None:
+    """ValueError if ``value`` is a word of the command line where the library wants an object."""
+    if isinstance(value, str):
+        raise ValueError(f"{name}={value}: the library takes objects, such as {name}={example}")
+
+
 def numbers(name: str, value: object) -> list[float]:
     """``value`` as a list of finite floats; a single number counts as a list of one."""
     if isinstance(value, int | float):

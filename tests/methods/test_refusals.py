@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+import fmtt
 from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
 from fmtt.flow.noise import Noise
 from fmtt.flow.protocols import Flow, Reward
@@ -152,3 +153,15 @@ def test_automatic_weights_measure_the_error_of_a_learned_map(
     problem = Setup(look_ahead=look_ahead, epsilon=epsilon).problem
     problem = replace(problem, model=model, tilt=replace(problem.tilt, model=model))
     assert type(modes.importance().loop(problem).dynamics.weights) is expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"mode": "search"}, r"mode=search: the library takes objects, such as mode=fmtt\.modes\.search"),
+        ({"look_ahead": "denoiser"}, r"look_ahead=denoiser: .* such as look_ahead=fmtt\.Denoiser"),
+    ],
+)
+def test_words_of_the_command_line_are_no_objects(arguments: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        fmtt.sample(GAUSSIAN, lambda x: x[:, 0], **arguments)
