@@ -235,7 +235,7 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class Auto:
+class Fitting:
     """Weights that are right for the moves: ``jarzynski`` for an exact flow map, ``material`` for a learned one.
 
     ``kernel`` for other look-aheads and for altered gradients with noise; ``material`` for those without noise.
@@ -288,4 +288,4 @@ def dissipation(move: Move) -> Tensor | None:
     return move.interval.chi * move.interval.dt * (laplacian + inner)
 
 
-WEIGHTS: dict[str, type[WeightRule]] = {"auto": Auto, "jarzynski": Jarzynski, "material": Material, "kernel": Kernel}
+WEIGHTS: dict[str, type[WeightRule]] = {"auto": Fitting, "jarzynski": Jarzynski, "material": Material, "kernel": Kernel}
