@@ -95,8 +95,7 @@ def require_finite(values: Mapping[str, Tensor], step: int, groups: Sequence[int
     Raises:
         FloatingPointError: naming the first group and particle with a NaN or an infinity, and the step.
     """
-    sums = torch.stack([value.sum() for value in values.values()])  # not finite as soon as one of its terms is not
-    if all(math.isfinite(total) for total in sums.tolist()):
+    if math.isfinite(sum(value.sum() for value in values.values())):  # not finite as soon as one of its terms is not
         return
     for name, value in values.items():
         for row, particle in torch.nonzero(~torch.isfinite(value)).tolist()[:1]:
