@@ -7,6 +7,8 @@ slowly.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -77,8 +79,8 @@ class Attention(nn.Module):
         return x + self.out((v @ attention.transpose(-1, -2)).reshape(b, c, h, w))
 
 
-class TwoTimeUNet(nn.Module):
-    """Average velocity ``v_{s,t}(x)``, with ``X_{s,t}(x) = x + (t - s) v_{s,t}(x)`` and ``v_{t,t} = b_t``.
+class Trunk(nn.Module):
+    """The common part of the U-Nets: two resolutions, half and a quarter of the image.
 
     Args:
         channels: colour channels C of the images.
@@ -87,14 +89,13 @@ class TwoTimeUNet(nn.Module):
         blocks: residual blocks per resolution on the way down (one more on the way up).
         embedding: width of the embedding of the two times.
 
-    Shapes: ``x (B, C, size, size)``, ``s, t (B,)`` with ``0 <= s <= t <= 1``; the result is like ``x``.
     The buffers ``mean`` and ``std``, ``(C, 1, 1)``, are those of the data (see :meth:`fit_gaussian`).
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, channels: int = 1, size: int = 28, width: int = 48, blocks: int = 2, embedding: int = 192):
+    def __init__(self, channels: int, size: int, width: int, blocks: int, embedding: int):
         super().__init__()
         self.shape = (channels, size, size)
         self.register_buffer("mean", torch.zeros(channels, 1, 1))
@@ -116,12 +117,13 @@ class TwoTimeUNet(nn.Module):
         self.mean.copy_(images.mean((0, 2, 3))[:, None, None])
         self.std.copy_(images.std((0, 2, 3))[:, None, None])
 
-    def forward(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+    def framed(self, x: Tensor, s: Tensor, t: Tensor, correction: Callable[[Tensor], Tensor]) -> Tensor:
+        """The average velocity of a Gaussian, with the correction of a network that sees the standardised ``x``."""
         frame = gaussian_frame(x, expand(s, x), expand(t, x), self.mean, self.std)
-        return frame.velocity + frame.unit * self.correction(frame.x, s, t)
+        return frame.velocity + frame.unit * correction(frame.x)
 
-    def correction(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
-        embedding = self.times(s, t)
+    def through(self, x: Tensor, embedding: Tensor, mix: Callable[[int, Tensor], Tensor]) -> Tensor:
+        """The correction at ``x (B, C, size, size)``; ``mix(k, h)`` lets distant pixels of ``h`` see each other."""
         h = self.inlet(F.pixel_unshuffle(x.to(embedding.dtype), 2))
         for block in self.down:
             h = block(h, embedding)
@@ -129,8 +131,26 @@ class TwoTimeUNet(nn.Module):
         for index, block in enumerate(self.middle):
             h = block(h, embedding)
             if index % 2:
-                h = self.attention[index // 2](h)
+                h = mix(index // 2, h)
         h = torch.cat([F.interpolate(self.expand(h), scale_factor=2.0, mode="nearest"), skip], dim=1)
         for block in self.up:
             h = block(h, embedding)
         return F.pixel_shuffle(self.outlet(F.silu(self.norm(h))), 2)
+
+
+class TwoTimeUNet(Trunk):
+    """Average velocity ``v_{s,t}(x)``, with ``X_{s,t}(x) = x + (t - s) v_{s,t}(x)`` and ``v_{t,t} = b_t``.
+
+    Arguments as in :class:`Trunk`.
+
+    Shapes: ``x (B, C, size, size)``, ``s, t (B,)`` with ``0 <= s <= t <= 1``; the result is like ``x``.
+    """
+
+    def __init__(self, channels: int = 1, size: int = 28, width: int = 48, blocks: int = 2, embedding: int = 192):
+        super().__init__(channels, size, width, blocks, embedding)
+
+    def forward(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return self.framed(x, s, t, lambda inner: self.correction(inner, s, t))
+
+    def correction(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return self.through(x, self.times(s, t), lambda k, h: self.attention[k](h))
