@@ -13,10 +13,13 @@ from torch.optim.swa_utils import AveragedModel
 from fmtt.checks import whole_number
 from fmtt.flow import noise
 from fmtt.training import objectives
+from fmtt.training.captioned import told
 from fmtt.training.data import Data
 from fmtt.training.muon import Muon
 from fmtt.training.objectives import AverageVelocity
 from fmtt.training.off_diagonal import OffDiagonal
+
+NO_MATRICES = ("times", "reader.words", "reader.places")  # parameters that are lists of vectors, or few
 
 
 def warm_average(decay: float) -> Callable[[list[Tensor], list[Tensor], int], None]:
@@ -90,7 +93,7 @@ class FlowMapTraining(L.LightningModule):
         return self.average.module if self.given_teacher is None else self.given_teacher
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        matrices = [p for name, p in self.net.named_parameters() if p.ndim == 2 and not name.startswith("times")]
+        matrices = [p for name, p in self.net.named_parameters() if p.ndim == 2 and not name.startswith(NO_MATRICES)]
         ids = {id(p) for p in matrices}
         others = [p for p in self.net.parameters() if id(p) not in ids]
         return [
@@ -104,20 +107,20 @@ class FlowMapTraining(L.LightningModule):
 
     def diagonal(self, step: int) -> Tensor:
         """The flow-matching losses ``(batch,)``. Half of the times are uniform, half are logit-normal."""
-        x1 = self.data.draw(self.batch, self.seed, step, "images").to(self.device)
+        x1, tokens = self.data.draw(self.batch, self.seed, step, "images").to(self.device)
         x0 = noise.normal(x1.shape, self.seed, step, "noise", device=self.device)
         stratified = (torch.arange(self.batch) + noise.uniform((self.batch,), self.seed, step, "times")) / self.batch
         logistic = torch.sigmoid(torch.special.ndtri(stratified.clamp(1e-6, 1 - 1e-6)))
         t = torch.where(torch.arange(self.batch) % 2 == 0, stratified, logistic).float().to(self.device)
-        return objectives.flow_matching(self.net, x0, x1, t)
+        return objectives.flow_matching(told(self.net, tokens), x0, x1, t)
 
     def training_step(self, batch: object, batch_idx: int) -> None:
         step = int(self.step)
         diagonal = self.diagonal(step)
         losses = [diagonal]
         if step >= self.map_from:
-            samples = self.data.draw(self.map_batch, self.seed, step, "map images").to(self.device)
-            losses.append(self.objective(self.net, self.teacher, samples, step))
+            drawn = self.data.draw(self.map_batch, self.seed, step, "map images").to(self.device)
+            losses.append(self.objective(self.net, self.teacher, drawn, step))
             self.log("loss/map", losses[1].mean(), prog_bar=True)
         optimizers = self.optimizers()
         self.manual_backward(torch.cat(losses).mean())

@@ -1,12 +1,12 @@
 """Objectives off the diagonal (s < t): one class for each identity of :mod:`fmtt.training.objectives`.
 
-Each is called with the network, the teacher, a batch of images and the number of the optimisation step. It returns one
-loss per sample, ``(B,)``.
+Each is called with the network, the teacher, a batch of the data and the number of the optimisation step. It returns
+one loss per sample, ``(B,)``. Networks that read captions are told those of the batch.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from fmtt.flow import noise
 from fmtt.flow.interpolant import interpolate
 from fmtt.training import objectives
+from fmtt.training.captioned import Drawn, told
 from fmtt.training.objectives import AverageVelocity
 from fmtt.training.trajectories import TrajectoryPool
 
@@ -21,7 +22,7 @@ from fmtt.training.trajectories import TrajectoryPool
 class OffDiagonal(Protocol):
     """A loss on pairs of times s < t."""
 
-    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor: ...
+    def __call__(self, net: Any, teacher: Any, batch: Drawn, step: int) -> Tensor: ...
 
 
 class Points:
@@ -47,35 +48,35 @@ class Points:
 class ProgressiveMidpoint(Points):
     """PSD-M: one jump equals two half jumps of the teacher."""
 
-    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor:
-        x_s, s, t, _ = self.draw(images, step)
-        return objectives.progressive(net, teacher, x_s, s, t, torch.full_like(s, 0.5))
+    def __call__(self, net: Any, teacher: Any, batch: Drawn, step: int) -> Tensor:
+        x_s, s, t, _ = self.draw(batch.samples, step)
+        return objectives.progressive(*told_both(net, teacher, batch), x_s, s, t, torch.full_like(s, 0.5))
 
 
 class ProgressiveUniform(Points):
     """PSD-U: one jump equals two jumps of the teacher; the time between them is uniform."""
 
-    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor:
-        x_s, s, t, h = self.draw(images, step)
-        return objectives.progressive(net, teacher, x_s, s, t, h)
+    def __call__(self, net: Any, teacher: Any, batch: Drawn, step: int) -> Tensor:
+        x_s, s, t, h = self.draw(batch.samples, step)
+        return objectives.progressive(*told_both(net, teacher, batch), x_s, s, t, h)
 
 
 class Lagrangian(Points):
     """LSD in float32."""
 
-    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor:
-        x_s, s, t, _ = self.draw(images, step)
-        with torch.autocast(images.device.type, enabled=False):
-            return objectives.lagrangian(net, teacher, x_s, s, t)
+    def __call__(self, net: Any, teacher: Any, batch: Drawn, step: int) -> Tensor:
+        x_s, s, t, _ = self.draw(batch.samples, step)
+        with torch.autocast(batch.samples.device.type, enabled=False):
+            return objectives.lagrangian(*told_both(net, teacher, batch), x_s, s, t)
 
 
 class MeanFlow(Points):
     """The Eulerian identity in MeanFlow's form, with the teacher's velocity as tangent, in float32."""
 
-    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor:
-        x_s, s, t, _ = self.draw(images, step)
-        with torch.autocast(images.device.type, enabled=False):
-            return objectives.eulerian(net, teacher, x_s, s, t)
+    def __call__(self, net: Any, teacher: Any, batch: Drawn, step: int) -> Tensor:
+        x_s, s, t, _ = self.draw(batch.samples, step)
+        with torch.autocast(batch.samples.device.type, enabled=False):
+            return objectives.eulerian(*told_both(net, teacher, batch), x_s, s, t)
 
 
 class TrajectoryDistillation(nn.Module):
@@ -88,17 +89,27 @@ class TrajectoryDistillation(nn.Module):
         every: optimisation steps between two renewals; the first call fills the pool.
         fresh: trajectories renewed each time.
         seed: seed of all draws.
+        words: places of a caption; 0 for data without captions. New trajectories have captions of the batch.
     """
 
-    def __init__(self, shape: tuple[int, ...], size: int, intervals: int, every: int, fresh: int, seed: int):
+    def __init__(
+        self, shape: tuple[int, ...], size: int, intervals: int, every: int, fresh: int, seed: int, words: int = 0
+    ):
         super().__init__()
-        self.pool = TrajectoryPool(tuple(shape), size, intervals, seed)
+        self.pool = TrajectoryPool(tuple(shape), size, intervals, seed, words)
         self.every, self.fresh = every, fresh
 
-    def __call__(self, net: AverageVelocity, teacher: AverageVelocity, images: Tensor, step: int) -> Tensor:
+    def __call__(self, net: Any, teacher: Any, batch: Drawn, step: int) -> Tensor:
         if step % self.every == 0:
-            self.pool.refresh(teacher, self.fresh)
+            self.pool.refresh(teacher, self.fresh, batch.tokens)
         while not self.pool.full:
-            self.pool.refresh(teacher, self.fresh)
-        x_s, x_t, s, t = self.pool.pairs(len(images), step)
-        return objectives.trajectory(net, x_s, x_t, s, t)
+            self.pool.refresh(teacher, self.fresh, batch.tokens)
+        pairs = self.pool.pairs(len(batch.samples), step)
+        return objectives.trajectory(told(net, pairs.tokens), pairs.x_s, pairs.x_t, pairs.s, pairs.t)
+
+
+def told_both(net: Any, teacher: Any, batch: Drawn) -> tuple[AverageVelocity, AverageVelocity]:
+    """The network and its teacher, told the captions of a batch."""
+    with torch.no_grad():
+        guide = told(teacher, batch.tokens)
+    return told(net, batch.tokens), guide

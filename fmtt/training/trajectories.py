@@ -7,11 +7,14 @@ the pool follows the slowly changing teacher.
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from fmtt.flow import noise
 from fmtt.flow.interpolant import expand
+from fmtt.training.captioned import told
 from fmtt.training.objectives import AverageVelocity
 
 
@@ -27,6 +30,22 @@ def heun_trajectory(velocity: AverageVelocity, x: Tensor, times: Tensor) -> Tens
     return torch.stack(path, dim=1)
 
 
+class Pairs(NamedTuple):
+    """Pairs of points on trajectories.
+
+    Attributes:
+        x_s, x_t: ``(B, *D)``.
+        s, t: their times, ``(B,)``.
+        tokens: the words of the captions, ``(B, L)``, or None without captions.
+    """
+
+    x_s: Tensor
+    x_t: Tensor
+    s: Tensor
+    t: Tensor
+    tokens: Tensor | None
+
+
 class TrajectoryPool(nn.Module):
     """``size`` trajectories of ``intervals`` Heun steps from noise to data, at jittered times; saved in checkpoints.
 
@@ -35,26 +54,29 @@ class TrajectoryPool(nn.Module):
         size: trajectories kept.
         intervals: Heun steps of each.
         seed: seed of all draws.
+        words: places of the caption of each trajectory; 0 without captions.
     """
 
     path: Tensor
     times: Tensor
     filled: Tensor
+    tokens: Tensor
 
-    def __init__(self, shape: tuple[int, ...], size: int, intervals: int, seed: int):
+    def __init__(self, shape: tuple[int, ...], size: int, intervals: int, seed: int, words: int = 0):
         super().__init__()
         self.size, self.intervals, self.seed = size, intervals, seed
         self.register_buffer("path", torch.zeros(size, intervals + 1, *shape))
         self.register_buffer("times", torch.zeros(size, intervals + 1))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
+        self.register_buffer("tokens", torch.zeros(size, words, dtype=torch.long))
 
     @property
     def full(self) -> bool:
         return int(self.filled) >= self.size
 
     @torch.no_grad()
-    def refresh(self, teacher: AverageVelocity, count: int) -> None:
-        """Replace the ``count`` oldest trajectories by new ones of ``teacher``."""
+    def refresh(self, teacher: Any, count: int, tokens: Tensor | None = None) -> None:
+        """Replace the ``count`` oldest trajectories by new ones of ``teacher``, told captions of ``tokens (B, L)``."""
         start = int(self.filled)
         jitter = noise.uniform((count, self.intervals), self.seed, start, "pool times")
         times = (torch.arange(self.intervals) + 0.01 + 0.98 * jitter) / self.intervals  # all times are different
@@ -62,12 +84,15 @@ class TrajectoryPool(nn.Module):
         times = torch.cat([times, torch.ones(count, 1)], dim=1).float().to(self.path.device)
         x0 = noise.normal((count, *self.path.shape[2:]), self.seed, start, "pool noise", device=self.path.device)
         where = torch.arange(start, start + count, device=self.path.device) % self.size
-        self.path[where] = heun_trajectory(teacher, x0, times).float()
+        if tokens is not None:
+            tokens = tokens[torch.arange(start, start + count, device=tokens.device) % len(tokens)]
+            self.tokens[where] = tokens
+        self.path[where] = heun_trajectory(told(teacher, tokens), x0, times).float()
         self.times[where] = times
         self.filled += count
 
-    def pairs(self, count: int, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """``(x_s, x_t, s, t)`` of ``count`` random pairs s < t: half end in t = 1, a fifth start in s = 0."""
+    def pairs(self, count: int, step: int) -> Pairs:
+        """``count`` random pairs s < t: half end in t = 1, a fifth start in s = 0."""
         u = noise.uniform((4, count), self.seed, step, "pool pairs")
         kind, which = u[0], (u[1] * self.size).long()
         i, j = (u[2] * self.intervals).long(), (u[3] * (self.intervals + 1)).long()
@@ -79,4 +104,5 @@ class TrajectoryPool(nn.Module):
         i = torch.where(to_data, (u[2] * self.intervals).long(), i)
         i = torch.where(from_noise, 0, i)
         which, i, j = (index.to(self.path.device) for index in (which, i, j))
-        return self.path[which, i], self.path[which, j], self.times[which, i], self.times[which, j]
+        tokens = self.tokens[which] if self.tokens.shape[1] else None
+        return Pairs(self.path[which, i], self.path[which, j], self.times[which, i], self.times[which, j], tokens)

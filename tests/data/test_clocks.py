@@ -151,9 +151,9 @@ def test_what_is_no_time_is_refused(text: object) -> None:
 
 def test_draws_are_functions_of_their_key() -> None:
     data = ClockImages(size=SIZE)
-    assert torch.equal(data.draw(5, 0, 1, "a"), data.draw(5, 0, 1, "a"))
-    assert not torch.equal(data.draw(5, 0, 1, "a"), data.draw(5, 0, 2, "a"))
-    reading = TemplateReader(SIZE)(data.draw(400, 0, "share"))
+    assert torch.equal(data.draw(5, 0, 1, "a").samples, data.draw(5, 0, 1, "a").samples)
+    assert not torch.equal(data.draw(5, 0, 1, "a").samples, data.draw(5, 0, 2, "a").samples)
+    reading = TemplateReader(SIZE)(data.draw(400, 0, "share").samples)
     share = reading.shows(TEN_PAST_TEN, 30.5).double().mean().item()
     expected = Times().within(TEN_PAST_TEN, 30.5)
     assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / 400)

@@ -86,7 +86,7 @@ def test_the_law_of_tilted_clocks_is_an_integral_over_the_dial() -> None:
 @pytest.mark.slow
 def test_weighted_clocks_have_the_law_of_the_integral() -> None:
     """Clocks that are drawn from the law of the training and weighted by the reward, within its reader's error."""
-    clocks = ClockImages(SIZE).draw(6000, "law").view(10, 600, 1, SIZE, SIZE)
+    clocks = ClockImages(SIZE).draw(6000, "law").samples.view(10, 600, 1, SIZE, SIZE)
     tilt = TimeTilt("4:45", 1.0)
     with torch.no_grad():
         found = by_reward(clocks, tilt)
@@ -97,7 +97,7 @@ def test_weighted_clocks_have_the_law_of_the_integral() -> None:
 
 
 def test_a_table_of_the_law_has_the_truth_and_the_runs(tmp_path: Path) -> None:
-    times = ClockImages(SIZE).draw(40, "table").view(2, 20, 1, SIZE, SIZE)
+    times = ClockImages(SIZE).draw(40, "table").samples.view(2, 20, 1, SIZE, SIZE)
     weights = {"log_weights": torch.zeros(2, 20, dtype=torch.float64)}
     for seed in (0, 1):
         run_of(tmp_path / "law" / f"base{seed}", ("mode=base", "population.particles=20", f"seed={seed}"), times, {})

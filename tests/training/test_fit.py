@@ -45,11 +45,11 @@ def test_resumed_training_is_an_unbroken_one(tmp_path: Path, monkeypatch: pytest
 
 def test_exact_teacher_is_the_velocity() -> None:
     model = ring_of_gaussians(4, 1.0, 0.3)
-    x, t = ModelSamples(model).draw(5, 0, "x"), torch.full((5,), 0.3)
+    x, t = ModelSamples(model).draw(5, 0, "x").samples, torch.full((5,), 0.3)
     assert torch.equal(ExactTeacher(model)(x, t, t), model.velocity(x, t))
 
 
 def test_draws_are_functions_of_their_key() -> None:
     data = ModelSamples(ring_of_gaussians(4, 1.0, 0.3))
-    assert torch.equal(data.draw(5, 0, 1, "a"), data.draw(5, 0, 1, "a"))
-    assert not torch.equal(data.draw(5, 0, 1, "a"), data.draw(5, 0, 2, "a"))
+    assert torch.equal(data.draw(5, 0, 1, "a").samples, data.draw(5, 0, 1, "a").samples)
+    assert not torch.equal(data.draw(5, 0, 1, "a").samples, data.draw(5, 0, 2, "a").samples)

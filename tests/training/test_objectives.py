@@ -9,6 +9,7 @@ from torch import Tensor
 from fmtt.flow import noise
 from fmtt.flow.interpolant import expand
 from fmtt.training import objectives, off_diagonal
+from fmtt.training.captioned import Drawn
 from fmtt.training.objectives import AverageVelocity
 from tests.support import GAUSSIAN, standardised
 
@@ -130,7 +131,7 @@ def test_flow_matching_at_the_exact_velocity_is_the_conditional_variance() -> No
 )
 def test_configured_objectives_tell_the_exact_flow_map(kind) -> None:
     images = GAUSSIAN.law.sample(B, 1).float()
-    right, wrong = (kind(seed=0)(net, exact, images, 3) for net in (exact, perturbed))
+    right, wrong = (kind(seed=0)(net, exact, Drawn(images), 3) for net in (exact, perturbed))
     assert right.shape == (B,)
     assert right.max() < 1e-8
     assert wrong.mean() > 1e-3
