@@ -9,10 +9,12 @@ import torch
 from torch import Tensor
 
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
+from fmtt.data.scene_reader import PIECES, read
 from fmtt.flow.protocols import Verdict
 from fmtt.models.checkpoints import load_network
 from fmtt.models.classifier import DigitClassifier
 from fmtt.models.clock_reader import HOUR, ClockReader
+from fmtt.models.question_net import QuestionNet
 
 SURE = 0.9  # a digit is recognised if the probability of its class is above this
 
@@ -65,3 +67,26 @@ class ClockEvaluator:
 
     def features(self, x: Tensor) -> Tensor:
         return self.network.on(x.device).features(x)
+
+
+@dataclass(frozen=True)
+class SceneEvaluator:
+    """Grades scenes. The class is the number of objects; a scene is recognised if the exact judge can read it.
+
+    Attributes:
+        checkpoint: a network that answers questions, for the features; a file or a bundled one.
+    """
+
+    classes: ClassVar[int] = PIECES + 1
+    checkpoint: str = "question_evaluator"
+    network: QuestionNet = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "network", load_network(self.checkpoint, QuestionNet))
+
+    def __call__(self, x: Tensor) -> Verdict:
+        reading = read(x)
+        return Verdict(reading.things.count, ~reading.broken)
+
+    def features(self, x: Tensor) -> Tensor:
+        return self.network.on(x.device).see(x).mean(1)

@@ -1,0 +1,120 @@
+"""Training on scenes: captions reach the network, and a resumed training is an unbroken one."""
+
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from fmtt.data.captions import LONGEST, VOCABULARY, understood
+from fmtt.data.scene_facts import Things, shown
+from fmtt.data.scenes import World
+from fmtt.models.checkpoints import load_network, read_card
+from fmtt.models.question_net import QuestionNet
+from fmtt.models.text_unet import TextUNet
+from fmtt.run.configs import CONFIGS
+from fmtt.training.captioned import Drawn, told
+from fmtt.training.data import SceneImages
+from fmtt.training.fit import train_flow_map
+from fmtt.training.off_diagonal import ProgressiveUniform, TrajectoryDistillation
+from fmtt.training.questions import asked_about, calibration_error, train_questions
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+NET = {"channels": 3, "size": 32, "width": 8, "blocks": 1, "embedding": 16, "words": 16}
+
+
+def config(output: Path, steps: int) -> DictConfig:
+    small = ["epoch=4", "net.width=8", "net.blocks=1", "net.embedding=16", "net.words=16", "training.batch=8",
+             "training.map_batch=8", "training.map_from=2", "training.warmup=2", "objective.size=8", "threads=1",
+             "objective.fresh=4", "objective.intervals=3", "objective.every=2", "precision=32-true"]  # fmt: skip
+    with initialize_config_dir(str(CONFIGS / "training"), version_base="1.3"):
+        return compose("scenes", [f"output={output}", f"training.steps={steps}", *small])
+
+
+def test_resumed_training_is_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    train_flow_map(config(whole, 8))
+    trainer = L.Trainer
+    with monkeypatch.context() as patch:
+        patch.setattr(L, "Trainer", lambda **settings: trainer(**{**settings, "max_epochs": 1}))
+        train_flow_map(config(broken, 8))
+    assert read_card(broken / "scenes.safetensors")["steps"] == 4
+    train_flow_map(config(broken, 8))
+    first, second = (load_network(folder / "scenes.safetensors", TextUNet).state_dict() for folder in (whole, broken))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_captions_are_true_and_keyed() -> None:
+    data = SceneImages()
+    scenes, texts = data.scenes(200, 0, 1, "a")
+    things = Things.of(scenes)
+    assert all(bool(shown(understood(text), things)[row]) for row, text in enumerate(texts))
+    first, again, other = (data.draw(20, 0, step, "a") for step in (1, 1, 2))
+    assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
+    assert not torch.equal(first.samples, other.samples)
+    assert first.tokens is not None
+    assert first.tokens.shape == (20, LONGEST)
+    assert int(first.tokens.max()) <= len(VOCABULARY)
+
+
+def test_networks_are_told_the_caption_of_each_row() -> None:
+    torch.manual_seed(0)
+    net, batch = TextUNet(**NET), SceneImages().draw(6, 0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    t = torch.full((6,), 0.5)
+    assert batch.tokens is not None
+    together = told(net, batch.tokens)(batch.samples, t, t)
+    alone = [told(net, batch.tokens[[k]])(batch.samples[[k]], t[:1], t[:1]) for k in range(6)]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)
+    assert told(net, None) is net
+
+
+def test_trajectories_keep_the_captions_that_they_were_made_with() -> None:
+    """The teacher's velocity is the first token of its caption, so that the path says which caption it had."""
+
+    class Teacher:
+        def encode(self, tokens: torch.Tensor) -> torch.Tensor:
+            return tokens
+
+        def __call__(self, x: torch.Tensor, s: torch.Tensor, t: torch.Tensor, condition: torch.Tensor) -> torch.Tensor:
+            return condition[:, :1].float().expand_as(x)
+
+    batch = Drawn(torch.zeros(16, 2), torch.arange(1, 17)[:, None].repeat(1, 3))
+    distillation = TrajectoryDistillation((2,), size=16, intervals=4, every=1, fresh=8, seed=0, words=3)
+    loss = distillation(Teacher(), Teacher(), batch, 0)
+    assert loss.max() < 1e-8
+    pairs = distillation.pool.pairs(64, 1)
+    assert pairs.tokens is not None
+    slope = ((pairs.x_t - pairs.x_s) / (pairs.t - pairs.s)[:, None])[:, 0]
+    torch.testing.assert_close(slope, pairs.tokens[:, 0].float(), atol=1e-3, rtol=1e-3)
+    assert ProgressiveUniform(0)(Teacher(), Teacher(), batch, 0).max() < 1e-8
+
+
+def test_questions_are_of_all_kinds_and_half_of_them_true() -> None:
+    _, tokens, yes = asked_about(World(tie=1.0), 500, 2, 0)
+    assert tokens.shape == (1000, LONGEST)
+    assert 0.4 < yes.double().mean() < 0.6
+    again = asked_about(World(tie=1.0), 500, 2, 0)
+    assert torch.equal(tokens, again[1])
+    assert torch.equal(yes, again[2])
+
+
+def test_question_net_is_trained_exported_and_graded(tmp_path: Path) -> None:
+    with initialize_config_dir(str(CONFIGS / "training"), version_base="1.3"):
+        small = ["net.width=16", "training.steps=4", "epoch=2", "training.batch=8", "training.questions=2", "threads=1"]
+        settings = compose("questions", [f"output={tmp_path}", f"export={tmp_path}/net.safetensors", *small])
+    card = train_questions(settings)
+    assert 0 < card["right"] < 1
+    assert read_card(tmp_path / "net.safetensors")["right"] == card["right"]
+    assert load_network(tmp_path / "net.safetensors", QuestionNet).size == 32
+
+
+def test_calibration_error_is_zero_for_true_probabilities_and_large_for_others() -> None:
+    probability = torch.rand(20_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    yes = (torch.rand(20_000, generator=torch.Generator().manual_seed(1), dtype=torch.float64) < probability).double()
+    assert calibration_error(probability, yes) < 0.015
+    assert calibration_error(probability.square(), yes) > 0.1
