@@ -1,0 +1,143 @@
+"""GenEval in small: which methods make pictures that show their prompt?
+
+The pictures that the runs of ``experiment=scenes_geneval`` return are read by the exact judge, which no reward uses. A
+row for each method, a column for each category. Over all is the mean over categories. Errors are over prompts, since
+the pictures of a prompt are not independent. What the network of the reward says yes to and the judge does not is
+reward hacking.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from hydra.utils import instantiate
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from fmtt.data.captions import understood
+from fmtt.data.scene_texts import possible_prompts
+from fmtt.report.comparison.run_summary import RunSummary
+from fmtt.report.comparison.settings import read_settings
+from fmtt.run_folder import read_config, read_prompts
+from fmtt.studies.output import COLORS, MARKERS, markdown_table, write_study
+from fmtt.studies.runs import finished_runs, grouped, method_name, returned, tensors_of
+
+APART = ("budget.nfe", "prompts_file", "population.groups", "population.particles", "population.chunk")
+SAID = {"right": "over all", "says_yes": "reward says yes", "second_says_yes": "second says yes", "broken": "broken"}
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What is said of the pictures that a method returns.
+
+    Attributes:
+        said: of each prompt the share of pictures that are right, that networks say yes to, and that are broken, by
+            name; ``(P,)`` each.
+        category: of each prompt.
+        cost: weighted network evaluations for each picture.
+        seconds: for each picture.
+    """
+
+    said: Mapping[str, Tensor]
+    category: tuple[str, ...]
+    cost: float
+    seconds: float
+
+    def share(self, name: str, category: str) -> tuple[float, float]:
+        """The mean over the prompts of a category, and its standard error."""
+        values = self.said[name][[own == category for own in self.category]]
+        return values.mean().item(), (values.std(correction=1) / math.sqrt(len(values))).item()
+
+    def over_all(self, name: str) -> tuple[float, float]:
+        """The mean over categories, and its standard error."""
+        shares = [self.share(name, category) for category in dict.fromkeys(self.category)]
+        error = math.sqrt(sum(error**2 for _, error in shares)) / len(shares)
+        return sum(mean for mean, _ in shares) / len(shares), error
+
+
+def categories() -> dict[object, str]:
+    """The category of each prompt of the benchmark, by what it says."""
+    return {prompt.caption: name for name, prompts in possible_prompts().items() for prompt in prompts}
+
+
+def verdicts_of(runs: Sequence[RunSummary]) -> Verdicts:
+    """The verdicts on the pictures that all of ``runs`` return, which have the same prompts."""
+    config = read_config(runs[0].folder)
+    texts = [row["text"] for row in read_prompts(runs[0].folder)]
+    reward, known = instantiate(config.reward), categories()
+    told = reward.encode_prompts(texts)
+    tensors = [tensors_of(run) for run in runs]
+    pictures = torch.cat([returned(part, "samples") for part in tensors])
+    prompt = torch.cat([part["prompt"] for part in tensors])
+    with torch.no_grad():
+        parts = [
+            reward.statistics(x, {name: rows[which] for name, rows in told.items()})
+            for x, which in zip(pictures.split(128), prompt.split(128), strict=True)
+        ]
+    of_pictures = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    said = {
+        name: torch.stack([values[prompt == number].mean() for number in range(len(texts))])
+        for name, values in of_pictures.items()
+    }
+    cost, seconds = (
+        sum(run.number(name) for run in runs) / len(pictures) for name in ("nfe/weighted", "time/method_s")
+    )
+    return Verdicts(said, tuple(known[understood(text)] for text in texts), cost, seconds)
+
+
+def geneval_table(methods: Mapping[str, Verdicts]) -> str:
+    """A row for each method, best first."""
+    first = next(iter(methods.values()))
+    names = list(dict.fromkeys(first.category))
+    ordered = sorted(methods.items(), key=lambda method: -method[1].over_all("right")[0])
+    rows = []
+    for name, method in ordered:
+        said = [per_cent(method.over_all(which)) for which in SAID if which in method.said]
+        rows.append([name, f"{method.cost:.0f}", f"{method.seconds:.2f}",
+                     *(per_cent(method.share("right", category)) for category in names), *said])  # fmt: skip
+    known = [title for which, title in SAID.items() if which in first.said]
+    return markdown_table(["method", "cost", "seconds", *names, *known], rows)
+
+
+def per_cent(estimate: tuple[float, float]) -> str:
+    value, error = estimate
+    return f"{100 * value:.1f} ± {100 * error:.1f}"
+
+
+def draw_hacking(methods: Mapping[str, Verdicts]) -> Figure:
+    """The share that the reward's network says yes to against the share that is right; below the line is hacking."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axis = figure.subplots()
+    for number, (name, method) in enumerate(methods.items()):
+        (yes, yes_error), (right, error) = method.over_all("says_yes"), method.over_all("right")
+        axis.errorbar(100 * yes, 100 * right, 100 * error, 100 * yes_error, marker=MARKERS[number % len(MARKERS)],
+                      color=COLORS[number % len(COLORS)], linestyle="", label=name)  # fmt: skip
+    axis.plot([0, 100], [0, 100], color="#cbd5e1", linewidth=1)
+    axis.set(xlabel="the reward's network says yes, %", ylabel="right by the exact judge, %")
+    axis.grid(color="#e2e8f0")
+    figure.legend(loc="outside right upper", fontsize=7)
+    return figure
+
+
+def study_geneval(folders: Sequence[Path], out: Path) -> str:
+    """Write and return a table for each budget; the figure shows reward hacking, ``OUT.png``.
+
+    Raises:
+        ValueError: if there are no finished runs.
+    """
+    runs = finished_runs(folders)
+    budgets = grouped(runs, lambda run: read_settings(run.folder, run.settings).value("budget.nfe"))
+    texts, methods = [], {}
+    for budget, members in sorted(budgets.items(), key=lambda entry: float(entry[0].replace("null", "0") or 0)):
+        methods = {
+            name: verdicts_of(own)
+            for name, own in grouped(members, lambda run: method_name(run.settings, APART)).items()
+        }
+        texts.append(f"**budget {budget}**\n\n{geneval_table(methods)}")
+    text = "\n\n".join(texts)
+    write_study(out, text, draw_hacking(methods), dpi=120)
+    return text
