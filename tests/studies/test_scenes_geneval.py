@@ -1,0 +1,40 @@
+"""The table of GenEval in small, from verdicts that are known."""
+
+import math
+
+import pytest
+import torch
+
+from fmtt.data.captions import understood
+from fmtt.data.scene_texts import reported
+from fmtt.studies.scenes_geneval import Verdicts, categories, draw_hacking, geneval_table
+
+CATEGORY = ("colours", "colours", "binding", "binding")
+
+
+def verdicts(right: list[float], yes: list[float]) -> Verdicts:
+    said = {"right": torch.tensor(right), "says_yes": torch.tensor(yes), "broken": torch.zeros(4)}
+    return Verdicts(said, CATEGORY, 64.0, 0.5)
+
+
+def test_over_all_is_the_mean_over_categories_with_the_error_over_prompts() -> None:
+    found = verdicts([1.0, 0.5, 0.25, 0.0], [1.0, 1.0, 1.0, 1.0])
+    assert found.share("right", "colours") == pytest.approx((0.75, 0.25))
+    assert found.share("right", "binding") == pytest.approx((0.125, 0.125))
+    assert found.over_all("right") == pytest.approx((0.4375, math.hypot(0.25, 0.125) / 2))
+
+
+def test_methods_are_ordered_and_hacking_is_shown() -> None:
+    methods = {"worse": verdicts([0.0, 0.0, 0.0, 0.0], [1.0] * 4), "better": verdicts([1.0, 1.0, 1.0, 0.0], [1.0] * 4)}
+    lines = geneval_table(methods).splitlines()
+    head = "| method | cost | seconds | colours | binding | over all | reward says yes | broken |"
+    assert lines[0] == head
+    assert lines[2] == "| better | 64 | 0.50 | 100.0 ± 0.0 | 50.0 ± 50.0 | 75.0 ± 25.0 | 100.0 ± 0.0 | 0.0 ± 0.0 |"
+    assert lines[3].startswith("| worse | 64 | 0.50 | 0.0 ± 0.0 | 0.0 ± 0.0 | 0.0 ± 0.0 | 100.0 ± 0.0 |")
+    axis = draw_hacking(methods).axes[0]
+    assert [handle.get_label() for handle in axis.containers] == ["worse", "better"]
+
+
+def test_every_reported_prompt_has_its_category() -> None:
+    known = categories()
+    assert all(known[understood(prompt.text)] == prompt.category for prompt in reported())
