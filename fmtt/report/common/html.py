@@ -57,6 +57,10 @@ label { margin-right: 1.2rem; display: inline-block; }
 .pair { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 1rem; }
 canvas { width: 100%; display: block; image-rendering: pixelated; }
 :focus-visible { outline: 3px solid #2563eb; outline-offset: 2px; border-radius: 3px; }
+.told { display: grid; grid-template-columns: repeat(auto-fill, minmax(10rem, 1fr)); gap: 1.1rem .9rem;
+        margin: .8rem 0; }
+.few { display: grid; grid-template-columns: repeat(2, 1fr); gap: .25rem; margin-bottom: .3rem; }
+.few img { width: 100%; image-rendering: pixelated; }
 .wide { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1.4rem; }
 """
 

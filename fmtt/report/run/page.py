@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from fmtt.report.run.charts import classes, curves
 from fmtt.report.run.curves_picture import save_curves
 from fmtt.report.run.film import film
 from fmtt.report.run.finished_run import FinishedRun, read_finished_run
+from fmtt.report.run.prompts import prompts
 from fmtt.report.run.samples_picture import Panel, save_returned, save_samples
 from fmtt.report.run.weights import weights
 from fmtt.run_folder import CURVES_PICTURE, REPORT, RETURNED_PICTURES, SAMPLES_PICTURE, Metrics
@@ -153,23 +153,6 @@ def results(run: FinishedRun) -> str:
     rows = [[name, *(text_of(float(value)) for value in values)] for name, values in lists.items()]
     head = ["Metric", *(f"group {group}" for group in range(groups))]
     return shown + html.folded("Every group", html.table(head, rows, numeric=range(1, groups + 1)))
-
-
-def prompts(run: FinishedRun) -> str:
-    """One row for each prompt with its rewards and its log Z, over its own groups; nothing without prompts."""
-    if not run.prompts:
-        return ""
-    columns = {"reward/base_mean": "Base reward", "reward/weighted_mean": "Reward", "log_z/mean": "log Z"}
-    known = {name: title for name, title in columns.items() if name in run.prompts[0]}
-    rows: list[list[html.Cell]] = [[row["text"], *(of_prompt(row, name) for name in known)] for row in run.prompts]
-    caption = "Mean ± standard error over the groups of each prompt"
-    return html.table(["Prompt", *known.values()], rows, numeric=range(1, len(known) + 1), caption=caption)
-
-
-def of_prompt(row: Mapping[str, str], name: str) -> str:
-    """A metric of one prompt with its standard error."""
-    error_name = "log_z/stderr" if name == "log_z/mean" else f"{name}/stderr"
-    return text_of(*(float(row.get(key) or math.nan) for key in (name, error_name)))
 
 
 def costs(metrics: Metrics) -> str:
