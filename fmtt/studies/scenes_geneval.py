@@ -23,6 +23,7 @@ from fmtt.data.scene_texts import possible_prompts
 from fmtt.report.comparison.run_summary import RunSummary
 from fmtt.report.comparison.settings import read_settings
 from fmtt.run_folder import read_config, read_prompts
+from fmtt.smc.diagnostics import mean_and_error
 from fmtt.studies.output import COLORS, MARKERS, markdown_table, write_study
 from fmtt.studies.runs import finished_runs, grouped, method_name, returned, tensors_of
 
@@ -48,9 +49,8 @@ class Verdicts:
     seconds: float
 
     def share(self, name: str, category: str) -> tuple[float, float]:
-        """The mean over the prompts of a category, and its standard error."""
-        values = self.said[name][[own == category for own in self.category]]
-        return values.mean().item(), (values.std(correction=1) / math.sqrt(len(values))).item()
+        """The mean over the prompts of a category, and its standard error (NaN for a single prompt)."""
+        return mean_and_error(self.said[name][[own == category for own in self.category]])
 
     def over_all(self, name: str) -> tuple[float, float]:
         """The mean over categories, and its standard error."""
