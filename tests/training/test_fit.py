@@ -6,7 +6,7 @@ import lightning as L
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fmtt.models.analytic import ring_of_gaussians
 from fmtt.models.checkpoints import read_card
@@ -14,6 +14,7 @@ from fmtt.models.learned import load_flow_map
 from fmtt.run.configs import CONFIGS
 from fmtt.training.data import ExactTeacher, ModelSamples
 from fmtt.training.fit import train_flow_map
+from fmtt.training.trainer import precision
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -53,3 +54,22 @@ def test_draws_are_functions_of_their_key() -> None:
     data = ModelSamples(ring_of_gaussians(4, 1.0, 0.3))
     assert torch.equal(data.draw(5, 0, 1, "a").samples, data.draw(5, 0, 1, "a").samples)
     assert not torch.equal(data.draw(5, 0, 1, "a").samples, data.draw(5, 0, 2, "a").samples)
+
+
+@pytest.mark.parametrize(
+    ("asked", "avx", "amx", "cuda", "expected"),
+    [
+        ("auto", False, False, False, "32-true"),  # oneDNN would emulate bfloat16, at half the speed
+        ("auto", True, False, False, "bf16-mixed"),
+        ("auto", False, True, False, "bf16-mixed"),
+        ("auto", False, False, True, "bf16-mixed"),
+        ("32-true", True, True, True, "32-true"),
+    ],
+)
+def test_precision_is_bfloat16_only_where_there_are_instructions(
+    asked: str, avx: bool, amx: bool, cuda: bool, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert precision(OmegaConf.create({"precision": asked})) == expected
