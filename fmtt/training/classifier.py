@@ -64,7 +64,7 @@ class ClassifierTraining(OneCycle):
         seed: int,
     ):
         whole_number("training.epochs", epochs, 1)
-        whole_number("training.batch", batch, 1)
+        whole_number("training.batch", batch, 1)  # the number of steps depends on it
         super().__init__(net, epochs * (len(images) // batch), batch, lr, weight_decay, noise_std, seed)
         self.images, self.labels = images, labels
 

@@ -63,7 +63,6 @@ class ClockReaderTraining(OneCycle):
         seed: int,
     ):
         whole_number("training.steps", steps, 1)
-        whole_number("training.batch", batch, 1)
         super().__init__(net, steps, batch, lr, weight_decay, noise_std, seed)
         fraction("training.doubled", doubled)
         self.looks, self.size, self.doubled = looks, size, round(doubled * batch)
@@ -73,9 +72,7 @@ class ClockReaderTraining(OneCycle):
         images, times = clocks(self.batch - self.doubled, self.looks, self.size, self.seed, step, "clocks")
         ghosts, means = exposed_twice(self.doubled, self.looks, self.size, self.seed, step, "doubled")
         images, wanted = torch.cat([images, ghosts]), torch.cat([hands(times), means])
-        strength = self.noise_std * noise.uniform((self.batch, 1, 1, 1), self.seed, step, "strength").float()
-        noisy = images + strength * noise.normal(images.shape, self.seed, step, "noise")
-        loss = disagreement(self.net(noisy.to(self.device)).float(), wanted.to(self.device)).mean()
+        loss = disagreement(self.net(self.noisy(images, step)).float(), wanted.to(self.device)).mean()
         self.log("loss", loss, prog_bar=True)
         return loss
 

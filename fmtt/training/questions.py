@@ -62,11 +62,16 @@ def changed(group: Group, generator: np.random.Generator) -> Group:
     """The group with another count, colour or shape."""
     what, number = generator.integers(3), int(generator.integers(1, 60))
     if what == 0:
-        return replace(group, count=1 + (group.count - 1 + 1 + number % (SLOTS - 1)) % SLOTS)
+        return replace(group, count=1 + another(group.count - 1, SLOTS, number))
     if what == 1:
         assert group.colour is not None
-        return replace(group, colour=(group.colour + 1 + number % (len(COLOURS) - 1)) % len(COLOURS))
-    return replace(group, shape=(group.shape + 1 + number % (len(SHAPES) - 1)) % len(SHAPES))
+        return replace(group, colour=another(group.colour, len(COLOURS), number))
+    return replace(group, shape=another(group.shape, len(SHAPES), number))
+
+
+def another(value: int, size: int, number: int) -> int:
+    """One of the ``size`` values that is not ``value``."""
+    return (value + 1 + number % (size - 1)) % size
 
 
 class QuestionTraining(OneCycle):
@@ -95,7 +100,6 @@ class QuestionTraining(OneCycle):
         seed: int,
     ):
         whole_number("training.steps", steps, 1)
-        whole_number("training.batch", batch, 1)
         whole_number("training.questions", questions, 1)
         super().__init__(net, steps, batch, lr, weight_decay, noise_std, seed)
         self.world, self.questions = world, questions
@@ -103,10 +107,7 @@ class QuestionTraining(OneCycle):
     def training_step(self, batch: object, batch_idx: int) -> Tensor:
         step = self.global_step
         scenes, tokens, yes = asked_about(self.world, self.batch, self.questions, self.seed, step)
-        images = render(scenes)
-        strength = self.noise_std * noise.uniform((self.batch, 1, 1, 1), self.seed, step, "strength").float()
-        noisy = images + strength * noise.normal(images.shape, self.seed, step, "noise")
-        seen = self.net.see(noisy.to(self.device)).repeat(self.questions, 1, 1)
+        seen = self.net.see(self.noisy(render(scenes), step)).repeat(self.questions, 1, 1)
         log_odds, wanted = self.net.ask(seen, tokens.to(self.device)).float(), yes.to(self.device).float()
         loss = F.binary_cross_entropy_with_logits(log_odds, wanted)
         self.log_dict({"loss": loss, "right": ((log_odds > 0) == (wanted > 0)).float().mean()}, prog_bar=True)

@@ -13,7 +13,10 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, Timer, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
+from torch import Tensor, nn
+
+from fmtt.checks import whole_number
+from fmtt.flow import noise
 
 
 class OneCycle(L.LightningModule):
@@ -33,8 +36,15 @@ class OneCycle(L.LightningModule):
         self, net: nn.Module, total: int, batch: int, lr: float, weight_decay: float, noise_std: float, seed: int
     ):
         super().__init__()
+        whole_number("training.batch", batch, 1)
         self.net, self.total, self.batch, self.seed = net, total, batch, seed
         self.lr, self.weight_decay, self.noise_std = lr, weight_decay, noise_std
+
+    def noisy(self, images: Tensor, step: int) -> Tensor:
+        """``images (B, ...)`` with noise of a strength drawn for each, on the device of the module."""
+        strength = noise.uniform((len(images), *[1] * (images.ndim - 1)), self.seed, step, "strength").float()
+        drawn = noise.normal(images.shape, self.seed, step, "noise")
+        return (images + self.noise_std * strength * drawn).to(self.device)
 
     def configure_optimizers(self) -> dict[str, object]:
         optimizer = torch.optim.AdamW(self.parameters(), weight_decay=self.weight_decay)
