@@ -4,21 +4,12 @@ Reads the runs of ``experiment=clocks``; :mod:`fmtt.studies.clocks` says how. Wr
 column for each time, and OUT.png, a clock of each.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 from fmtt.run.cli import script
 from fmtt.studies.clocks import study_clocks
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("outputs/clocks"))
-    options = parser.parse_args()
-    print(study_clocks(options.folders, options.out))
-
+from fmtt.studies.output import from_command_line
 
 if __name__ == "__main__":
-    sys.exit(script(main))
+    sys.exit(script(lambda: from_command_line(__doc__, study_clocks, Path("outputs/clocks"))))

@@ -4,21 +4,12 @@ Every folder holds the runs of ``experiment=frontier_sampling`` on one task and 
 :mod:`fmtt.studies.sampling_frontier` says how they are read. Writes ``OUT.png`` and ``OUT.md`` and prints the tables.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
 from fmtt.run.cli import script
+from fmtt.studies.output import from_command_line
 from fmtt.studies.sampling_frontier import study_sampling_frontier
 
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folders", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("outputs/frontier_sampling"))
-    options = parser.parse_args()
-    print(study_sampling_frontier(options.folders, options.out))
-
-
 if __name__ == "__main__":
-    sys.exit(script(main))
+    sys.exit(script(lambda: from_command_line(__doc__, study_sampling_frontier, Path("outputs/frontier_sampling"))))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -24,3 +25,12 @@ def write_study(out: Path, text: str, figure: Figure, dpi: int | None = None) ->
     out.parent.mkdir(parents=True, exist_ok=True)
     out.with_suffix(".md").write_text(text + "\n")
     figure.savefig(out.with_suffix(".png"), dpi=dpi or "figure")
+
+
+def from_command_line(description: str | None, study: Callable[[Sequence[Path], Path], str], out: Path) -> None:
+    """Print the table of a study of the folders on the command line, ``FOLDER ... [--out OUT]``."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("--out", type=Path, default=out)
+    options = parser.parse_args()
+    print(study(options.folders, options.out))

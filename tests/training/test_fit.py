@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import lightning as L
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -15,6 +14,7 @@ from fmtt.run.configs import CONFIGS
 from fmtt.training.data import ExactTeacher, ModelSamples
 from fmtt.training.fit import train_flow_map
 from fmtt.training.trainer import precision
+from tests.training.interrupted import train_with_a_break
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -29,12 +29,7 @@ def config(output: Path, steps: int, *overrides: str) -> DictConfig:
 def test_resumed_training_is_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train_flow_map(config(whole, 40, "stages=[20]"))
-    trainer = L.Trainer
-    with monkeypatch.context() as patch:
-        patch.setattr(L, "Trainer", lambda **settings: trainer(**{**settings, "max_epochs": 1}))
-        train_flow_map(config(broken, 40))
-    assert read_card(broken / "ring.safetensors")["steps"] == 20
-    train_flow_map(config(broken, 40))
+    assert train_with_a_break(lambda: config(broken, 40), monkeypatch) == 20
     first, second = (load_flow_map(folder / "ring.safetensors").net.state_dict() for folder in (whole, broken))
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import lightning as L
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
@@ -20,6 +19,7 @@ from fmtt.training.data import SceneImages
 from fmtt.training.fit import train_flow_map
 from fmtt.training.off_diagonal import ProgressiveUniform, TrajectoryDistillation
 from fmtt.training.questions import asked_about, calibration_error, train_questions
+from tests.training.interrupted import train_with_a_break
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 NET = {"channels": 3, "size": 32, "width": 8, "blocks": 1, "embedding": 16, "words": 16}
@@ -36,12 +36,7 @@ def config(output: Path, steps: int) -> DictConfig:
 def test_resumed_training_is_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train_flow_map(config(whole, 8))
-    trainer = L.Trainer
-    with monkeypatch.context() as patch:
-        patch.setattr(L, "Trainer", lambda **settings: trainer(**{**settings, "max_epochs": 1}))
-        train_flow_map(config(broken, 8))
-    assert read_card(broken / "scenes.safetensors")["steps"] == 4
-    train_flow_map(config(broken, 8))
+    assert train_with_a_break(lambda: config(broken, 8), monkeypatch) == 4
     first, second = (load_network(folder / "scenes.safetensors", TextUNet).state_dict() for folder in (whole, broken))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
