@@ -109,13 +109,11 @@ class FlowMapJumps:
         return as_flow(self.model).exact_flow_map
 
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
-        one = torch.ones_like(t)
-        if self.steps == 1:
-            return Landing(self.model.flow_map(x, t, one), None)
         width = (1 - t) / self.steps
         for k in range(self.steps):
-            start = t + k * width
-            x = self.model.flow_map(x, start, start + width if k + 1 < self.steps else one)
+            start = t + k * width if k else t
+            end = start + width if k + 1 < self.steps else torch.ones_like(t)
+            x = self.model.flow_map(x, start, end)
         return Landing(x, None)
 
 
