@@ -11,5 +11,10 @@ from fmtt.run.cli import script
 from fmtt.studies.clocks import study_clocks
 from fmtt.studies.output import from_command_line
 
+
+def main() -> None:
+    from_command_line(__doc__, study_clocks, Path("outputs/clocks"))
+
+
 if __name__ == "__main__":
-    sys.exit(script(lambda: from_command_line(__doc__, study_clocks, Path("outputs/clocks"))))
+    sys.exit(script(main))

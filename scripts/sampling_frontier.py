@@ -11,5 +11,10 @@ from fmtt.run.cli import script
 from fmtt.studies.output import from_command_line
 from fmtt.studies.sampling_frontier import study_sampling_frontier
 
+
+def main() -> None:
+    from_command_line(__doc__, study_sampling_frontier, Path("outputs/frontier_sampling"))
+
+
 if __name__ == "__main__":
-    sys.exit(script(lambda: from_command_line(__doc__, study_sampling_frontier, Path("outputs/frontier_sampling"))))
+    sys.exit(script(main))

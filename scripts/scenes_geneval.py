@@ -11,5 +11,10 @@ from fmtt.run.cli import script
 from fmtt.studies.output import from_command_line
 from fmtt.studies.scenes_geneval import study_geneval
 
+
+def main() -> None:
+    from_command_line(__doc__, study_geneval, Path("outputs/scenes_geneval"))
+
+
 if __name__ == "__main__":
-    sys.exit(script(lambda: from_command_line(__doc__, study_geneval, Path("outputs/scenes_geneval"))))
+    sys.exit(script(main))

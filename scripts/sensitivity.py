@@ -11,5 +11,10 @@ from fmtt.run.cli import script
 from fmtt.studies.output import from_command_line
 from fmtt.studies.sensitivity import study_sensitivity
 
+
+def main() -> None:
+    from_command_line(__doc__, study_sensitivity, Path("outputs/sensitivity"))
+
+
 if __name__ == "__main__":
-    sys.exit(script(lambda: from_command_line(__doc__, study_sensitivity, Path("outputs/sensitivity"))))
+    sys.exit(script(main))

@@ -8,7 +8,17 @@ import pytest
 from tests.run_folder import make_run
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-STUDIES = ("clock_law", "clocks", "sensitivity", "tilt_to_digit", "frontier", "sampling_frontier", "gallery", "table")
+STUDIES = (
+    "clock_law",
+    "clocks",
+    "frontier",
+    "gallery",
+    "sampling_frontier",
+    "scenes_geneval",
+    "sensitivity",
+    "table",
+    "tilt_to_digit",
+)
 REQUIRED = {"gallery": ("--rows", "reward", "--columns", "mode"), "table": ("--columns", "reward/mean")}
 
 
