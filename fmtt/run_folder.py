@@ -29,6 +29,7 @@ CONFIG = "config.yaml"  # resolved
 ENVIRONMENT = "environment.json"
 ERROR = "error.txt"
 PROMPTS = "prompts.csv"  # with prompts
+RETURNED = "returned.csv"  # what is said of the sample that is returned for each group
 
 # Hydra's records of a run
 HYDRA = ".hydra"
@@ -132,21 +133,41 @@ def _number(text: str | None) -> float:
         return math.nan
 
 
-def write_prompts(folder: Path, prompts: Sequence[str], metrics: Sequence[Metrics]) -> None:
-    """``prompts.csv``: the number and the text of each prompt, and the metrics of its groups that are numbers."""
+def write_prompts(folder: Path, texts: Sequence[str], categories: Sequence[str], metrics: Sequence[Metrics]) -> None:
+    """``prompts.csv``: of each prompt the number, text and category, and the metrics of its groups that are numbers."""
     names = [name for name, value in metrics[0].items() if not isinstance(value, list)]
-    with (folder / PROMPTS).open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["prompt", "text", *names])
-        for number, (text, known) in enumerate(zip(prompts, metrics, strict=True)):
-            writer.writerow([number, text, *(known.get(name) for name in names)])
+    rows: list[dict[str, object]] = []
+    for number, (text, category, known) in enumerate(zip(texts, categories, metrics, strict=True)):
+        rows.append({"prompt": number, "text": text, "category": category} | {name: known.get(name) for name in names})
+    _write_table(folder / PROMPTS, rows)
 
 
 def read_prompts(folder: Path) -> list[dict[str, str]]:
     """The rows of ``prompts.csv``; nothing for a run without prompts."""
-    if not (folder / PROMPTS).is_file():
+    return _read_table(folder / PROMPTS)
+
+
+def write_returned(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """``returned.csv``: of the sample that is returned for each group the reward and the verdicts, by name."""
+    _write_table(folder / RETURNED, rows)
+
+
+def read_returned(folder: Path) -> list[dict[str, str]]:
+    """The rows of ``returned.csv``; nothing for a run of an older version."""
+    return _read_table(folder / RETURNED)
+
+
+def _write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _read_table(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
         return []
-    with (folder / PROMPTS).open(newline="") as file:
+    with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -62,6 +62,10 @@ class ConditionalQuadratic:
         offset = x - (condition.to(x) / 2 + torch.tensor(CENTER, dtype=x.dtype))
         return -0.5 * (offset.square() @ torch.tensor(PRECISION, dtype=x.dtype))
 
+    def statistics(self, x: Tensor, condition: Tensor) -> dict[str, Tensor]:
+        """Whether a point lies to the right of the condition."""
+        return {"beyond": (x[:, 0] > condition[:, 0].to(x)).double()}
+
     def encode_prompts(self, texts: Sequence[str]) -> Tensor:
         return torch.tensor([MEANS[text] for text in texts])
 

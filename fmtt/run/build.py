@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric import Fabric
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
@@ -28,6 +28,7 @@ from fmtt.methods.method import Method
 from fmtt.run.budget import Budget, Size
 from fmtt.run.configs import CONFIGS
 from fmtt.run.errors import ConfigurationError, one_line
+from fmtt.run.prompts import Prompts, read_prompts
 from fmtt.step.dynamics import EXACT_LAPLACIAN
 from fmtt.tilt.tilt import differentiable
 from fmtt.tracking import Logger
@@ -45,7 +46,7 @@ class Job:
         fabric: device and precision.
         loggers: where the run is recorded.
         budget: what calls cost, and what a group may cost.
-        prompts: the texts, or None.
+        prompts: with their categories, or None.
     """
 
     run: Run
@@ -53,7 +54,7 @@ class Job:
     fabric: Fabric
     loggers: list[Logger]
     budget: Budget
-    prompts: list[str] | None
+    prompts: Prompts | None
 
 
 def build(config: DictConfig) -> Job:
@@ -83,7 +84,7 @@ def _build(config: DictConfig) -> Job:
         "chunk": config.population.chunk,
         "seed": config.seed,
         "groups": config.population.groups,
-        "conditions": prompts,
+        "conditions": None if prompts is None else list(prompts.texts),
         "look_ahead": look_ahead,
         "mode": method,
     }
@@ -137,29 +138,17 @@ def flow_of(model: Velocity) -> Flow:
     return replace(flow, encode_prompts=once)
 
 
-def prompts_of(config: DictConfig, flow: Flow) -> list[str] | None:
-    """The texts of ``prompt`` or of ``prompts_file``, one a line; None where there are none.
+def prompts_of(config: DictConfig, flow: Flow) -> Prompts | None:
+    """The prompts of the configuration.
 
     Raises:
-        ValueError: if both are given, a text is empty, there is no such file, or the model takes no prompt.
+        ValueError: if the model takes none; and as :func:`read_prompts`.
     """
-    given, path = config.prompt, config.prompts_file
-    if given is None and path is None:
-        return None
-    if given is not None and path is not None:
-        raise ValueError("prompt, prompts_file: give one of the two")
-    if path is not None:
-        if not Path(path).is_file():
-            raise ValueError(f"prompts_file={path}: there is no such file")
-        texts: list[Any] = [line.strip() for line in Path(path).read_text().splitlines() if line.strip()]
-    else:
-        texts = list(given) if isinstance(given, ListConfig) else [given]
-    name = "prompt" if path is None else "prompts_file"
-    if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
-        raise ValueError(f"{name}={given if path is None else path}: must be a text, or a list of texts")
-    if not flow.conditional:
+    prompts = read_prompts(config)
+    if prompts is not None and not flow.conditional:
+        name = "prompt" if config.prompts_file is None else "prompts_file"
         raise ValueError(f"{name}: this model takes no prompt; remove it, or choose a model with conditions")
-    return texts
+    return prompts
 
 
 def dry_model(model: Velocity) -> Flow:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import cast
 
 from rich.console import Console
@@ -14,15 +14,24 @@ from fmtt.evaluation.reliability import reasons_for_doubt
 from fmtt.run_folder import Metrics
 
 
-def print_prompts(texts: Sequence[str], parts: Sequence[Metrics]) -> None:
-    """One row for each prompt, with its mean reward and, for methods with weights, its log Z, over its own groups."""
-    weighted = "log_z/genealogical_stderr" in parts[0]
-    table = Table("prompt", "reward, tilted", *(["log Z"] if weighted else []))
-    for text, part in zip(texts, parts, strict=True):
-        names = [("reward/weighted_mean", "reward/weighted_mean/stderr"), ("log_z/mean", "log_z/stderr")]
-        cells = [f"{part[name]:.4g} ± {part[error]:.2g}" for name, error in names[: 1 + weighted]]
-        table.add_row(text, *cells)
+def print_parts(parts: Mapping[str, Metrics], title: str) -> None:
+    """One row for each prompt or category, with its mean reward, its verdicts and, with weights, its log Z."""
+    first = next(iter(parts.values()))
+    columns = {"reward/weighted_mean": "reward, tilted"}
+    columns |= {f"{name}/selected": f"{name}, returned".replace("_", " ") for name in verdicts(first)}
+    columns |= {"log_z/mean": "log Z"} if "log_z/genealogical_stderr" in first else {}
+    table = Table(title, *columns.values())
+    for text, part in parts.items():
+        errors = [f"{name}/stderr" if name != "log_z/mean" else "log_z/stderr" for name in columns]
+        table.add_row(
+            text, *(f"{part[name]:.3g} ± {part[error]:.2g}" for name, error in zip(columns, errors, strict=True))
+        )
     Console(width=100 if not sys.stdout.isatty() else None).print(table)
+
+
+def verdicts(metrics: Metrics) -> list[str]:
+    """The names of what the reward says beside its value."""
+    return [name for name in metrics if f"{name}/unweighted" in metrics]
 
 
 def print_table(metrics: Metrics) -> None:
@@ -44,8 +53,9 @@ def print_table(metrics: Metrics) -> None:
         ("reward, best particle", number("reward/max")),
         ("reward, returned for the groups", number("reward/selected_mean", "reward/selected_mean/stderr")),
     ]
-    of_the_reward = [name for name in metrics if f"{name}/unweighted" in metrics]
-    rows += [(name.replace("_", " "), number(name, f"{name}/stderr")) for name in of_the_reward]
+    for name in verdicts(metrics):
+        values = [number(own, f"{own}/stderr") for own in (name, f"{name}/selected")]
+        rows.append((f"{name}, and of the returned".replace("_", " "), ", ".join(values)))
     weighted = "log_z/genealogical_stderr" in metrics
     if weighted:
         rows.append(("log Z", estimate("log_z/mean", "log_z")))

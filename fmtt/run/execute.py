@@ -26,9 +26,11 @@ from fmtt.report import read_showcase, write_artefacts
 from fmtt.run import checkpoint as resume
 from fmtt.run import metrics as results
 from fmtt.run.build import build
-from fmtt.run.console import print_prompts, print_table
+from fmtt.run.console import print_parts, print_table
 from fmtt.run.errors import ConfigurationError
 from fmtt.run.film import Film
+from fmtt.run.outcome import Outcome, Timing
+from fmtt.run.verdicts import returned_rows, verdicts_by_prompt
 from fmtt.smc.totals import Totals
 from fmtt.tracking import Tracker
 
@@ -66,25 +68,29 @@ def execute(config: DictConfig) -> float:
         state, summed = _sample(run, config, folder, checkpoint, tracker)
         method = time.perf_counter() - begun
         base = base_result(run) if job.baseline else None
-        outcome = results.Outcome(finish(run, state), summed, base, state.step)
+        outcome = Outcome(finish(run, state), summed, base, state.step)
         elapsed = time.perf_counter() - started
-        timing = results.Timing(elapsed, method, run.meter.seconds, peak_memory(job.fabric.device))
-        parts = results.metrics_by_prompt(run, outcome)
+        timing = Timing(elapsed, method, run.meter.seconds, peak_memory(job.fabric.device))
+        said = verdicts_by_prompt(run, outcome)
+        parts = results.metrics_by_prompt(run, outcome, said)
         metrics = results.final_metrics(run, outcome, parts, timing, job.budget)
         save_samples(folder, outcome.result, base)
+        run_folder.write_returned(folder, returned_rows(outcome, said))
         if job.prompts is not None:
-            run_folder.write_prompts(folder, job.prompts, parts)
+            run_folder.write_prompts(folder, job.prompts.texts, job.prompts.categories, parts)
         run_folder.write_metrics(folder, metrics)
         if config.report:
             write_artefacts(folder)
             if tracker.loggers:
                 tracker.show(read_showcase(folder))
-        tracker.finish(metrics if job.prompts is None else metrics | results.of_prompts(parts))
+        tracker.finish(metrics if job.prompts is None else metrics | results.of_prompts(job.prompts, parts))
     for path in {checkpoint, resume.checkpoint_path(folder, config)} - {None}:
         path.unlink(missing_ok=True)
     print_table(metrics)
     if job.prompts is not None:
-        print_prompts(job.prompts, parts)
+        categories = results.by_category(job.prompts, parts)
+        named = categories or dict(zip(job.prompts.texts, parts, strict=True))
+        print_parts(named, "category" if categories else "prompt")
     print(folder / run_folder.REPORT if config.report else folder)
     return float(metrics["reward/weighted_mean"])  # type: ignore[arg-type]
 

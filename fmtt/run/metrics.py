@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from fmtt.api import Result, Run
+from fmtt.api import Run
 from fmtt.flow.protocols import Evaluator
 from fmtt.methods.loop import Info, State
 from fmtt.run.budget import Budget
-from fmtt.run.exact_metrics import distance_metrics, exact_metrics, reward_of, statistics
+from fmtt.run.exact_metrics import distance_metrics, exact_metrics
+from fmtt.run.outcome import Outcome, Timing, held
+from fmtt.run.prompts import Prompts
+from fmtt.run.verdicts import Verdicts, verdict_metrics
 from fmtt.run_folder import Metrics
 from fmtt.smc.diagnostics import (
     evidence_variance,
@@ -27,46 +29,6 @@ from fmtt.smc.diagnostics import (
     unique_ancestors,
 )
 from fmtt.smc.totals import Totals
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """A finished run.
-
-    Attributes:
-        result: of the tilted run.
-        totals: its diagnostics.
-        base: the result of the base model, or None.
-        steps: how many steps it took.
-    """
-
-    result: Result
-    totals: Totals
-    base: Result | None
-    steps: int
-
-    def groups(self, which: Tensor) -> Outcome:
-        """The groups ``which (G,)`` alone."""
-        base = None if self.base is None else self.base.groups(which)
-        return replace(self, result=self.result.groups(which), totals=self.totals.groups(which), base=base)
-
-    @staticmethod
-    def joined(parts: Sequence[Outcome]) -> Outcome:
-        """The outcome of several parts of the groups, in their order: the one gathering step before metrics."""
-        bases = [part.base for part in parts if part.base is not None]
-        totals = Totals.joined([part.totals for part in parts])
-        base = Result.joined(bases) if bases else None
-        return Outcome(Result.joined([part.result for part in parts]), totals, base, parts[0].steps)
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Seconds of the whole run, of the method alone and of the model in it, and the largest memory in MiB."""
-
-    total: float
-    method: float
-    model: float
-    peak_memory: float
 
 
 def history_row(run: Run, state: State, info: Info, totals: Totals) -> dict[str, float]:
@@ -90,11 +52,6 @@ def history_row(run: Run, state: State, info: Info, totals: Totals) -> dict[str,
     return row | errors_of_the_steps(totals, state.step) | own | {"ancestors/unique": survivors}
 
 
-def held(prompt: Tensor) -> list[int]:
-    """The numbers of the prompts among those of the groups, ``(G,)``."""
-    return prompt.unique().tolist()
-
-
 def mean(values: Sequence[float]) -> float:
     """The mean of some numbers; a single one as it is."""
     return sum(values) / len(values)
@@ -110,17 +67,17 @@ def errors_of_the_steps(totals: Totals, steps: int) -> dict[str, float]:
     return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
-def metrics_by_prompt(run: Run, outcome: Outcome) -> list[Metrics]:
-    """The metrics of each prompt, from its own groups; one entry for a run without prompts."""
+def metrics_by_prompt(run: Run, outcome: Outcome, said: Sequence[Verdicts]) -> list[Metrics]:
+    """The metrics of each prompt, from its own groups and their verdicts; one entry for a run without prompts."""
     prompt = outcome.result.prompt
     parts = [(number, outcome.groups(prompt == number)) for number in held(prompt)]
     return [
         estimates(run, part)
         | class_metrics(run.problem.model.flow.evaluator, part)
         | exact_metrics(run, number)
-        | statistic_metrics(run, part, number)
+        | verdict_metrics(part, verdicts)
         | distance_metrics(run, part.result)
-        for number, part in parts
+        for (number, part), verdicts in zip(parts, said, strict=True)
     ]
 
 
@@ -142,13 +99,24 @@ def final_metrics(run: Run, outcome: Outcome, parts: Sequence[Metrics], timing: 
     return over_prompts(parts) | prompts | sizes | counts | costs
 
 
-def of_prompts(parts: Sequence[Metrics]) -> Metrics:
-    """The metrics of each prompt under names of their own, ``prompt/<number>/<name>``, for loggers."""
+def of_prompts(prompts: Prompts, parts: Sequence[Metrics]) -> Metrics:
+    """For loggers: ``prompt/<number>/<name>`` for each prompt, ``category/<category>/<name>`` for each category."""
+    known = {f"prompt/{number}": part for number, part in enumerate(parts)}
+    known |= {f"category/{category}": part for category, part in by_category(prompts, parts).items()}
     return {
-        f"prompt/{number}/{name}": value
-        for number, part in enumerate(parts)
+        f"{place}/{name}": value
+        for place, part in known.items()
         for name, value in part.items()
         if not isinstance(value, list)
+    }
+
+
+def by_category(prompts: Prompts, parts: Sequence[Metrics]) -> dict[str, Metrics]:
+    """The metrics over the prompts of each category; nothing without categories."""
+    named = list(zip(prompts.categories, parts, strict=True))
+    return {
+        category: over_prompts([part for own, part in named if own == category])
+        for category in dict.fromkeys(filter(None, prompts.categories))
     }
 
 
@@ -242,14 +210,4 @@ def class_metrics(evaluator: Evaluator | None, outcome: Outcome) -> Metrics:
     if outcome.base is not None:
         shares, recognised = class_shares(evaluator, outcome.base.decoded, outcome.base.log_weights)
         metrics |= {"classes/base": shares, "recognised/base": recognised}
-    return metrics
-
-
-def statistic_metrics(run: Run, outcome: Outcome, number: int) -> Metrics:
-    """Weighted means of :func:`statistics`, their standard errors, and the plain means ``<name>/unweighted``."""
-    result, judged, metrics = outcome.result, reward_of(run), Metrics()
-    named = statistics(judged.reward, result.decoded.flatten(0, 1), judged.conditions, number)
-    for name, values in named.items():
-        value, error = mean_and_error(result.mean(values.reshape(result.rewards.shape)))
-        metrics |= {name: value, f"{name}/stderr": error, f"{name}/unweighted": values.mean().item()}
     return metrics

@@ -14,18 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from hydra.utils import instantiate
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from fmtt.data.captions import understood
-from fmtt.data.scene_texts import possible_prompts
 from fmtt.report.comparison.run_summary import RunSummary
 from fmtt.report.comparison.settings import read_settings
-from fmtt.run_folder import read_config, read_prompts
+from fmtt.run_folder import read_prompts, read_returned
 from fmtt.smc.diagnostics import mean_and_error
 from fmtt.studies.output import COLORS, MARKERS, markdown_table, write_study
-from fmtt.studies.runs import finished_runs, grouped, method_name, returned, tensors_of
+from fmtt.studies.runs import finished_runs, grouped, method_name
 
 APART = ("budget.nfe", "prompts_file", "population.groups", "population.particles", "population.chunk")
 SAID = {"right": "over all", "says_yes": "reward says yes", "second_says_yes": "second says yes", "broken": "broken"}
@@ -59,34 +56,18 @@ class Verdicts:
         return sum(mean for mean, _ in shares) / len(shares), error
 
 
-def categories() -> dict[object, str]:
-    """The category of each prompt of the benchmark, by what it says."""
-    return {prompt.caption: name for name, prompts in possible_prompts().items() for prompt in prompts}
-
-
 def verdicts_of(runs: Sequence[RunSummary]) -> Verdicts:
     """The verdicts on the pictures that all of ``runs`` return, which have the same prompts."""
-    config = read_config(runs[0].folder)
-    texts = [row["text"] for row in read_prompts(runs[0].folder)]
-    reward, known = instantiate(config.reward), categories()
-    told = reward.encode_prompts(texts)
-    tensors = [tensors_of(run) for run in runs]
-    pictures = torch.cat([returned(part, "samples") for part in tensors])
-    prompt = torch.cat([part["prompt"] for part in tensors])
-    with torch.no_grad():
-        parts = [
-            reward.statistics(x, {name: rows[which] for name, rows in told.items()})
-            for x, which in zip(pictures.split(128), prompt.split(128), strict=True)
-        ]
-    of_pictures = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+    prompts = read_prompts(runs[0].folder)
+    rows = [row for run in runs for row in read_returned(run.folder)]
+    names = [name for name in rows[0] if name not in ("group", "prompt", "reward")]
+    own = [[row for row in rows if row["prompt"] == prompt["prompt"]] for prompt in prompts]
     said = {
-        name: torch.stack([values[prompt == number].mean() for number in range(len(texts))])
-        for name, values in of_pictures.items()
+        name: torch.tensor([sum(float(row[name]) for row in pictures) / len(pictures) for pictures in own])
+        for name in names
     }
-    cost, seconds = (
-        sum(run.number(name) for run in runs) / len(pictures) for name in ("nfe/weighted", "time/method_s")
-    )
-    return Verdicts(said, tuple(known[understood(text)] for text in texts), cost, seconds)
+    cost, seconds = (sum(run.number(name) for run in runs) / len(rows) for name in ("nfe/weighted", "time/method_s"))
+    return Verdicts(said, tuple(prompt["category"] for prompt in prompts), cost, seconds)
 
 
 def geneval_table(methods: Mapping[str, Verdicts]) -> str:

@@ -78,6 +78,25 @@ def test_one_text_and_a_file_of_texts(told: Callable[..., Outcome], tmp_path: Pa
     assert arrays["prompt"].tolist() == [0, 0, 1, 1]
 
 
+def test_a_file_names_the_categories_of_its_prompts(told: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "texts").write_text("up\n# sideways\nleft\nright\n")
+    done = told(f"prompts_file={tmp_path / 'texts'}", "logger=csv")
+    assert done.status == 0, done.err
+    with (done.folder / "prompts.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [(row["text"], row["category"]) for row in table] == [
+        ("up", ""),
+        ("left", "sideways"),
+        ("right", "sideways"),
+    ]
+    with (done.folder / "returned.csv").open() as file:
+        returned = list(csv.DictReader(file))
+    assert [row["prompt"] for row in returned] == ["0", "0", "1", "1", "2", "2"]
+    assert {row["beyond"] for row in returned} <= {"0.0", "1.0"}
+    of_category = sum(float(row["beyond/selected"]) for row in table[1:]) / 2
+    assert "sideways" in done.out and f"{of_category:.3g}" in done.out
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -85,11 +104,15 @@ def test_one_text_and_a_file_of_texts(told: Callable[..., Outcome], tmp_path: Pa
         (["prompt=[]"], "prompt=[]: must be a text, or a list of texts"),
         (["prompt=[left,3]"], "must be a text, or a list of texts"),
         (["prompts_file=nowhere"], "prompts_file=nowhere: there is no such file"),
+        (["prompts_file=empty"], "prompts_file=empty: there is no prompt in it"),
         (["prompts_file=nowhere", "prompt=left"], "prompt, prompts_file: give one of the two"),
         ([], "the model needs one entry for each prompt"),
     ],
 )
-def test_bad_prompts_get_one_line(told: Callable[..., Outcome], words: list[str], complaint: str) -> None:
+def test_bad_prompts_get_one_line(
+    told: Callable[..., Outcome], words: list[str], complaint: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").write_text("# a category\n\n")
     refused = told(*words)
     assert refused.status == 2
     assert complaint in refused.complaint and len(refused.complaint.splitlines()) == 1

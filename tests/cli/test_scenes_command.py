@@ -70,7 +70,9 @@ def test_other_texts_get_one_line(words: list[str], complaint: str, scenes: Call
 
 
 def test_returned_pictures_are_judged_by_method_and_category(scenes: Callable[..., Outcome], tmp_path: Path) -> None:
-    (tmp_path / "texts").write_text("\n".join(PROMPTS))
+    categories = ("binding", "colours", "counting", "position")
+    lines = [f"# {category}\n{prompt}" for category, prompt in zip(categories, PROMPTS, strict=True)]
+    (tmp_path / "texts").write_text("\n".join(lines))
     for mode in ("best_of_n", "search"):
         words = [
             f"prompts_file={tmp_path / 'texts'}",

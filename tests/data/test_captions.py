@@ -1,13 +1,13 @@
 """Captions are read as they are written; what is not in the grammar gets one line."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 
 from fmtt.data.captions import COLOURS, SHAPES, Caption, Group, Wording, said, understood
 from fmtt.data.scene_texts import HELD_OUT, Speaker, contents, held_out, possible_prompts, reported, tuning
 from fmtt.data.scenes import World
+from fmtt.run.prompts import read_prompts
 from fmtt.training.data import SceneImages
 
 RED, GREEN, BLUE = (COLOURS.index(word) for word in ("red", "green", "blue"))
@@ -92,5 +92,7 @@ def test_no_training_scene_shows_what_is_held_out() -> None:
 
 @pytest.mark.parametrize(("name", "prompts"), [("reported", reported()), ("tuning", tuning())])
 def test_prompt_files_are_those_of_the_benchmark(name: str, prompts: list) -> None:
-    lines = Path(f"docs/data/scenes_{name}.txt").read_text().splitlines()
-    assert lines == [prompt.text for prompt in prompts]
+    config = OmegaConf.create({"prompt": None, "prompts_file": f"docs/data/scenes_{name}.txt"})
+    found = read_prompts(config)
+    assert list(found.texts) == [prompt.text for prompt in prompts]
+    assert list(found.categories) == [prompt.category for prompt in prompts]

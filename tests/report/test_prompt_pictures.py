@@ -49,3 +49,25 @@ def test_points_and_runs_without_prompts_have_no_pictures(tmp_path: Path) -> Non
     assert gallery(told(tmp_path / "points", TEXTS, 1, (2,))) == ""
     plain = read_finished_run(make_run(tmp_path / "plain", (3, 8, 8)))
     assert prompts(plain) == ""
+
+
+def test_verdicts_stand_under_their_pictures(tmp_path: Path) -> None:
+    run = told(tmp_path / "run", TEXTS, 2)
+    right = ["1.0", "0.0", "0.25", "1.0"]
+    rows = [{"group": str(k), "prompt": str(k // 2), "reward": "-3", "is_right": right[k]} for k in range(4)]
+    shown = gallery(replace(run, returned=rows))
+    assert re.findall("<figcaption>(is right .*?)</figcaption>", shown) == [
+        "is right \N{CHECK MARK}", "is right \N{BALLOT X}", "is right 0.25", "is right \N{CHECK MARK}"
+    ]  # fmt: skip
+
+
+def test_the_table_of_prompts_has_categories_and_verdicts(tmp_path: Path) -> None:
+    run = told(tmp_path / "run", TEXTS, 2)
+    assert "Category" not in prompts(run)
+    rows = [
+        row | {"category": "colours", "is_right/selected": str(k / 4), "is_right/selected/stderr": "0.1"}
+        for k, row in enumerate(run.prompts)
+    ]
+    shown = prompts(replace(run, prompts=rows))
+    assert "Category" in shown and "is right, returned" in shown
+    assert "0.25 ± 0.10" in shown

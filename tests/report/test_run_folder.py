@@ -54,8 +54,16 @@ def test_what_is_not_there_is_empty(tmp_path: Path) -> None:
     assert run_folder.read_environment(tmp_path) == {"device": "cpu"}
 
 
-def test_a_prompt_has_its_text_and_its_numbers(tmp_path: Path) -> None:
+def test_a_prompt_has_its_text_its_category_and_its_numbers(tmp_path: Path) -> None:
+    assert run_folder.read_prompts(tmp_path) == []
     parts = [{"log_z": [0.5], "reward/mean": -1.0}, {"log_z": [0.25], "reward/mean": math.nan}]
-    run_folder.write_prompts(tmp_path, ["a cat, red", "a dog"], parts)
+    run_folder.write_prompts(tmp_path, ["a cat, red", "a dog"], ["colours", ""], parts)
     lines = (tmp_path / run_folder.PROMPTS).read_text().splitlines()
-    assert lines == ["prompt,text,reward/mean", '0,"a cat, red",-1.0', "1,a dog,nan"]
+    assert lines == ["prompt,text,category,reward/mean", '0,"a cat, red",colours,-1.0', "1,a dog,,nan"]
+    assert run_folder.read_prompts(tmp_path)[0]["text"] == "a cat, red"
+
+
+def test_what_is_said_of_returned_samples_is_kept(tmp_path: Path) -> None:
+    assert run_folder.read_returned(tmp_path) == []
+    run_folder.write_returned(tmp_path, [{"group": 0, "prompt": 0, "reward": -1.5, "right": 1.0}])
+    assert run_folder.read_returned(tmp_path) == [{"group": "0", "prompt": "0", "reward": "-1.5", "right": "1.0"}]

@@ -9,8 +9,13 @@ import pytest
 import fmtt
 from fmtt.api import Run
 from fmtt.methods.loop import totals
+from fmtt.run import metrics as results
 from fmtt.run.budget import Budget
-from fmtt.run.metrics import Outcome, Timing, final_metrics, metrics_by_prompt, of_prompts, over_prompts
+from fmtt.run.metrics import final_metrics, of_prompts, over_prompts
+from fmtt.run.outcome import Outcome, Timing
+from fmtt.run.prompts import Prompts
+from fmtt.run.verdicts import returned_rows, verdicts_by_prompt
+from fmtt.run_folder import Metrics
 from tests.conditional import MEANS, ConditionalGaussian, ConditionalQuadratic
 
 TIMING, BUDGET = Timing(0.0, 0.0, 0.0, 0.0), Budget()
@@ -31,6 +36,10 @@ def outcome(of: Run) -> Outcome:
     return Outcome(fmtt.finish(of, reached), summed, fmtt.finish(base, base.loop.last()), reached.step)
 
 
+def metrics_by_prompt(of: Run, finished: Outcome) -> list[Metrics]:
+    return results.metrics_by_prompt(of, finished, verdicts_by_prompt(of, finished))
+
+
 def test_metrics_of_gathered_parts_are_those_of_the_whole() -> None:
     whole, parts = run(), [run(range(2)), run(range(2, 7)), run(range(7, 9))]
     gathered, expected = Outcome.joined([outcome(part) for part in parts]), outcome(whole)
@@ -49,8 +58,10 @@ def test_metrics_over_prompts_combine_as_their_names_say() -> None:
         "log_z": [1.0, 2.0, 3.0, 4.0], "a/stderr": 2.5, "reward/max": 5.0, "ess/min": 0.2, "reward/mean": 1.5,
         "exact/mean": [1.0, 2.0],
     }  # fmt: skip
-    assert of_prompts(parts)["prompt/1/reward/max"] == 5.0
-    assert "prompt/1/log_z" not in of_prompts(parts)
+    named = of_prompts(Prompts(["a", "b"], ["first", ""]), parts)
+    assert named["prompt/1/reward/max"] == 5.0
+    assert named["category/first/reward/max"] == 1.0 and "category//reward/max" not in named
+    assert "prompt/1/log_z" not in named
 
 
 def test_counts_are_those_of_the_whole_run() -> None:
@@ -69,3 +80,35 @@ def test_each_prompt_has_its_own_exact_answer(prompt: int) -> None:
     condition = ConditionalGaussian().encode_prompts(list(MEANS))[prompt]
     form = ConditionalQuadratic().quadratic_form(2, condition)
     assert parts[prompt]["exact/log_z"] == pytest.approx(ConditionalGaussian().law(condition).tilted(*form)[1].item())
+
+
+def test_the_verdict_on_a_returned_sample_is_its_own() -> None:
+    whole = run()
+    finished = outcome(whole)
+    said = verdicts_by_prompt(whole, finished)
+    rows, result = returned_rows(finished, said), finished.result
+    means = ConditionalGaussian().encode_prompts(list(MEANS))
+    assert [row["group"] for row in rows] == list(range(9))
+    for row in rows:
+        group, number = row["group"], row["prompt"]
+        chosen = result.selected[group]
+        assert number == group // 3
+        assert row["reward"] == result.rewards[group, chosen].item()
+        assert row["beyond"] == float(result.samples[group, chosen, 0] > means[number, 0])
+    assert 0 < sum(row["beyond"] for row in rows) < 9
+
+
+def test_verdicts_are_averaged_over_particles_and_over_returned_samples() -> None:
+    whole = run()
+    finished = outcome(whole)
+    said = verdicts_by_prompt(whole, finished)
+    rows = returned_rows(finished, said)
+    means = ConditionalGaussian().encode_prompts(list(MEANS))
+    for number, metrics in enumerate(metrics_by_prompt(whole, finished)):
+        part = finished.result.groups(finished.result.prompt == number)
+        values = (part.samples[..., 0] > means[number, 0]).double()
+        weights = part.log_weights.softmax(1)
+        assert metrics["beyond"] == pytest.approx((weights * values).sum(1).mean().item())
+        assert metrics["beyond/unweighted"] == pytest.approx(values.mean().item())
+        own = [row["beyond"] for row in rows if row["prompt"] == number]
+        assert metrics["beyond/selected"] == pytest.approx(sum(own) / 3)

@@ -61,6 +61,7 @@ canvas { width: 100%; display: block; image-rendering: pixelated; }
         margin: .8rem 0; }
 .few { display: grid; grid-template-columns: repeat(2, 1fr); gap: .25rem; margin-bottom: .3rem; }
 .few img { width: 100%; image-rendering: pixelated; }
+.few figcaption { font-size: .75rem; line-height: 1.25; white-space: pre-line; }
 .wide { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); gap: 1.4rem; }
 """
 

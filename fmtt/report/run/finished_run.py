@@ -27,6 +27,7 @@ class FinishedRun:
         arrays: the particles at the end, as in :data:`fmtt.run_folder.SAMPLES_ARRAYS`; decoded, if there is a decoder.
         film: frames of the population on its way, as in :data:`fmtt.run_folder.FILM_ARRAYS`; nothing if none were kept.
         prompts: for each prompt its number, its text and its metrics, as texts; nothing for a run without prompts.
+        returned: for each group what is said of its returned sample, as texts; nothing for a run of an older version.
     """
 
     folder: Path
@@ -39,6 +40,7 @@ class FinishedRun:
     arrays: Mapping[str, Array]
     film: Mapping[str, Array]
     prompts: Sequence[Mapping[str, str]]
+    returned: Sequence[Mapping[str, str]]
 
 
 def read_finished_run(folder: Path) -> FinishedRun:
@@ -58,4 +60,5 @@ def read_finished_run(folder: Path) -> FinishedRun:
         arrays=run_folder.as_seen(run_folder.read_samples(folder)),
         film=run_folder.read_film(folder),
         prompts=run_folder.read_prompts(folder),
+        returned=run_folder.read_returned(folder),
     )

@@ -21,11 +21,18 @@ def prompts(run: FinishedRun) -> str:
     """Pictures under their prompts, then one row for each prompt over its own groups; nothing without prompts."""
     if not run.prompts:
         return ""
-    known = {name: title for name, title in COLUMNS.items() if name in run.prompts[0]}
-    rows: list[list[html.Cell]] = [[row["text"], *(of_prompt(row, name) for name in known)] for row in run.prompts]
+    first = run.prompts[0]
+    known = {name: title for name, title in COLUMNS.items() if name in first}
+    known |= {
+        name: f"{words(name.removesuffix('/selected'))}, returned" for name in first if name.endswith("/selected")
+    }
+    told = {"text": "Prompt"} | ({"category": "Category"} if any(row.get("category") for row in run.prompts) else {})
+    rows: list[list[html.Cell]] = [
+        [*(row[name] for name in told), *(of_prompt(row, name) for name in known)] for row in run.prompts
+    ]
     caption = "Mean ± standard error over the groups of each prompt"
-    head = ["Prompt", *known.values()]
-    return gallery(run) + html.table(head, rows, numeric=range(1, len(known) + 1), caption=caption)
+    head = [*told.values(), *known.values()]
+    return gallery(run) + html.table(head, rows, numeric=range(len(told), len(head)), caption=caption)
 
 
 def gallery(run: FinishedRun) -> str:
@@ -36,11 +43,25 @@ def gallery(run: FinishedRun) -> str:
     figures = []
     for number, row in enumerate(run.prompts[:PROMPTS]):
         groups, text = np.flatnonzero(prompt == number)[:EACH], row["text"]
-        pictures = "".join(html.picture(folder / f"{group}.png", text) for group in groups)
+        pictures = "".join(
+            html.picture(folder / f"{group}.png", text, verdict(run.returned[group]) if run.returned else "")
+            for group in groups
+        )
         figures.append(f'<figure><div class="few">{pictures}</div><figcaption>{escape(text)}</figcaption></figure>')
     more = len(run.prompts) - len(figures)
     note = f'<p class="soft">and {more} more prompts</p>' if more else ""
     return f'<div class="told">{"".join(figures)}</div>{note}'
+
+
+def verdict(row: Mapping[str, str]) -> str:
+    """What is said of one returned sample, a line for each verdict: ``right ✓``, ``broken ✗``, ``share 0.25``."""
+    said = {words(name): float(value) for name, value in row.items() if name not in ("group", "prompt", "reward")}
+    marks = {0.0: "\N{BALLOT X}", 1.0: "\N{CHECK MARK}"}
+    return "\n".join(f"{name} {marks.get(value) or text_of(value)}" for name, value in said.items())
+
+
+def words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def of_prompt(row: Mapping[str, str], name: str) -> str:
