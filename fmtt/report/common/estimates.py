@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -26,7 +27,7 @@ def estimate(metrics: Metrics, name: str) -> Estimate:
     return float(value), float(cast(float, metrics.get(error_name(metrics, name), math.nan)))
 
 
-def error_name(metrics: Metrics, name: str) -> str:
+def error_name(metrics: Mapping[str, object], name: str) -> str:
     """The name of the standard error of a metric: ``log_z/stderr`` for ``log_z/mean``, else ``<name>/stderr``."""
     short = name.removesuffix("/mean") + "/stderr"
     return short if short in metrics else f"{name}/stderr"

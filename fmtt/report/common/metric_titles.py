@@ -36,5 +36,7 @@ COSTS = {
 
 
 def metric_title(metric: str) -> str:
-    """The title of a metric; its own name if it has none."""
-    return {**RESULTS, **COSTS}.get(metric, (metric, ""))[0]
+    """The title of a metric; its own name if it has none. ``right/selected`` is the verdict on returned samples."""
+    verdict = metric.removesuffix("/selected")
+    own = metric if verdict == metric else f"{verdict.replace('_', ' ')}, returned"
+    return {**RESULTS, **COSTS}.get(metric, (own, ""))[0]

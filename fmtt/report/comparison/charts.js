@@ -110,8 +110,10 @@ function drawCurves(all) {
                   hovertemplate: "%{y:.4g} at t = %{x:.3g}"};
     return known.length > 1 ? [band, line] : [line];
   });
-  byId("curves-note").textContent = found.length > CURVES
-    ? `The first ${CURVES} of ${found.length} groups are drawn: filter, or group by fewer settings.` : "";
+  byId("curves-note").textContent = [
+    found.length > CURVES ? `The first ${CURVES} of ${found.length} groups are drawn: filter, or group by fewer settings.` : "",
+    chosenPrompts() === null ? "" : "Curves are means over all prompts.",
+  ].join(" ").trim();
   legend("curves", drawn.map(group => ({label: group.label, mark: stroke(group.color, group.dash)})));
   return plot("curves", traces, {...LAYOUT, hovermode: "closest",
     xaxis: {...AXIS, title: {text: "sampling time t (0 noise, 1 data)"}, range: [-0.01, 1.01]},

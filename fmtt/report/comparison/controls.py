@@ -13,13 +13,19 @@ from fmtt.report.comparison.settings import is_number
 STATUS = "status"  # a filter beside those of the settings: done, failed, unfinished, broken
 
 
-def form(values: Mapping[str, Mapping[str, int]], groups: Sequence[str], chosen: Collection[str]) -> str:
+def form(
+    values: Mapping[str, Mapping[str, int]],
+    groups: Sequence[str],
+    chosen: Collection[str],
+    prompts: Mapping[str, str],
+) -> str:
     """Filters and grouping in one form.
 
     Args:
         values: the values of every setting and of the status, and the number of runs with each.
         groups: the settings by which runs may be grouped.
         chosen: the groups that are ticked at first.
+        prompts: the text of each prompt, with its category.
     """
     words = (
         '<label class="words">Filter by words <input type="search" id="words" autocomplete="off" '
@@ -29,12 +35,21 @@ def form(values: Mapping[str, Mapping[str, int]], groups: Sequence[str], chosen:
     hint = '<p class="soft">A setting in which nothing is ticked lets every run through.</p>'
     return (
         '<form id="filters" autocomplete="off" aria-label="Which runs are shown">'
-        f'<p class="bar">{words}<button type="reset">Reset</button>'
+        f'<p class="bar">{words}{_prompts(prompts)}<button type="reset">Reset</button>'
         '<span id="count" role="status" aria-live="polite"></span></p>'
         '<details id="facets" open><summary>Filter by settings</summary>'
         f'{hint}<div class="facets">{facets}</div></details>'
         f"{_group_by(groups, chosen)}</form>"
     )
+
+
+def _prompts(prompts: Mapping[str, str]) -> str:
+    """The menu of categories and prompts; nothing without prompts. The script knows a prompt by its number."""
+    if not prompts:
+        return ""
+    categories = {f"category {name}": f"category: {name}" for name in dict.fromkeys(filter(None, prompts.values()))}
+    texts = {f"prompt {number}": text for number, text in enumerate(prompts)}
+    return select("prompts", "Results of", {"": "all prompts", **categories, **texts}, "")
 
 
 def _facet(number: int, name: str, known: Mapping[str, int]) -> str:

@@ -68,7 +68,9 @@ function update() {
   for (const part of document.querySelectorAll("[data-run]")) part.hidden = !passes[part.dataset.run];
   if (!DONE.length) return Promise.resolve();
   const done = shown.filter(run => run.done), all = lines(done), settings = groupedBy();
-  fillGroups(grouped(done, settings), settings);
+  const groups = grouped(done, settings);
+  fillGroups(groups, settings);
+  fillPrompts(groups);
   return Promise.all([drawCompare(done, all), drawCurves(all)]);
 }
 

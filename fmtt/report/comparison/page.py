@@ -16,6 +16,7 @@ from fmtt.report.common.metric_titles import COSTS, metric_title
 from fmtt.report.comparison import controls
 from fmtt.report.comparison.histories import QUANTITIES
 from fmtt.report.comparison.page_data import constants, metrics_of, state_of
+from fmtt.report.comparison.prompts import prompts_of
 from fmtt.report.comparison.runs import ComparedRun
 from fmtt.report.comparison.settings import (
     default_grouping,
@@ -29,8 +30,13 @@ from fmtt.run_folder import REPORT, SAMPLES_PICTURE
 REWARDS = ("reward/weighted_mean", "reward/selected_mean", "reward/mean", "reward/max")
 OF_A_RUN = ("reward/weighted_mean", "nfe/weighted/group", "time/method_s")  # columns in the list of runs
 PICTURES = 24  # at most so many are inside the page, so that it stays small; the others are links
+BY_PROMPT = (
+    '<p class="soft" id="told-note" role="status"></p>'
+    '<div class="scroll tall" role="region" aria-label="Returned pictures by prompt" tabindex="0">'
+    '<table id="told"></table></div>'
+)
 HERE = Path(__file__).parent
-SCRIPTS = ("selection.js", "charts.js", "page.js")
+SCRIPTS = ("selection.js", "prompts.js", "charts.js", "page.js")
 
 
 def write_page(path: Path, common: Path, runs: Sequence[ComparedRun]) -> Path:
@@ -53,10 +59,12 @@ def write_page(path: Path, common: Path, runs: Sequence[ComparedRun]) -> Path:
                 _scrolled("Groups side by side", "Mean ± standard error over runs.", '<table id="groups"></table>'),
             )
         )
+    if any(run.prompts for run in done):
+        body.append(html.section("By prompt", BY_PROMPT))
     body.append(html.section("Runs", list_of(runs, names, links)))
     body.append(gallery(path, runs, names))
     if runs:
-        data = constants(runs, names, links)
+        data = constants(runs, names, links, path)
         script = "".join(f"const {name} = {html.to_script(value)};\n" for name, value in data.items())
         script += "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     style = (HERE / "page.css").read_text(encoding="utf-8")
@@ -87,7 +95,7 @@ def filters_and_groups(runs: Sequence[ComparedRun], names: Sequence[str], chosen
     states = Counter(map(state_of, runs))
     if len(states) > 1:
         values[controls.STATUS] = states
-    return controls.form(values, names, chosen)
+    return controls.form(values, names, chosen, prompts_of(runs))
 
 
 def chart(done: Sequence[ComparedRun], names: Sequence[str]) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fmtt.report.common import html
 from fmtt.report.common.estimates import estimate
-from fmtt.report.common.metric_titles import metric_title
+from fmtt.report.common.metric_titles import COSTS, metric_title
 from fmtt.report.comparison.histories import QUANTITIES, common_grid, curves_on_grid
+from fmtt.report.comparison.prompts import metrics_by_prompt, pictures_link, prompt_data, prompts_of, verdict_names
 from fmtt.report.comparison.run_summary import metric_names
 from fmtt.report.comparison.runs import ComparedRun
 from fmtt.run_folder import Array
@@ -28,19 +30,33 @@ def metrics_of(runs: Sequence[ComparedRun]) -> list[str]:
     return metric_names([run.summary for run in runs])
 
 
-def constants(runs: Sequence[ComparedRun], names: Sequence[str], links: Sequence[str | None]) -> dict[str, Any]:
-    """The constants of the script, by their names in it."""
+def constants(
+    runs: Sequence[ComparedRun], names: Sequence[str], links: Sequence[str | None], page: Path
+) -> dict[str, Any]:
+    """The constants of the script of ``page``, by their names in it."""
     done = [run for run in runs if run.summary.done]
     metrics = metrics_of(done)
     grid = common_grid([run.history for run in done])
+    verdicts, told = verdict_names(done), prompts_of(done)
+    by_prompt = metrics_by_prompt(done, metrics)
+    columns = (*COLUMNS, *(f"{name}/selected" for name in verdicts))
     return {
         "NAMES": names,
         "METRICS": metrics,
-        "TITLES": {name: metric_title(name) for name in (*metrics, *COLUMNS)},
-        "COLUMNS": [name for name in COLUMNS if name in metrics],
+        "TITLES": {name: metric_title(name) for name in (*metrics, *columns)},
+        "COLUMNS": [name for name in columns if name in metrics],
         "QUANTITIES": list(QUANTITIES),
         "GRID": grid.tolist(),
-        "RUNS": [data_of(run, names, metrics, grid, target) for run, target in zip(runs, links, strict=True)],
+        "COSTS": list(COSTS),
+        "PROMPTS": [[text, category] for text, category in told.items()],
+        "BY_PROMPT": by_prompt,
+        "VERDICTS": [name.replace("_", " ") for name in verdicts],
+        "RUNS": [
+            data_of(run, names, metrics, grid, target)
+            | prompt_data(run, list(told), by_prompt, verdicts)
+            | {"pictures": pictures_link(run, page)}
+            for run, target in zip(runs, links, strict=True)
+        ],
         "LAYOUT": {**html.LAYOUT, "margin": {"l": 60, "r": 16, "t": 8, "b": 48}, "showlegend": False},
         "AXIS": html.AXIS,
     }

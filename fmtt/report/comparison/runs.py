@@ -13,7 +13,7 @@ import yaml
 from fmtt.report.comparison.run_summary import RunSummary, first_line, read_run_summary
 from fmtt.report.comparison.settings import Settings, read_settings
 from fmtt.report.comparison.sweep import natural_order
-from fmtt.run_folder import HISTORY, HYDRA, METRICS, Array, read_history
+from fmtt.run_folder import HISTORY, HYDRA, METRICS, PROMPTS, RETURNED, Array, read_history, read_prompts, read_returned
 
 MARKS = (HYDRA, METRICS)  # a folder with one of them is a run
 DAMAGE = (
@@ -36,6 +36,8 @@ class ComparedRun:
         summary: its name, status and metrics.
         settings: of a broken run, those that can be read.
         history: a column ``(steps,)`` for each name; empty unless the run is done.
+        prompts: the rows of ``prompts.csv``; empty without prompts, or unless the run is done.
+        returned: the rows of ``returned.csv``; likewise.
         damaged: the files that cannot be read, and why; the results are there all the same.
     """
 
@@ -43,6 +45,8 @@ class ComparedRun:
     summary: RunSummary
     settings: Settings
     history: Mapping[str, Array]
+    prompts: Sequence[Mapping[str, str]] = ()
+    returned: Sequence[Mapping[str, str]] = ()
     damaged: tuple[str, ...] = ()
 
 
@@ -88,6 +92,7 @@ def with_details(summary: RunSummary) -> ComparedRun:
     """The run of a summary, with its settings and its history; ``damaged`` names those that cannot be read."""
     folder = summary.folder.resolve()
     settings, history, damaged = Settings(summary.settings, {}), {}, []  # the typed settings are known anyway
+    prompts, returned = list[dict[str, str]](), list[dict[str, str]]()
     try:
         settings = read_settings(folder, summary.settings)
     except DAMAGE as error:
@@ -96,4 +101,8 @@ def with_details(summary: RunSummary) -> ComparedRun:
         history = read_history(folder) if summary.done else {}
     except DAMAGE as error:
         damaged.append(f"{HISTORY} cannot be read: {first_line(error)}")
-    return ComparedRun(folder, summary, settings, history, tuple(damaged))
+    try:
+        prompts, returned = (read_prompts(folder), read_returned(folder)) if summary.done else ([], [])
+    except DAMAGE as error:
+        damaged.append(f"{PROMPTS} or {RETURNED} cannot be read: {first_line(error)}")
+    return ComparedRun(folder, summary, settings, history, prompts, returned, tuple(damaged))

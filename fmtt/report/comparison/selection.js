@@ -58,7 +58,7 @@ function meanAndError(values) {
 
 // Over the runs of a group; of a single run its own error, over its groups of particles.
 function estimate(group, metric) {
-  const all = group.runs.map(run => run.estimates[METRICS.indexOf(metric)] ?? [null, null]);
+  const all = group.runs.map(run => estimateOf(run, metric));
   return all.length === 1 ? all[0] : meanAndError(all.map(pair => pair[0]));
 }
 
