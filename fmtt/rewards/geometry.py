@@ -92,6 +92,11 @@ def keyhole(u: Tensor, v: Tensor) -> Tensor:
     return (u**2 + (v - 0.3) ** 2 < 0.45**2) | ((v < 0.3) & (v > -0.9) & (u.abs() < 0.18 + 0.2 * (0.3 - v)))
 
 
+def nothing(u: Tensor, v: Tensor) -> Tensor:
+    """No point: with :class:`Keep`, a distance of the whole picture."""
+    return (u.abs() > 1) | (v.abs() > 1)
+
+
 def infinity(u: Tensor, v: Tensor) -> Tensor:
     """The sign of infinity: a band around the lemniscate of Bernoulli."""
     square = u**2 + v**2
@@ -99,7 +104,7 @@ def infinity(u: Tensor, v: Tensor) -> Tensor:
 
 
 MASKS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "disc": disc, "half": half, "keyhole": keyhole, "infinity": infinity, "dial": dial,
+    "disc": disc, "half": half, "keyhole": keyhole, "infinity": infinity, "dial": dial, "nothing": nothing,
 }  # fmt: skip
 
 
@@ -108,7 +113,8 @@ class Mask:
     """``r = -mean (1 - M) (x + 1)^2``: black (-1) outside a mask M.
 
     Attributes:
-        shape: ``disc``, ``half``, ``keyhole``, ``infinity``, ``dial``, or the path of a picture that is white inside.
+        shape: ``disc``, ``half``, ``keyhole``, ``infinity``, ``dial``, ``nothing``, or the path of a picture that is
+            white inside.
 
     Raises:
         ValueError: if there is no such shape, or the file is not a picture.

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from fmtt.checks import finite
 from fmtt.data.captions import VOCABULARY, Caption, understood, words_of
-from fmtt.data.questions import QUESTION_WORDS, asked, questions_of, understood_question
-from fmtt.data.scene_reader import judge, read
+from fmtt.data.questions import QUESTION_WORDS, answered, asked, questions_of, understood_question
+from fmtt.data.scene_reader import Reading, judge, read
 from fmtt.models.checkpoints import load_network
 from fmtt.models.question_net import QuestionNet
 from fmtt.models.words import PADDING, tokens_of
@@ -97,9 +97,15 @@ class Questions:
             found["second_says_yes"] = self.log_odds(self.other, x, condition).gt(0).all(1).double()
         reading = read(x)
         found["broken"] = reading.broken.double()
-        if condition is not None:
-            found["right"] = judge(captions_of(condition["caption"]), reading).double()
-        return found
+        right = self.judged(reading, condition)
+        return found if right is None else found | {"right": right.double()}
+
+    def judged(self, reading: Reading, condition: Mapping[str, Tensor] | None) -> Tensor | None:
+        """What the exact judge says: yes to all questions that are given, or that the prompt is shown; else None."""
+        if self.given:
+            answers = [answered(understood_question(text), reading.things) for text in self.given]
+            return torch.stack(answers).all(0) & ~reading.broken
+        return None if condition is None else judge(captions_of(condition["caption"]), reading)
 
 
 def question_tokens(texts: Sequence[str]) -> Tensor:

@@ -21,6 +21,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import MarkedYAMLError
 
 from fmtt.run.configs import CONFIGS
 from fmtt.run.errors import ConfigurationError, one_line
@@ -54,6 +55,11 @@ def main() -> int:
             _stop_watching()  # before anything is said
     except (HydraException, OmegaConfBaseException) as error:
         print(f"fmtt: {explain(error, sys.argv[1:])}", file=sys.stderr)
+        return WRONG_CONFIGURATION
+    except MarkedYAMLError as error:  # in a file of the user
+        mark = error.problem_mark
+        place = f"{mark.name}, line {mark.line + 1}: " if mark else ""
+        print(f"fmtt: {place}{error.problem}", file=sys.stderr)
         return WRONG_CONFIGURATION
     except KeyboardInterrupt as interrupt:
         _summarise_what_there_is()

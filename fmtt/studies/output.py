@@ -20,6 +20,12 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([lines[0], "|---" * len(head) + "|", *lines[1:]])
 
 
+def per_cent(estimate: tuple[float, float]) -> str:
+    """A share and its standard error as per cent, ``12.5 ± 1.0``."""
+    value, error = estimate
+    return f"{100 * value:.1f} ± {100 * error:.1f}"
+
+
 def write_study(out: Path, text: str, figure: Figure, dpi: int | None = None) -> None:
     """Write ``OUT.md`` and ``OUT.png``; the folder is made if it is missing."""
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ from fmtt.report.comparison.run_summary import RunSummary
 from fmtt.report.comparison.settings import read_settings
 from fmtt.run_folder import read_prompts, read_returned
 from fmtt.smc.diagnostics import mean_and_error
-from fmtt.studies.output import COLORS, MARKERS, markdown_table, write_study
+from fmtt.studies.output import COLORS, MARKERS, markdown_table, per_cent, write_study
 from fmtt.studies.runs import finished_runs, grouped, method_name
 
 APART = ("budget.nfe", "prompts_file", "population.groups", "population.particles", "population.chunk")
@@ -82,11 +82,6 @@ def geneval_table(methods: Mapping[str, Verdicts]) -> str:
                      *(per_cent(method.share("right", category)) for category in names), *said])  # fmt: skip
     known = [title for which, title in SAID.items() if which in first.said]
     return markdown_table(["method", "cost", "seconds", *names, *known], rows)
-
-
-def per_cent(estimate: tuple[float, float]) -> str:
-    value, error = estimate
-    return f"{100 * value:.1f} ± {100 * error:.1f}"
 
 
 def draw_hacking(methods: Mapping[str, Verdicts]) -> Figure:

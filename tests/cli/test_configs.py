@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hydra.utils import get_class, get_method, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from fmtt.run.configs import CONFIGS
+from tests.command import Outcome
 
 GROUPS = (
     "model", "lookahead", "reward", "mode", "mode/gradient",
@@ -105,3 +107,12 @@ def test_several_loggers_or_one_are_chosen_alike() -> None:
 def test_configurations_of_the_scripts_compose(name: str) -> None:
     with initialize_config_dir(str(Path(CONFIGS) / "training"), version_base="1.3"):
         assert compose(name).seed == 0
+
+
+def test_a_file_that_is_no_yaml_gets_one_line(fmtt: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "my" / "reward").mkdir(parents=True)
+    (tmp_path / "my" / "reward" / "mine.yaml").write_text("scale: 1.0\nterms: {question: Is it?, scale: 2}\n")
+    done = fmtt(f"--config-dir={tmp_path / 'my'}", "reward=mine")
+    assert done.status == 2
+    assert done.complaint.endswith("mine.yaml, line 2: expected ',' or '}', but got '?'")
+    assert len(done.complaint.splitlines()) == 1

@@ -10,6 +10,7 @@ import torch
 from fmtt.models.checkpoints import save_network
 from fmtt.models.question_net import QuestionNet
 from fmtt.models.text_unet import TextUNet
+from fmtt.studies.scenes_edit import study_edits
 from fmtt.studies.scenes_geneval import study_geneval
 from tests.command import Outcome
 
@@ -17,6 +18,17 @@ NET = {"channels": 3, "size": 32, "width": 8, "blocks": 1, "embedding": 16, "wor
 ANSWERS = {"size": 32, "width": 16, "layers": 1}
 PROMPTS = ["a yellow circle and a blue square", "a red triangle", "four yellow stars", "a circle left of a star"]
 PROMPT = f'prompt=["{PROMPTS[0]}","{PROMPTS[1]}"]'
+
+
+EDIT = """
+defaults: [my_scenes@terms.change, keep@terms.keep]
+_target_: fmtt.rewards.WeightedSum
+_convert_: all
+terms:
+  change: {question: "Is the circle green?"}
+  keep: {path: scene_1, shape: nothing, scale: 30.0}
+scale: 1.0
+"""
 
 
 @pytest.fixture
@@ -33,6 +45,7 @@ def scenes(fmtt: Callable[..., Outcome], tmp_path: Path) -> Callable[..., Outcom
     for group, text in made.items():
         (tmp_path / "my" / group).mkdir(parents=True)
         (tmp_path / "my" / group / "my_scenes.yaml").write_text(text)
+    (tmp_path / "my" / "reward" / "my_edit.yaml").write_text(EDIT)
 
     def run(*words: str, **settings) -> Outcome:
         sizes = ["population.groups=2", "population.particles=2", "sampler.steps=2", "lookahead=flowmap1"]
@@ -88,3 +101,12 @@ def test_returned_pictures_are_judged_by_method_and_category(scenes: Callable[..
     assert "| method | cost | seconds | binding | colours | counting | position | over all | reward says yes |" in text
     assert "best_of_n" in text and "search" in text
     assert (tmp_path / "table.png").is_file()
+
+
+def test_a_picture_is_edited_by_a_question(scenes: Callable[..., Outcome], tmp_path: Path) -> None:
+    start = ["sampler/start=image", "sampler.start.path=scene_1"]
+    done = scenes('prompt="a circle and a blue triangle"', "reward=my_edit", "mode=search", *start, folder="runs/0")
+    assert done.status == 0, done.err
+    assert {"terms/change", "terms/keep", "right", "says_yes"} <= done.metrics.keys()
+    table = study_edits([tmp_path / "runs"], tmp_path / "table").splitlines()
+    assert table[0].startswith("| method | cost | change made, % |") and len(table) == 3

@@ -14,6 +14,7 @@ STUDIES = (
     "frontier",
     "gallery",
     "sampling_frontier",
+    "scenes_edit",
     "scenes_geneval",
     "sensitivity",
     "table",

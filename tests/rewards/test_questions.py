@@ -77,6 +77,14 @@ def test_statistics_have_the_verdict_of_the_exact_judge(checkpoint: str) -> None
     assert torch.equal(found["says_yes"], found["second_says_yes"])
 
 
+def test_the_exact_judge_answers_questions_that_are_given(checkpoint: str) -> None:
+    scenes = World().draw(60, np.random.default_rng(1))
+    found = Questions(["is there a red circle", "are there two objects"], checkpoint, None).statistics(render(scenes))
+    red_circle = ((scenes.shape == 0) & (scenes.colour == 0)).any(1)
+    truth = red_circle & (scenes.present.sum(1) == 2)
+    assert torch.equal(found["right"].bool(), truth) and 0 < truth.sum() < 60
+
+
 @pytest.mark.parametrize(
     ("question", "words"),
     [

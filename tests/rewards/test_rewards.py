@@ -21,6 +21,7 @@ from fmtt.rewards import (
     Symmetry,
     WeightedSum,
 )
+from tests.conditional import ConditionalQuadratic
 
 POINTS = noise.normal((5, 2), 0, "points").double()
 IMAGES = noise.normal((3, 2, 6, 8), 0, "images").double()
@@ -134,7 +135,7 @@ def test_forward_and_backward_derivatives_agree_and_leave_no_trace(reward, size:
     [
         (lambda: Linear((float("nan"),)), "reward.direction=nan: must be a finite number"),
         (lambda: Quadratic(scale=float("nan")), "reward.scale=nan: must be a finite number"),
-        (lambda: Mask("square"), "reward.shape=square: must be one of disc, half, keyhole, infinity, dial"),
+        (lambda: Mask("square"), "reward.shape=square: must be one of disc, half, keyhole, infinity, dial, nothing"),
         (lambda: Linear((1.0, 2.0, 3.0))(POINTS), r"reward.direction=\[1.0, 2.0, 3.0\]: needs 1 or 2 numbers"),
         (lambda: Quadratic()(IMAGES), "needs a model of points"),
     ],
@@ -142,3 +143,42 @@ def test_forward_and_backward_derivatives_agree_and_leave_no_trace(reward, size:
 def test_bad_parameters_are_named(call, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_nothing_is_free_where_the_mask_is_empty(tmp_path: Path) -> None:
+    path = tmp_path / "grey.png"
+    Image.fromarray(np.full((8, 8), 255, np.uint8)).save(path)
+    picture = torch.ones(1, 1, 8, 8)
+    changed = picture.clone()
+    changed[..., 4, 4] = -1
+    reward = Keep(str(path), "nothing")
+    assert reward(torch.cat([picture, changed])).tolist() == [0, -4 / 64]
+
+
+def test_a_sum_tells_prompts_to_the_terms_that_take_them() -> None:
+    told = ConditionalQuadratic()
+    both = WeightedSum({"told": told, "plain": Linear((1.0, 0.5), scale=2.0)})
+    encoded = both.encode_prompts(["left", "up"])
+    assert list(encoded) == ["told"]
+    which = torch.tensor([0, 1, 1, 0, 1])
+    own = told.encode_prompts(["left", "up"])[which]
+    expected = told(POINTS, own) + 2 * Linear((1.0, 0.5))(POINTS)
+    torch.testing.assert_close(both(POINTS, {"told": own}), expected)
+    torch.testing.assert_close(both(POINTS, own), expected)  # as the library gives a condition
+    torch.testing.assert_close(both.statistics(POINTS, {"told": own})["beyond"], told.statistics(POINTS, own)["beyond"])
+
+
+def test_a_sum_keeps_the_names_of_what_a_term_encodes() -> None:
+    class Named:
+        scale = 1.0
+
+        def encode_prompts(self, texts: list[str]) -> dict[str, torch.Tensor]:
+            return {"a": torch.arange(len(texts)).double(), "b": torch.ones(len(texts)).double()}
+
+        def __call__(self, x: torch.Tensor, condition: dict[str, torch.Tensor]) -> torch.Tensor:
+            return condition["a"] + condition["b"] * x[:, 0]
+
+    both = WeightedSum({"first": Named(), "second": Named()})
+    encoded = both.encode_prompts(["x", "y", "z", "u", "v"])
+    assert list(encoded) == ["first/a", "first/b", "second/a", "second/b"]
+    torch.testing.assert_close(both(POINTS, encoded), 2 * (torch.arange(5) + POINTS[:, 0]))
