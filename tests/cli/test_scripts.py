@@ -16,6 +16,7 @@ STUDIES = (
     "sampling_frontier",
     "scenes_edit",
     "scenes_geneval",
+    "scenes_law",
     "sensitivity",
     "table",
     "tilt_to_digit",
