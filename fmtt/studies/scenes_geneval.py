@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from fmtt.report.comparison.settings import read_settings
 from fmtt.run_folder import read_prompts, read_returned
 from fmtt.smc.diagnostics import mean_and_error
 from fmtt.studies.output import COLORS, MARKERS, markdown_table, per_cent, write_study
-from fmtt.studies.runs import finished_runs, grouped, method_name
+from fmtt.studies.runs import finished_runs, grouped, is_base, method_name
 
 APART = ("budget.nfe", "prompts_file", "population.groups", "population.particles", "population.chunk")
 SAID = {"right": "over all", "says_yes": "reward says yes", "second_says_yes": "second says yes", "broken": "broken"}
@@ -55,6 +55,11 @@ class Verdicts:
         error = math.sqrt(sum(error**2 for _, error in shares)) / len(shares)
         return sum(mean for mean, _ in shares) / len(shares), error
 
+    def gain(self, other: Verdicts) -> tuple[float, float]:
+        """How much more is right than with another method, prompt by prompt, and its standard error."""
+        apart = {"right": self.said["right"] - other.said["right"]}
+        return replace(self, said=apart).over_all("right")
+
 
 def verdicts_of(runs: Sequence[RunSummary]) -> Verdicts:
     """The verdicts on the pictures that all of ``runs`` return, which have the same prompts."""
@@ -71,17 +76,29 @@ def verdicts_of(runs: Sequence[RunSummary]) -> Verdicts:
 
 
 def geneval_table(methods: Mapping[str, Verdicts]) -> str:
-    """A row for each method, best first."""
+    """A row for each method, best first; gains are over the first row of the base model, if there is one."""
     first = next(iter(methods.values()))
+    base = next((method for name, method in methods.items() if name.split()[0] == "base"), None)
     names = list(dict.fromkeys(first.category))
     ordered = sorted(methods.items(), key=lambda method: -method[1].over_all("right")[0])
     rows = []
     for name, method in ordered:
         said = [per_cent(method.over_all(which)) for which in SAID if which in method.said]
+        gain = [] if base is None else [per_cent(method.gain(base))]
         rows.append([name, f"{method.cost:.0f}", f"{method.seconds:.2f}",
-                     *(per_cent(method.share("right", category)) for category in names), *said])  # fmt: skip
+                     *(per_cent(method.share("right", category)) for category in names), *said, *gain])  # fmt: skip
     known = [title for which, title in SAID.items() if which in first.said]
-    return markdown_table(["method", "cost", "seconds", *names, *known], rows)
+    return markdown_table(["method", "cost", "seconds", *names, *known, *([] if base is None else ["gain"])], rows)
+
+
+def look_aheads_table(methods: Mapping[str, Verdicts]) -> str:
+    """What FMTT search by other look-aheads gains over that by the denoiser; empty if there is none."""
+    searches = {name: method for name, method in methods.items() if name.split()[0] == "search"}
+    denoiser = next((method for name, method in searches.items() if "lookahead=denoiser" in name.split()), None)
+    rows = [] if denoiser is None else [
+        [name, per_cent(method.gain(denoiser))] for name, method in searches.items() if method is not denoiser
+    ]  # fmt: skip
+    return markdown_table(["method", "gain over the denoiser"], rows) if rows else ""
 
 
 def draw_hacking(methods: Mapping[str, Verdicts]) -> Figure:
@@ -100,20 +117,26 @@ def draw_hacking(methods: Mapping[str, Verdicts]) -> Figure:
 
 
 def study_geneval(folders: Sequence[Path], out: Path) -> str:
-    """Write and return a table for each budget; the figure shows reward hacking, ``OUT.png``.
+    """Write and return a table for each budget, with the base model in each; the figure is that of the last one.
 
     Raises:
-        ValueError: if there are no finished runs.
+        ValueError: if there are no finished runs with a budget.
     """
     runs = finished_runs(folders)
     budgets = grouped(runs, lambda run: read_settings(run.folder, run.settings).value("budget.nfe"))
+    bases = [run for run in runs if is_base(run)]
+    given = sorted((name for name in budgets if name not in ("null", "")), key=float)
+    if not given:
+        raise ValueError(f"no finished runs with a budget below {', '.join(map(str, folders))}")
     texts, methods = [], {}
-    for budget, members in sorted(budgets.items(), key=lambda entry: float(entry[0].replace("null", "0") or 0)):
+    for budget in given:
+        members = [*bases, *(run for run in budgets[budget] if not is_base(run))]
         methods = {
             name: verdicts_of(own)
             for name, own in grouped(members, lambda run: method_name(run.settings, APART)).items()
         }
-        texts.append(f"**budget {budget}**\n\n{geneval_table(methods)}")
+        tables = [geneval_table(methods), look_aheads_table(methods)]
+        texts.append("\n\n".join([f"**budget {budget}**", *filter(None, tables)]))
     text = "\n\n".join(texts)
     write_study(out, text, draw_hacking(methods), dpi=120)
     return text

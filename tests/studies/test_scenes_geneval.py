@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from fmtt.studies.scenes_geneval import Verdicts, draw_hacking, geneval_table
+from fmtt.studies.scenes_geneval import Verdicts, draw_hacking, geneval_table, look_aheads_table
 
 CATEGORY = ("colours", "colours", "binding", "binding")
 
@@ -31,3 +31,21 @@ def test_methods_are_ordered_and_hacking_is_shown() -> None:
     assert lines[3].startswith("| worse | 64 | 0.50 | 0.0 ± 0.0 | 0.0 ± 0.0 | 0.0 ± 0.0 | 100.0 ± 0.0 |")
     axis = draw_hacking(methods).axes[0]
     assert [handle.get_label() for handle in axis.containers] == ["worse", "better"]
+
+
+def test_gains_are_paired_by_prompt() -> None:
+    base, better = verdicts([0.5, 0.0, 0.25, 0.25], [1.0] * 4), verdicts([0.75, 0.25, 0.5, 0.75], [1.0] * 4)
+    gain, error = better.gain(base)
+    assert gain == pytest.approx((0.25 + 0.375) / 2)
+    assert error == pytest.approx(math.hypot(0.0, 0.125) / 2)  # both prompts of the first category gain the same
+    lines = geneval_table({"base": base, "search": better}).splitlines()
+    assert lines[0].endswith("| gain |")
+    assert lines[2].startswith("| search") and lines[2].endswith("| 31.2 ± 6.2 |")
+    assert lines[3].endswith("| 0.0 ± 0.0 |")
+
+
+def test_look_aheads_are_compared_with_the_denoiser() -> None:
+    slow, fast = verdicts([0.5, 0.0, 0.25, 0.25], [1.0] * 4), verdicts([0.75, 0.25, 0.5, 0.75], [1.0] * 4)
+    methods = {"search lookahead=denoiser": slow, "search lookahead=flowmap1": fast, "beam lookahead=flowmap1": fast}
+    assert look_aheads_table(methods).splitlines()[2:] == ["| search lookahead=flowmap1 | 31.2 ± 6.2 |"]
+    assert look_aheads_table({"beam": fast}) == ""
