@@ -34,6 +34,7 @@ class Edits:
     """The edits of one picture by one method.
 
     Attributes:
+        path: of the picture.
         picture: what was edited, ``(3, H, W)``.
         question: what is asked of an edit.
         edits: ``(B, 3, H, W)``.
@@ -41,6 +42,7 @@ class Edits:
         cost: weighted network evaluations for each edit.
     """
 
+    path: str
     picture: Tensor
     question: str
     edits: Tensor
@@ -52,9 +54,10 @@ def edits_of(run: RunSummary) -> Edits:
     """The edits that a run returns, as the exact judge reads them."""
     config, tensors = read_config(run.folder), tensors_of(run)
     edits = tensors["samples"].flatten(0, 1) if is_base(run) else returned(tensors, "samples")
-    question = config["reward"]["terms"]["change"]["question"]
-    picture = read_sample("sampler.start.path", config["sampler"]["start"]["path"], edits.shape[1:])
-    return Edits(picture, question, edits, judged(picture, question, edits), run.number("nfe/weighted") / len(edits))
+    question, path = config["reward"]["terms"]["change"]["question"], config["sampler"]["start"]["path"]
+    picture = read_sample("sampler.start.path", path, edits.shape[1:])
+    cost = run.number("nfe/weighted") / len(edits)
+    return Edits(path, picture, question, edits, judged(picture, question, edits), cost)
 
 
 def judged(picture: Tensor, question: str, edits: Tensor) -> dict[str, Tensor]:
@@ -79,16 +82,16 @@ def edit_table(methods: Mapping[str, Sequence[Edits]]) -> str:
 
 def draw_edits(methods: Mapping[str, Sequence[Edits]], each: int = 2) -> Figure:
     """A row for each method, under the pictures and the questions: the first edits of each picture."""
-    pictures = next(iter(methods.values()))
+    pictures = {edit.path: edit for edits in methods.values() for edit in edits}
     figure = Figure(figsize=(6 + 2.4 * len(pictures), 1.3 * (len(methods) + 1)), layout="constrained")
     axes = figure.subplots(len(methods) + 1, len(pictures), squeeze=False)
-    for column, edit in enumerate(pictures):
-        axes[0][column].imshow(shown(edit.picture[None]))
-        axes[0][column].set_title(edit.question, fontsize=8)
-        for row, (name, own) in enumerate(methods.items(), start=1):
-            axes[row][column].imshow(shown(own[column].edits[:each]))
-            if column == 0:
-                axes[row][column].set_ylabel(name, fontsize=7, rotation=0, ha="right", va="center")
+    for axis, edit in zip(axes[0], pictures.values(), strict=True):
+        axis.imshow(shown(edit.picture[None]))
+        axis.set_title(edit.question, fontsize=8)
+    for row, (name, edits) in zip(axes[1:], methods.items(), strict=True):
+        row[0].set_ylabel(name, fontsize=7, rotation=0, ha="right", va="center")
+        for edit in edits:
+            row[list(pictures).index(edit.path)].imshow(shown(edit.edits[:each]))
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     return figure
