@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -17,12 +16,16 @@ from fmtt.data.scene_reader import judge, read
 from fmtt.data.scene_texts import Prompt, reported
 from fmtt.data.scenes import COLOURS, SHAPES
 from fmtt.flow import noise
+from fmtt.flow.batches import Batches
+from fmtt.flow.protocols import Flow
 from fmtt.models.checkpoints import load_network
 from fmtt.models.text_unet import TextUNet
 from fmtt.models.words import tokens_of
 from fmtt.run_folder import SAMPLES_PICTURE
+from fmtt.tilt.typicality import DRAWS, USUAL, denoising_error
 from fmtt.training.captioned import told
 from fmtt.training.evaluation import JUMPS, QUARTERS, denoised, jumps, ode_path, relative_error
+from fmtt.training.scene_sheets import draw_judged, draw_scenes
 
 ODE = "ode"
 
@@ -90,21 +93,49 @@ def shares_of(prompts: Sequence[Prompt], pictures: Tensor) -> dict[str, dict[str
     return found
 
 
-def draw_scenes(prompts: Sequence[Prompt], samples: dict[str, Tensor], path: Path, columns: int = 12) -> None:
-    """A picture with a row for each way of sampling; all pictures of a column have the same prompt and noise."""
-    which = torch.linspace(0, len(prompts) - 1, columns).long().tolist()
-    figure = Figure(figsize=(columns * 0.9, len(samples) * 0.9 + 0.6))
-    axes = figure.subplots(len(samples), columns)
-    for row, (name, pictures) in enumerate(samples.items()):
-        for column, number in enumerate(which):
-            axis = axes[row, column]
-            axis.imshow(((pictures[number] + 1) / 2).clamp(0, 1).permute(1, 2, 0).numpy(force=True))
-            axis.set(xticks=[], yticks=[])
-            if not row:
-                axis.set_title(prompts[number].text, fontsize=5, wrap=True)
-            if not column:
-                axis.set_ylabel(name, fontsize=7)
-    figure.savefig(path, dpi=150, bbox_inches="tight")
+def usual_scene_error(net: TextUNet, prompts: Sequence[Prompt], pictures: Tensor, config: DictConfig) -> float:
+    """The upper quartile of the denoising errors of ``pictures (B, 3, H, W)``, the network told their prompts."""
+    tokens = tokens_of((words_of(prompt.text) for prompt in prompts), VOCABULARY)
+    looked_at = noise.normal((1, DRAWS, *pictures.shape), config.seed, "denoising")
+    chunks = (tokens.split(config.chunk), pictures[None].split(config.chunk, 1), looked_at.split(config.chunk, 2))
+    errors = [
+        denoising_error(velocity_of(net, words.repeat(DRAWS, 1)), x, drawn, Batches(None))
+        for words, x, drawn in zip(*chunks, strict=True)
+    ]
+    return float(torch.quantile(torch.cat(errors, dim=1), USUAL))
+
+
+def velocity_of(net: TextUNet, tokens: Tensor) -> Flow:
+    """The velocity of a network that was told ``tokens (B, L)``, for batches of B rows."""
+    knowing = told(net, tokens)
+    return Flow(net.shape, lambda x, t: knowing(x, t, t))
+
+
+def scene_gates(
+    shares: Mapping[str, Mapping[str, Mapping[str, float]]], limits: Mapping[str, float]
+) -> dict[str, bool]:
+    """The conditions for bundling the flow map of scenes, and whether each holds.
+
+    ``shares`` are those of :func:`shares_of` for each way of sampling, ``limits`` the ``gates`` of
+    configs/training/scenes_evaluation.yaml.
+    """
+    by_ode, four, one = (
+        {name: share["right"] for name, share in shares[way].items()} for way in (ODE, "4 jumps", "1 jump")
+    )
+    common = {prompt.category for prompt in common_prompts()}
+    uncommon = [share for name, share in by_ode.items() if name not in common]
+    mean = sum(uncommon) / len(uncommon)
+    found = {f"{name}: at least {limits['common']:.0%} by the ODE": by_ode[name] >= limits["common"] for name in common}
+    found |= {
+        f"{name}: 4 jumps within {100 * limits['four']:g} points of the ODE": share - four[name] <= limits["four"]
+        for name, share in by_ode.items()
+    }
+    low, high = limits["least"], limits["most"]
+    return dict(sorted(found.items())) | {
+        f"one: 1 jump at least {limits['one']:.0%}": one["one"] >= limits["one"],
+        f"uncommon: mean of {low:.0%} to {high:.0%} by the ODE": low <= mean <= high,
+        "uncommon: no category at 0 by the ODE": min(uncommon) > 0,
+    }
 
 
 def scene_table(figures: dict) -> str:
@@ -118,12 +149,14 @@ def scene_table(figures: dict) -> str:
     lines.append(f"\n{'error from t':16}" + "".join(f"{t:>9g}" for t in QUARTERS))
     for name, errors in figures["relative_error"].items():
         lines.append(f"{name:16}" + "".join(f"{error:9.4f}" for error in errors.values()))
+    lines.append(f"usual denoising error of one jump {figures['usual_error']:.4f}\n")
+    lines += [f"{'pass' if passed else 'FAIL'}  {name}" for name, passed in figures["gates"].items()]
     return "\n".join(lines)
 
 
 @torch.inference_mode()
 def evaluate_scenes(config: DictConfig) -> dict:
-    """Measure as ``configs/training/scenes_evaluation.yaml`` says; writes ``evaluation.json`` and ``samples.png``."""
+    """Measure as ``configs/training/scenes_evaluation.yaml`` says; writes ``evaluation.json`` and pictures."""
     torch.set_num_threads(config.threads)
     started, net = time.time(), load_network(config.checkpoint, TextUNet)
     prompts = repeated([*common_prompts(), *reported()], config.samples)
@@ -135,10 +168,13 @@ def evaluate_scenes(config: DictConfig) -> dict:
         "solver": f"Heun, {config.ode_steps} steps",
         "shares": {name: shares_of(prompts, pictures) for name, pictures in samples.items()},
         "relative_error": errors_of(net, prompts, path, config.chunk),
+        "usual_error": usual_scene_error(net, prompts, samples["1 jump"], config),
         "minutes": round((time.time() - started) / 60, 1),
     }
+    figures["gates"] = scene_gates(figures["shares"], config.gates)
     folder = Path(config.output)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
     draw_scenes(prompts, samples, folder / SAMPLES_PICTURE)
+    draw_judged(prompts, samples["4 jumps"], folder)
     return figures
