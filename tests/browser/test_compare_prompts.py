@@ -19,8 +19,8 @@ pytestmark = [needs_chromium, pytest.mark.slow]
 TEXTS, CATEGORIES = ["a red star", "two <b>cats</b>", "a blue star"], ["colours", "counting", "colours"]
 RIGHT = {"search": [0.5, 0.25, 1.0], "beam": [0.0, 0.75, 0.5]}  # of each prompt
 RESULTS = """
-const results = () => Object.fromEntries(rows("groups").map(row =>
-  [row.cells[0].textContent, row.cells[row.cells.length - 1].textContent]));
+const results = () => Object.fromEntries(column("groups", "mode").map((mode, k) =>
+  [mode, column("groups", "right, returned")[k]]));
 const links = cell => [...cell.querySelectorAll("img")].map(one => one.getAttribute("src"));
 const shown = () => [...byId("told").tBodies[0].rows].map(row =>
   [...row.cells].map(cell => cell.querySelector("img") ? links(cell) : cell.textContent));

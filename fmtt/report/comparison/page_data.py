@@ -16,8 +16,9 @@ from fmtt.report.comparison.run_summary import metric_names
 from fmtt.report.comparison.runs import ComparedRun
 from fmtt.run_folder import Array
 
-COLUMNS = ("reward/weighted_mean", "reward/selected_mean", "reward/max", "log_z/mean", "ess/final",
-           "nfe/weighted/group", "nfe/forward", "nfe/backward", "nfe/reward", "time/method_s")  # fmt: skip
+REWARDS = ("reward/weighted_mean", "reward/selected_mean", "reward/max")
+COLUMNS = ("log_z/mean", "ess/final", "nfe/weighted/group", "nfe/forward", "nfe/backward", "nfe/reward",
+           "time/method_s")  # fmt: skip
 
 
 def state_of(run: ComparedRun) -> str:
@@ -39,7 +40,7 @@ def constants(
     grid = common_grid([run.history for run in done])
     verdicts, told = verdict_names(done), prompts_of(done)
     by_prompt = metrics_by_prompt(done, metrics)
-    columns = (*COLUMNS, *(f"{name}/selected" for name in verdicts))
+    columns = (*REWARDS, *(f"{name}/selected" for name in verdicts), *COLUMNS)
     return {
         "NAMES": names,
         "METRICS": metrics,
