@@ -28,6 +28,7 @@ from fmtt.methods.method import Method
 from fmtt.methods.pilots import Tuned
 from fmtt.methods.problem import Problem, normal_start
 from fmtt.smc.diagnostics import log_mean_and_error, weighted_mean
+from fmtt.step.damping import Damping, NoDamping
 from fmtt.step.transport import Euler, Transport
 from fmtt.tilt.look_ahead import FlowMapJumps, LookAhead, NoLookAhead
 from fmtt.tilt.tilt import Tilt
@@ -154,6 +155,7 @@ def assemble(
     beta: Ramp = PowerRamp(),
     transport: Callable[[Velocity], Transport] = Euler,
     chi: Chi = ZeroChi(),
+    damping: Damping = NoDamping(),
     start: Callable[[Problem], Problem] = normal_start,
     probes: int = 8,
     groups: int = 4,
@@ -178,6 +180,7 @@ def assemble(
         steps: steps K of the time grid.
         grid, epsilon, beta, chi: the schedules; those that a pilot finds wait for :meth:`Run.tuned`.
         transport: makes the transport along the base ODE of the model.
+        damping: how guidance is weakened early, against reward hacking.
         start: prepares where particles start, such as ``methods.noise_smc.AnnealedStart(8)``; by default N(0, I).
         probes: random directions for the Laplacian that chi needs where the dimension is above 16.
         groups: R independent populations of each prompt; group g has prompt ``g // R``.
@@ -218,7 +221,7 @@ def assemble(
     batches = Batches(flow.chunk if chunk is None else chunk, None if given is None else prompt, prompts or 1)
     tilt = Tilt(metered, look_ahead, judged, scale, beta, batches)
     noise = Noise(seed, numbers, device, kind.samples)
-    problem = start(Problem(metered, tilt, epsilon, chi, transport, probes, times, particles, noise))
+    problem = start(Problem(metered, tilt, epsilon, chi, damping, transport, probes, times, particles, noise))
     method = mode() if callable(mode) else mode
     loop = method.loop(problem)
     if problem.opening is not None and not method.through_time:

@@ -22,6 +22,7 @@ from fmtt.rewards.plane import Linear, Quadratic
 from fmtt.smc.diagnostics import mean_and_error, weighted_mean
 from fmtt.smc.population import Population
 from fmtt.smc.totals import Totals
+from fmtt.step.damping import Damping, NoDamping
 from fmtt.step.transport import Euler, Transport
 from fmtt.tilt.look_ahead import Denoiser, Exact, FlowMapJumps, LookAhead, NoLookAhead, OdeSteps
 from fmtt.tilt.tilt import Tilt
@@ -67,6 +68,7 @@ class Setup:
     epsilon: Epsilon = PowerEpsilon()
     ramp: Ramp = PowerRamp()
     chi: Chi = ZeroChi()
+    damping: Damping = NoDamping()
     transport: Callable[[Velocity], Transport] = Euler
     grid: Grid = PowerGrid()
     steps: int = 12
@@ -90,7 +92,8 @@ class Setup:
         model, noise = MODELS[self.model], Noise(self.seed, tuple(range(self.groups)))
         reward, batches = REWARDS[self.reward], Batches(self.chunk)
         tilt = Tilt(model, LOOK_AHEADS[self.look_ahead], reward, self.scale, self.ramp, batches)
-        return Problem(model, tilt, self.epsilon, self.chi, self.transport, 8, self.times, self.particles, noise)
+        schedules = (self.epsilon, self.chi, self.damping)
+        return Problem(model, tilt, *schedules, self.transport, 8, self.times, self.particles, noise)
 
     def loop(self) -> Trajectory:
         return modes.importance(self.weights, self.resampler, self.ess_threshold).loop(self.problem)

@@ -78,6 +78,7 @@ class Composition:
         driven = self.guidance is not None and self.guidance.needs.gradient
         passive = {
             "sampler.chi": self.guidance is None,
+            "sampler.damping": self.guidance is None,
             "sampler.beta": not ((tilted and watched) or driven),
             "reward.scale": not tilted and self.guidance is None and self.field is None,
             "lookahead": self.guidance is None and self.field is None and not watched,
@@ -100,8 +101,9 @@ class Composition:
         still = problem.epsilon.vanishes
         if self.parts_clones and still and not transport.stochastic:
             raise ValueError("sampler.epsilon: the clones of this mode would stay together without noise; use linear")
+        guidance = None if self.guidance is None else problem.damping.applied(self.guidance)
         dynamics = Dynamics(
-            problem.model, tilt, problem.epsilon, self.guidance, NoWeights(), transport, self.field, problem.chi,
+            problem.model, tilt, problem.epsilon, guidance, NoWeights(), transport, self.field, problem.chi,
             self.window.late(problem.times[0]), problem.probes,
         )  # fmt: skip
         weights = self.weights.fitted(dynamics.moves(dynamics.interval(*problem.times[-2:])))

@@ -59,7 +59,7 @@ class Method(Protocol):
 
 
 # settings of the trajectory through time; methods without a trajectory do not use them
-OF_TRAJECTORIES = frozenset({"sampler.epsilon", "sampler.chi", "sampler.beta", "sampler.transport", "sampler.probes"})
+OF_TRAJECTORIES = frozenset(f"sampler.{name}" for name in ("epsilon", "chi", "damping", "beta", "transport", "probes"))
 NO_TRAJECTORY = OF_TRAJECTORIES | {"sampler.grid"}
 
 

@@ -13,6 +13,7 @@ from fmtt.flow.noise import Noise
 from fmtt.flow.protocols import Velocity
 from fmtt.flow.schedules import Chi, Epsilon, RampFrom
 from fmtt.methods.loop import Loop
+from fmtt.step.damping import Damping
 from fmtt.step.transport import Transport
 from fmtt.tilt.look_ahead import FromImage, LookAhead
 from fmtt.tilt.tilt import Tilt
@@ -26,6 +27,7 @@ class Problem:
         model: the model; its calls are counted.
         tilt: look-ahead, reward, scale and ramp.
         epsilon, chi: the schedules of noise and extra drift.
+        damping: how guidance is weakened early.
         transport: makes the transport along the base ODE.
         probes: random directions for the Laplacian that chi may need.
         times: the grid ``t_0 < ... < t_K = 1``; methods that do not move through time take K steps.
@@ -39,6 +41,7 @@ class Problem:
     tilt: Tilt
     epsilon: Epsilon
     chi: Chi
+    damping: Damping
     transport: Callable[[Velocity], Transport]
     probes: int
     times: tuple[float, ...]

@@ -33,6 +33,7 @@ from fmtt.step.dynamics import EXACT_LAPLACIAN
 from fmtt.tilt.tilt import differentiable
 from fmtt.tracking import Logger
 
+PARTS = ("grid", "epsilon", "beta", "chi", "damping", "transport", "start")  # of the sampler
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -79,7 +80,7 @@ def _build(config: DictConfig) -> Job:
     method = instantiate(group_with_words(config, "mode"))
     common: dict[str, Any] = {
         "scale": as_reward(reward).scale,
-        **{part: instantiate(sampler[part]) for part in ("grid", "epsilon", "beta", "chi", "transport", "start")},
+        **{part: instantiate(sampler[part]) for part in PARTS},
         "probes": sampler.probes,
         "chunk": config.population.chunk,
         "seed": config.seed,

@@ -256,8 +256,8 @@ def require_invariance(name: str, moves: Moves) -> None:
     """ValueError unless noise and guidance leave the tilted law invariant and the transport follows the ODE."""
     if not moves.invariant and not (moves.epsilon.vanishes and moves.chi.vanishes):
         raise ValueError(
-            f"mode.weights={name}: needs the unmodified gradient of the tilt in the move wherever there is noise;"
-            " use mode.weights=kernel"
+            f"mode.weights={name}: needs the unmodified gradient of the tilt in the move wherever there is noise,"
+            " without mode.gradient, mode.window or sampler.damping; use mode.weights=kernel"
         )
     if not moves.follows_ode:
         raise ValueError(

@@ -81,6 +81,8 @@ CASES = {
     "mode=search mode.rounds=-2": ["mode.rounds", "-2"],
     "sampler/beta=early sampler.beta.end=0": ["sampler.beta.end", "0"],
     "sampler/chi=paper sampler.chi.h=0": ["sampler.chi.h", "0", "positive"],
+    "sampler/damping=gaussian sampler.damping.sigma=0": ["sampler.damping.sigma", "0", "positive"],
+    "sampler/damping=gaussian mode.weights=material": ["material", "sampler.damping", "kernel"],
     "sampler.chi=strong": ["sampler.chi", "strong", "zero", "paper"],
     "sampler/chi=paper sampler.epsilon=zero mode.weights=kernel": ["kernel", "needs noise", "material"],
     "sampler.probes=0": ["sampler.probes", "at least 1"],

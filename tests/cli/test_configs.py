@@ -17,7 +17,8 @@ from tests.command import Outcome
 
 GROUPS = (
     "model", "lookahead", "reward", "mode", "mode/gradient",
-    "sampler/grid", "sampler/epsilon", "sampler/beta", "sampler/chi", "sampler/transport", "sampler/start", "logger",
+    "sampler/grid", "sampler/epsilon", "sampler/beta", "sampler/chi", "sampler/damping", "sampler/transport",
+    "sampler/start", "logger",
 )  # fmt: skip
 ENTRIES = [
     (group, file.stem)
