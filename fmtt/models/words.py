@@ -40,8 +40,11 @@ class Reader(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """What each word means in its text ``(B, L, width)``, and which places hold words ``(B, L)``."""
-        known = tokens != PADDING
+        """What each word means in its text ``(B, L, width)``, and which places hold words ``(B, L)``.
+
+        A text without words is read as one unknown word.
+        """
+        known = (tokens != PADDING) | (torch.arange(tokens.shape[1], device=tokens.device) == 0)
         h = self.words(tokens) + self.places[: tokens.shape[1]]
         for layer in self.layers:
             h = layer(h, known)

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from fmtt.checks import fraction
 from fmtt.data.captions import VOCABULARY, words_of
 from fmtt.data.clocks import DRAWS, Looks, Times, render
 from fmtt.data.mnist import load_mnist, to_unit_range
@@ -77,14 +78,17 @@ class SceneImages:
     Args:
         world: the habits of the scenes.
         speaker: the habits of the captions.
+        untold: share of the scenes whose caption is left empty, for classifier-free guidance.
     """
 
-    def __init__(self, world: World = World(), speaker: Speaker = Speaker()):
+    def __init__(self, world: World = World(), speaker: Speaker = Speaker(), untold: float = 0.0):
         self.world, self.speaker, self.never = world, speaker, held_out()
+        self.untold = fraction("data.untold", untold)
 
     def draw(self, count: int, *key: int | str) -> Drawn:
         scenes, texts = self.scenes(count, *key)
-        return Drawn(scene_pictures(scenes), tokens_of(map(words_of, texts), VOCABULARY))
+        told = noise.uniform((count,), "untold", *key) >= self.untold
+        return Drawn(scene_pictures(scenes), tokens_of(map(words_of, texts), VOCABULARY) * told[:, None])
 
     def scenes(self, count: int, *key: int | str) -> tuple[Scenes, list[str]]:
         """Scenes and their captions."""

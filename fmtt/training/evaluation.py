@@ -71,7 +71,7 @@ def ode_path(net: AverageVelocity, x0: Tensor, steps: int) -> Tensor:
     if steps % 4:
         raise ValueError(f"ode_steps must be a multiple of 4, got {steps}")
     times = torch.arange(steps + 1, device=x0.device) / steps
-    return heun_trajectory(net, x0, times.expand(len(x0), -1))[:, :: steps // 4]
+    return heun_trajectory(net, x0, times.expand(len(x0), -1)).points[:, :: steps // 4]
 
 
 def relative_error(guess: Tensor, truth: Tensor) -> Tensor:

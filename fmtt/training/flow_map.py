@@ -45,7 +45,7 @@ class FlowMapTraining(L.LightningModule):
         data: the training samples.
         objective: the off-diagonal loss.
         steps: optimisation steps in total.
-        batch: samples on the diagonal at each step.
+        batch: samples on the diagonal at each step; 0 if the objective teaches the velocity, too.
         map_batch: pairs of times off the diagonal at each step.
         map_from: first step with off-diagonal pairs.
         lr: learning rate of AdamW.
@@ -77,7 +77,8 @@ class FlowMapTraining(L.LightningModule):
     ):
         super().__init__()
         whole_number("training.steps", steps, 1)
-        whole_number("training.batch", batch, 1)
+        if whole_number("training.batch", batch, 0) == 0 and map_from > 0:
+            raise ValueError("training.batch=0: needs training.map_from=0, or the first steps learn nothing")
         self.automatic_optimization = False
         self.net = net
         self.average = AveragedModel(net, multi_avg_fn=warm_average(ema))
@@ -116,12 +117,14 @@ class FlowMapTraining(L.LightningModule):
 
     def training_step(self, batch: object, batch_idx: int) -> None:
         step = int(self.step)
-        diagonal = self.diagonal(step)
-        losses = [diagonal]
+        losses = []
+        if self.batch:
+            losses.append(self.diagonal(step))
+            self.log("loss/diagonal", losses[0].mean(), prog_bar=True)
         if step >= self.map_from:
             drawn = self.data.draw(self.map_batch, self.seed, step, "map images").to(self.device)
             losses.append(self.objective(self.net, self.teacher, drawn, step))
-            self.log("loss/map", losses[1].mean(), prog_bar=True)
+            self.log("loss/map", losses[-1].mean(), prog_bar=True)
         optimizers = self.optimizers()
         self.manual_backward(torch.cat(losses).mean())
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.clip)
@@ -132,4 +135,4 @@ class FlowMapTraining(L.LightningModule):
             optimizer.zero_grad()
         self.average.update_parameters(self.net)
         self.step += 1
-        self.log_dict({"loss/diagonal": diagonal.mean(), "gradient_norm": norm}, prog_bar=True)
+        self.log("gradient_norm", norm, prog_bar=True)

@@ -29,6 +29,11 @@ def flow_matching(net: AverageVelocity, x0: Tensor, x1: Tensor, t: Tensor) -> Te
     return squared_error(net(interpolate(x0, x1, t), t, t), x1 - x0)
 
 
+def same_velocity(net: AverageVelocity, x: Tensor, velocity: Tensor, t: Tensor) -> Tensor:
+    """Distillation of the teacher's velocity: ``|v_{t,t}(x) - velocity|^2``."""
+    return squared_error(net(x, t, t), velocity)
+
+
 def trajectory(net: AverageVelocity, x_s: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Tensor:
     """Distillation on the teacher's trajectories: ``|v_{s,t}(x_s) - (x_t - x_s) / (t - s)|^2`` for s < t."""
     return squared_error(net(x_s, s, t), (x_t - x_s) / expand(t - s, x_s))

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from fmtt.checks import whole_number
 from fmtt.flow import noise
 from fmtt.flow.interpolant import interpolate
 from fmtt.training import objectives
@@ -90,14 +91,24 @@ class TrajectoryDistillation(nn.Module):
         fresh: trajectories renewed each time.
         seed: seed of all draws.
         words: places of a caption; 0 for data without captions. New trajectories have captions of the batch.
+        still: points of each step at which the network learns the teacher's velocity, beside the pairs.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], size: int, intervals: int, every: int, fresh: int, seed: int, words: int = 0
+        self,
+        shape: tuple[int, ...],
+        size: int,
+        intervals: int,
+        every: int,
+        fresh: int,
+        seed: int,
+        words: int = 0,
+        still: int = 0,
     ):
         super().__init__()
-        self.pool = TrajectoryPool(tuple(shape), size, intervals, seed, words)
-        self.every, self.fresh = every, fresh
+        whole_number("objective.still", still, 0)
+        self.pool = TrajectoryPool(tuple(shape), size, intervals, seed, words, velocities=still > 0)
+        self.every, self.fresh, self.still = every, fresh, still
 
     def __call__(self, net: Any, teacher: Any, batch: Drawn, step: int) -> Tensor:
         if step % self.every == 0:
@@ -105,7 +116,12 @@ class TrajectoryDistillation(nn.Module):
         while not self.pool.full:
             self.pool.refresh(teacher, self.fresh, batch.tokens)
         pairs = self.pool.pairs(len(batch.samples), step)
-        return objectives.trajectory(told(net, pairs.tokens), pairs.x_s, pairs.x_t, pairs.s, pairs.t)
+        losses = objectives.trajectory(told(net, pairs.tokens), pairs.x_s, pairs.x_t, pairs.s, pairs.t)
+        if not self.still:
+            return losses
+        points = self.pool.points(self.still, step)
+        still = objectives.same_velocity(told(net, points.tokens), points.x, points.velocity, points.t)
+        return torch.cat([losses, still])
 
 
 def told_both(net: Any, teacher: Any, batch: Drawn) -> tuple[AverageVelocity, AverageVelocity]:

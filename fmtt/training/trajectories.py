@@ -18,16 +18,24 @@ from fmtt.training.captioned import told
 from fmtt.training.objectives import AverageVelocity
 
 
-def heun_trajectory(velocity: AverageVelocity, x: Tensor, times: Tensor) -> Tensor:
-    """Solve ``dx/dt = v_{t,t}(x)`` by Heun's method; ``x (B, *D)``, ``times (B, K+1)`` to ``(B, K+1, *D)``."""
-    path = [x]
+class Trajectory(NamedTuple):
+    """A solution of the teacher's ODE: points ``(B, K+1, *D)``, and velocities at all but the last ``(B, K, *D)``."""
+
+    points: Tensor
+    velocities: Tensor
+
+
+def heun_trajectory(velocity: AverageVelocity, x: Tensor, times: Tensor) -> Trajectory:
+    """Solve ``dx/dt = v_{t,t}(x)`` by Heun's method; ``x (B, *D)``, ``times (B, K+1)``."""
+    path, slopes = [x], []
     for now, then in zip(times.unbind(1)[:-1], times.unbind(1)[1:], strict=True):
         step = expand(then - now, x)
         slope = velocity(x, now, now)
         ahead = velocity(x + step * slope, then, then)
         x = x + step * (slope + ahead) / 2
         path.append(x)
-    return torch.stack(path, dim=1)
+        slopes.append(slope)
+    return Trajectory(torch.stack(path, dim=1), torch.stack(slopes, dim=1))
 
 
 class Pairs(NamedTuple):
@@ -46,6 +54,15 @@ class Pairs(NamedTuple):
     tokens: Tensor | None
 
 
+class Velocities(NamedTuple):
+    """Points on trajectories ``x (B, *D)`` at times ``t (B,)``, with the teacher's velocities there, and captions."""
+
+    x: Tensor
+    t: Tensor
+    velocity: Tensor
+    tokens: Tensor | None
+
+
 class TrajectoryPool(nn.Module):
     """``size`` trajectories of ``intervals`` Heun steps from noise to data, at jittered times; saved in checkpoints.
 
@@ -55,16 +72,22 @@ class TrajectoryPool(nn.Module):
         intervals: Heun steps of each.
         seed: seed of all draws.
         words: places of the caption of each trajectory; 0 without captions.
+        velocities: whether the teacher's velocities are kept, too.
     """
 
     path: Tensor
+    slopes: Tensor
     times: Tensor
     filled: Tensor
     tokens: Tensor
 
-    def __init__(self, shape: tuple[int, ...], size: int, intervals: int, seed: int, words: int = 0):
+    def __init__(
+        self, shape: tuple[int, ...], size: int, intervals: int, seed: int, words: int = 0, velocities: bool = False
+    ):
         super().__init__()
-        self.size, self.intervals, self.seed = size, intervals, seed
+        self.size, self.intervals, self.seed, self.velocities = size, intervals, seed, velocities
+        slopes = torch.zeros(size if velocities else 0, intervals, *shape)
+        self.register_buffer("slopes", slopes, persistent=velocities)
         self.register_buffer("path", torch.zeros(size, intervals + 1, *shape))
         self.register_buffer("times", torch.zeros(size, intervals + 1))
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
@@ -87,7 +110,10 @@ class TrajectoryPool(nn.Module):
         if tokens is not None:
             tokens = tokens[torch.arange(start, start + count, device=tokens.device) % len(tokens)]
             self.tokens[where] = tokens
-        self.path[where] = heun_trajectory(told(teacher, tokens), x0, times).float()
+        found = heun_trajectory(told(teacher, tokens), x0, times)
+        self.path[where] = found.points.float()
+        if self.velocities:
+            self.slopes[where] = found.velocities.float()
         self.times[where] = times
         self.filled += count
 
@@ -106,3 +132,10 @@ class TrajectoryPool(nn.Module):
         which, i, j = (index.to(self.path.device) for index in (which, i, j))
         tokens = self.tokens[which] if self.tokens.shape[1] else None
         return Pairs(self.path[which, i], self.path[which, j], self.times[which, i], self.times[which, j], tokens)
+
+    def points(self, count: int, step: int) -> Velocities:
+        """``count`` random points with the teacher's velocities, which the pool must keep."""
+        u = noise.uniform((2, count), self.seed, step, "pool points", device=self.path.device)
+        which, i = (u[0] * self.size).long(), (u[1] * self.intervals).long()
+        tokens = self.tokens[which] if self.tokens.shape[1] else None
+        return Velocities(self.path[which, i], self.times[which, i], self.slopes[which, i], tokens)

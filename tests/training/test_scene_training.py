@@ -5,18 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from fmtt.data.captions import LONGEST, VOCABULARY, understood
 from fmtt.data.scene_facts import Things, shown
 from fmtt.data.scenes import World
-from fmtt.models.checkpoints import load_network, read_card
+from fmtt.models.checkpoints import load_network, read_card, save_network
 from fmtt.models.question_net import QuestionNet
 from fmtt.models.text_unet import TextUNet
 from fmtt.run.configs import CONFIGS
 from fmtt.training.captioned import Drawn, told
 from fmtt.training.data import SceneImages
 from fmtt.training.fit import train_flow_map
+from fmtt.training.guided import Guided
 from fmtt.training.off_diagonal import ProgressiveUniform, TrajectoryDistillation
 from fmtt.training.questions import asked_about, calibration_error, train_questions
 from tests.training.interrupted import train_with_a_break
@@ -25,20 +27,69 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 NET = {"channels": 3, "size": 32, "width": 8, "blocks": 1, "embedding": 16, "words": 16}
 
 
-def config(output: Path, steps: int) -> DictConfig:
+def config(output: Path, steps: int, name: str = "scenes", *words: str) -> DictConfig:
     small = ["epoch=4", "net.width=8", "net.blocks=1", "net.embedding=16", "net.words=16", "training.batch=8",
-             "training.map_batch=8", "training.map_from=2", "training.warmup=2", "objective.size=8", "threads=1",
+             "training.map_batch=8", "training.map_from=0", "training.warmup=2", "objective.size=8", "threads=1",
              "objective.fresh=4", "objective.intervals=3", "objective.every=2", "precision=32-true"]  # fmt: skip
     with initialize_config_dir(str(CONFIGS / "training"), version_base="1.3"):
-        return compose("scenes", [f"output={output}", f"training.steps={steps}", *small])
+        return compose(name, [f"output={output}", f"training.steps={steps}", *small, *words])
 
 
 def test_resumed_training_is_an_unbroken_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     train_flow_map(config(whole, 8))
     assert train_with_a_break(lambda: config(broken, 8), monkeypatch) == 4
+    first, second = (
+        load_network(folder / "scenes_velocity.safetensors", TextUNet).state_dict() for folder in (whole, broken)
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_flow_map_is_distilled_from_the_guided_velocity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    velocity = tmp_path / "velocity.safetensors"
+    torch.manual_seed(0)
+    save_network(TextUNet(**NET), NET, velocity, {})
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    words = ("scenes_map", "training.batch=0", "objective.still=4", f"velocity={velocity}")
+    train_flow_map(config(whole, 8, *words))
+    assert train_with_a_break(lambda: config(broken, 8, *words), monkeypatch) == 4
     first, second = (load_network(folder / "scenes.safetensors", TextUNet).state_dict() for folder in (whole, broken))
     assert all(torch.equal(first[name], second[name]) for name in first)
+    start = load_network(velocity, TextUNet).state_dict()
+    assert torch.equal(first["mean"], start["mean"])
+    assert not torch.equal(first["outlet.weight"], start["outlet.weight"])
+
+
+def test_a_training_that_would_learn_nothing_at_first_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InstantiationException, match=r"training\.batch=0: needs training\.map_from=0"):
+        train_flow_map(config(tmp_path, 8, "scenes", "training.batch=0", "training.map_from=2"))
+
+
+def test_guidance_leads_away_from_what_is_said_without_a_text(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net, batch = TextUNet(**NET), SceneImages().draw(5, 0)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    save_network(net, NET, tmp_path / "net.safetensors", {})
+    kept, t = load_network(tmp_path / "net.safetensors", TextUNet), torch.linspace(0.1, 0.9, 5)
+    assert batch.tokens is not None
+    by_text, by_none = (told(kept, tokens)(batch.samples, t, t) for tokens in (batch.tokens, 0 * batch.tokens))
+    assert (by_text - by_none).abs().max() > 1e-3
+    for strength in (1.0, 2.5):
+        guided = told(Guided(tmp_path / "net.safetensors", strength), batch.tokens)(batch.samples, t, t)
+        torch.testing.assert_close(guided, by_none + strength * (by_text - by_none), atol=1e-4, rtol=1e-4)
+    with pytest.raises(ValueError, match=r"teacher\.strength=0\.5: must be at least 1"):
+        Guided(tmp_path / "net.safetensors", 0.5)
+
+
+def test_a_share_of_captions_is_not_told() -> None:
+    all_told, some = (SceneImages(untold=share).draw(2000, 0).tokens for share in (0.0, 0.1))
+    assert all_told is not None and some is not None
+    empty = (some == 0).all(1)
+    assert not (all_told == 0).all(1).any()
+    assert 0.08 < empty.double().mean() < 0.12
+    assert torch.equal(some[~empty], all_told[~empty])
 
 
 def test_captions_are_true_and_keyed() -> None:
@@ -87,6 +138,9 @@ def test_trajectories_keep_the_captions_that_they_were_made_with() -> None:
     slope = ((pairs.x_t - pairs.x_s) / (pairs.t - pairs.s)[:, None])[:, 0]
     torch.testing.assert_close(slope, pairs.tokens[:, 0].float(), atol=1e-3, rtol=1e-3)
     assert ProgressiveUniform(0)(Teacher(), Teacher(), batch, 0).max() < 1e-8
+    still = TrajectoryDistillation((2,), size=16, intervals=4, every=1, fresh=8, seed=0, words=3, still=5)
+    assert still(Teacher(), Teacher(), batch, 0).shape == (16 + 5,)
+    assert still(Teacher(), Teacher(), batch, 0).max() < 1e-8
 
 
 def test_questions_are_of_all_kinds_and_half_of_them_true() -> None:

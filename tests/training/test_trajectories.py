@@ -32,7 +32,7 @@ def test_heun_is_of_second_order() -> None:
     truth, errors = GAUSSIAN.flow_map(x, zero, one), []
     for intervals in (40, 80):
         times = torch.linspace(0, 1, intervals + 1).double().expand(10, -1)
-        path = heun_trajectory(teacher, x, times)
+        path = heun_trajectory(teacher, x, times).points
         assert path.shape == (10, intervals + 1, 2)
         assert torch.equal(path[:, 0], x)
         errors.append((path[:, -1] - truth).abs().max())
@@ -120,3 +120,18 @@ def test_distillation_tells_the_exact_flow_map_and_renews_its_pool() -> None:
     assert right.shape == (64,)
     assert right.median() < 1e-5
     assert wrong.median() == pytest.approx(0.01, rel=0.2)
+
+
+def test_velocities_are_those_of_the_teacher_at_the_points() -> None:
+    filled = TrajectoryPool((2,), 32, 64, seed=0, velocities=True)
+    while not filled.full:
+        filled.refresh(teacher, 8)
+    x, t, velocity, tokens = filled.points(500, step=0)
+    assert tokens is None
+    torch.testing.assert_close(velocity, GAUSSIAN.velocity(x, t), rtol=1e-4, atol=1e-4)
+    assert t.min() == 0 and t.unique().numel() > 200
+    assert (velocity - GAUSSIAN.velocity(x, t.flip(0))).abs().max() > 0.1
+
+
+def test_a_pool_without_velocities_has_none_in_its_checkpoint() -> None:
+    assert set(TrajectoryPool((2,), 32, 64, seed=0).state_dict()) == {"path", "times", "filled", "tokens"}
