@@ -114,13 +114,3 @@ class ModelSamples:
 
     def overview(self) -> Tensor:
         return self.law.sample(20_000, 0).float()
-
-
-class ExactTeacher:
-    """A teacher with the exact velocity of a model: ``(x, s, t) -> b_s(x)``, for s = t."""
-
-    def __init__(self, model: GaussianMixture | Ring):
-        self.model = model
-
-    def __call__(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
-        return self.model.velocity(x, s)

@@ -8,11 +8,13 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from fmtt.models.analytic import ring_of_gaussians
-from fmtt.models.checkpoints import read_card
+from fmtt.models.checkpoints import load_network, read_card
 from fmtt.models.learned import load_flow_map
+from fmtt.models.unet import TwoTimeUNet
 from fmtt.run.configs import CONFIGS
-from fmtt.training.data import ExactTeacher, ModelSamples
+from fmtt.training.data import ModelSamples
 from fmtt.training.fit import train_flow_map
+from fmtt.training.teachers import ExactTeacher, Trained
 from fmtt.training.trainer import precision
 from tests.training.interrupted import train_with_a_break
 
@@ -43,6 +45,13 @@ def test_exact_teacher_is_the_velocity() -> None:
     model = ring_of_gaussians(4, 1.0, 0.3)
     x, t = ModelSamples(model).draw(5, 0, "x").samples, torch.full((5,), 0.3)
     assert torch.equal(ExactTeacher(model)(x, t, t), model.velocity(x, t))
+
+
+def test_a_trained_teacher_is_the_network_in_its_file_and_is_frozen() -> None:
+    teacher, net = Trained("mnist"), load_network("mnist", TwoTimeUNet)
+    x, t = torch.randn(2, 1, 28, 28, generator=torch.Generator().manual_seed(0)), torch.full((2,), 0.3)
+    assert torch.equal(teacher(x, t, t), net(x, t, t))
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
 
 
 def test_draws_are_functions_of_their_key() -> None:

@@ -18,9 +18,9 @@ from fmtt.run.configs import CONFIGS
 from fmtt.training.captioned import Drawn, told
 from fmtt.training.data import SceneImages
 from fmtt.training.fit import train_flow_map
-from fmtt.training.guided import Guided
 from fmtt.training.off_diagonal import ProgressiveUniform, TrajectoryDistillation
 from fmtt.training.questions import asked_about, calibration_error, train_questions
+from fmtt.training.teachers import Guided
 from tests.training.interrupted import train_with_a_break
 
 pytestmark = pytest.mark.filterwarnings("ignore")

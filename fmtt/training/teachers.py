@@ -1,4 +1,4 @@
-"""The teacher of a model with classifier-free guidance."""
+"""Teachers of flow maps: velocities that do not change while a network learns from them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,37 @@ import torch
 from torch import Tensor, nn
 
 from fmtt.checks import at_least
+from fmtt.models.analytic import GaussianMixture
 from fmtt.models.checkpoints import load_network
+from fmtt.models.ring import Ring
 from fmtt.models.text_unet import TextUNet
+from fmtt.models.unet import TwoTimeUNet
 from fmtt.models.words import PADDING
+
+
+class ExactTeacher:
+    """A teacher with the exact velocity of a model: ``(x, s, t) -> b_s(x)``, for s = t."""
+
+    def __init__(self, model: GaussianMixture | Ring):
+        self.model = model
+
+    def __call__(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return self.model.velocity(x, s)
+
+
+class Trained(nn.Module):
+    """The velocity of a network on its diagonal.
+
+    Args:
+        checkpoint: the network, a file or a bundled one.
+    """
+
+    def __init__(self, checkpoint: str | Path):
+        super().__init__()
+        self.net = load_network(checkpoint, TwoTimeUNet)
+
+    def forward(self, x: Tensor, s: Tensor, t: Tensor) -> Tensor:
+        return self.net(x, s, t)
 
 
 class Guided(nn.Module):
