@@ -20,8 +20,8 @@ class Cells(nn.Module):
         super().__init__()
         half = width // 2
         self.stem = nn.Sequential(
-            nn.Conv2d(3, half // 2, 3, padding=1), nn.SiLU(),
-            nn.Conv2d(half // 2, half, 4, stride=2, padding=1), nn.GroupNorm(8, half), nn.SiLU(),
+            nn.PixelUnshuffle(2),
+            nn.Conv2d(12, half, 3, padding=1), nn.GroupNorm(8, half), nn.SiLU(),
             nn.Conv2d(half, width, 4, stride=2, padding=1), nn.GroupNorm(8, width), nn.SiLU(),
         )  # fmt: skip
         self.blocks = nn.ModuleList(
@@ -29,7 +29,7 @@ class Cells(nn.Module):
                 nn.Conv2d(width, width, 3, padding=1), nn.GroupNorm(8, width), nn.SiLU(),
                 nn.Conv2d(width, width, 3, padding=1), nn.GroupNorm(8, width),
             )
-            for _ in range(3)
+            for _ in range(2)
         )  # fmt: skip
         self.places = nn.Parameter(nn.init.normal_(torch.empty((size // 4) ** 2, width), std=0.02))
 
@@ -49,7 +49,7 @@ class QuestionNet(nn.Module):
         layers: how often the words of the question look at the picture.
     """
 
-    def __init__(self, size: int = 32, width: int = 96, layers: int = 3):
+    def __init__(self, size: int = 32, width: int = 96, layers: int = 2):
         super().__init__()
         self.size = size
         self.cells = Cells(size, width)
@@ -68,12 +68,17 @@ class QuestionNet(nn.Module):
         return self.around(self.cells(x.to(self.cells.places.dtype)))
 
     def ask(self, seen: Tensor, tokens: Tensor) -> Tensor:
-        """The log-odds of yes for one question ``tokens (B, L)`` about each picture, ``(B,)``."""
-        words, known = self.reader(tokens)
+        """The log-odds of yes for Q questions ``tokens (B, Q, L)`` about each picture, ``(B, Q)``."""
+        questions = tokens.shape[:2]
+        words, known = self.reader(tokens.flatten(0, 1))
         for look, thought in zip(self.looks, self.thoughts, strict=True):
-            words = thought(words + look(words, seen), known)
+            together = words.unflatten(0, questions).flatten(
+                1, 2
+            )  # what words look at is prepared once for all of them
+            words = thought(words + look(together, seen).reshape(words.shape), known)
         mean = (words * known[..., None]).sum(1) / known.sum(1, keepdim=True)
-        return self.answer(mean)[:, 0]
+        return self.answer(mean)[:, 0].unflatten(0, questions)
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
-        return self.ask(self.see(x), tokens)
+        """The log-odds for one question ``tokens (B, L)`` about each picture, ``(B,)``."""
+        return self.ask(self.see(x), tokens[:, None])[:, 0]

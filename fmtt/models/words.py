@@ -14,13 +14,19 @@ PADDING = 0  # the number of no word; words are counted from 1
 
 
 def tokens_of(texts: Iterable[Sequence[str]], vocabulary: Sequence[str]) -> Tensor:
-    """The numbers in ``vocabulary`` of the words of each text, ``(B, LONGEST)``."""
+    """The numbers in ``vocabulary`` of the words of each text, ``(B, LONGEST)``; the rest is :data:`PADDING`."""
     numbers = {word: number for number, word in enumerate(vocabulary, start=1)}
     texts = list(texts)
     rows = torch.full((len(texts), LONGEST), PADDING)
     for row, words in zip(rows, texts, strict=True):
         row[: len(words)] = torch.tensor([numbers[word] for word in words])
     return rows
+
+
+def trimmed(tokens: Tensor) -> Tensor:
+    """``tokens (*B, L)`` without the places at their end that are empty in all texts."""
+    used = (tokens != PADDING).flatten(0, -2).any(0)
+    return tokens[..., : int(used.sum())]
 
 
 class Reader(nn.Module):

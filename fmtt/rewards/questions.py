@@ -15,7 +15,7 @@ from fmtt.data.questions import QUESTION_WORDS, answered, asked, questions_of, u
 from fmtt.data.scene_reader import Reading, judge, read
 from fmtt.models.checkpoints import load_network
 from fmtt.models.question_net import QuestionNet
-from fmtt.models.words import PADDING, tokens_of
+from fmtt.models.words import PADDING, tokens_of, trimmed
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Questions:
         each = [self.given or [asked(question) for question in questions_of(understood(text))] for text in texts]
         most = max(map(len, each))
         tokens = torch.stack([F.pad(question_tokens(texts), (0, 0, 0, most - len(texts))) for texts in each])
-        return {"questions": tokens, "caption": tokens_of(map(words_of, texts), VOCABULARY)}
+        return {"questions": trimmed(tokens), "caption": tokens_of(map(words_of, texts), VOCABULARY)}
 
     def __call__(self, x: Tensor, condition: Mapping[str, Tensor] | None = None) -> Tensor:
         return F.logsigmoid(self.log_odds(self.network, x, condition)).sum(1)
@@ -81,14 +81,12 @@ class Questions:
         if condition is None and not self.given:
             raise ValueError("reward.question=null: needs a question, or a prompt whose questions are asked")
         if condition is None:
-            tokens = question_tokens(self.given).to(x.device).expand(len(x), -1, -1)
+            tokens = trimmed(question_tokens(self.given)).to(x.device).expand(len(x), -1, -1)
         else:
             tokens = condition["questions"]
         seen = network.on(x.device).see(x)
         real = (tokens != PADDING).any(2)
-        asked_of = tokens.masked_fill(~real[..., None], 1).unbind(1)
-        answers = torch.stack([network.ask(seen, question) for question in asked_of], dim=1).float()
-        return answers.masked_fill(~real, torch.inf)
+        return network.ask(seen, tokens).float().masked_fill(~real, torch.inf)
 
     def statistics(self, x: Tensor, condition: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Shares of samples: of which the network, the second one and the exact judge say yes to all; ``(B,)`` each."""

@@ -21,7 +21,7 @@ from fmtt.data.scenes import SLOTS, Scenes, World, render
 from fmtt.flow import noise
 from fmtt.models.checkpoints import load_network, save_network
 from fmtt.models.question_net import QuestionNet
-from fmtt.models.words import tokens_of
+from fmtt.models.words import tokens_of, trimmed
 from fmtt.training.trainer import OneCycle, card, fit
 
 
@@ -107,7 +107,7 @@ class QuestionTraining(OneCycle):
     def training_step(self, batch: object, batch_idx: int) -> Tensor:
         step = self.global_step
         scenes, tokens, yes = asked_about(self.world, self.batch, self.questions, self.seed, step)
-        seen = self.net.see(self.noisy(render(scenes), step)).repeat(self.questions, 1, 1)
+        seen = self.net.see(self.noisy(render(scenes), step))
         log_odds, wanted = self.net.ask(seen, tokens.to(self.device)).float(), yes.to(self.device).float()
         loss = F.binary_cross_entropy_with_logits(log_odds, wanted)
         self.log_dict({"loss": loss, "right": ((log_odds > 0) == (wanted > 0)).float().mean()}, prog_bar=True)
@@ -115,12 +115,13 @@ class QuestionTraining(OneCycle):
 
 
 def asked_about(world: World, count: int, each: int, *key: int | str) -> tuple[Scenes, Tensor, Tensor]:
-    """Scenes, and ``each`` rounds of a question about every one: words ``(each B, L)`` and answers ``(each B,)``."""
+    """Scenes, and ``each`` questions about every one: words ``(B, each, L)`` and answers ``(B, each)``."""
     generator = noise.generator("questions", *key)
     scenes = world.draw(count, generator)
     rounds = [questions_about(scenes, generator) for _ in range(each)]
     texts = [words_of(asked(question), "question", QUESTION_WORDS) for questions, _ in rounds for question in questions]
-    return scenes, tokens_of(texts, QUESTION_WORDS), torch.cat([yes for _, yes in rounds])
+    tokens = trimmed(tokens_of(texts, QUESTION_WORDS)).unflatten(0, (each, count)).transpose(0, 1)
+    return scenes, tokens, torch.stack([yes for _, yes in rounds], dim=1)
 
 
 @torch.inference_mode()
@@ -128,8 +129,9 @@ def grade(net: QuestionNet, count: int = 4000) -> dict[str, float]:
     """How well ``net`` answers questions about scenes of the world of the flow map, which it has not seen."""
     scenes, tokens, yes = asked_about(World(), count, 1, 0, "test")
     log_odds = torch.cat(
-        [net(x, t) for x, t in zip(render(scenes).split(500), tokens.split(500), strict=True)]
+        [net(x, t[:, 0]) for x, t in zip(render(scenes).split(500), tokens.split(500), strict=True)]
     ).double()
+    yes = yes[:, 0]
     return {
         "right": ((log_odds > 0) == yes).double().mean().item(),
         "cross_entropy": F.binary_cross_entropy_with_logits(log_odds, yes.double()).item(),

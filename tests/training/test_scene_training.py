@@ -9,6 +9,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from fmtt.data.captions import LONGEST, VOCABULARY, understood
+from fmtt.data.questions import QUESTION_WORDS, answered, understood_question
 from fmtt.data.scene_facts import Things, shown
 from fmtt.data.scenes import World
 from fmtt.models.checkpoints import load_network, read_card, save_network
@@ -144,9 +145,15 @@ def test_trajectories_keep_the_captions_that_they_were_made_with() -> None:
 
 
 def test_questions_are_of_all_kinds_and_half_of_them_true() -> None:
-    _, tokens, yes = asked_about(World(tie=1.0), 500, 2, 0)
-    assert tokens.shape == (1000, LONGEST)
+    scenes, tokens, yes = asked_about(World(tie=1.0), 500, 2, 0)
+    assert tokens.shape[:2] == (500, 2) and 6 < tokens.shape[2] < LONGEST
+    assert (tokens[..., -1] != 0).any(), "the longest question fills its row"
     assert 0.4 < yes.double().mean() < 0.6
+    things = Things.of(scenes)
+    for row, place in ((0, 0), (0, 1), (7, 0), (7, 1), (499, 0), (499, 1)):
+        text = " ".join(QUESTION_WORDS[number - 1] for number in tokens[row, place].tolist() if number)
+        answer = answered(understood_question(text), things.take(torch.tensor([row])))
+        assert bool(answer) == bool(yes[row, place]), text
     again = asked_about(World(tie=1.0), 500, 2, 0)
     assert torch.equal(tokens, again[1])
     assert torch.equal(yes, again[2])
