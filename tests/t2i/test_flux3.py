@@ -9,13 +9,14 @@ import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.modular_pipelines.flux3.decoders import Flux3DecodeStep
+from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep
 from diffusers.modular_pipelines.flux3.modular_blocks_flux3_distilled import Flux3DistilledCoreDenoiseStep
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import fmtt
 from fmtt.flow.schedules import ShiftedGrid
-from fmtt.models.t2i.flux3 import Flux3Klein
-from tests.t2i.tiny import flux3, flux3_transformer, flux3_vae, windows
+from fmtt.models.t2i.flux3 import Flux3Klein, QwenWindows
+from tests.t2i.tiny import LAYERS, Processor, flux3, flux3_transformer, flux3_vae, qwen3_vl, windows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = ["a cat", "an analog clock that shows exactly a quarter to five", "a dog"]
@@ -123,6 +124,22 @@ def test_the_engine_tilts_it_with_prompts_and_a_decoder(model: Flux3Klein) -> No
     )  # fmt: skip
     assert result.samples.shape == (2, 2, 16, 4, 6) and result.decoded.shape == (2, 2, 3, 16, 24)
     assert torch.isfinite(result.rewards).all()
+
+
+@pytest.mark.parametrize("text", ["a cat", " ".join(["a dog that shows"] * 25)])
+def test_windows_of_texts_are_those_of_the_pipeline(text: str) -> None:
+    encoder, processor = qwen3_vl(), Processor()
+    expected = Flux3TextEncoderStep._get_qwen3_vl_prompt_embeds(encoder, processor, text, hidden_states_layers=LAYERS)
+    (window,) = QwenWindows(encoder, processor, LAYERS)([text])
+    assert window.shape == ((80, 32) if text == "a cat" else (160, 32))
+    torch.testing.assert_close(window[None], expected)
+    (other,) = QwenWindows(encoder, processor, LAYERS)([text.replace("a", "clock")])
+    assert (other - window).abs().max() > 1e-3
+
+
+def test_long_texts_are_cut() -> None:
+    (window,) = QwenWindows(qwen3_vl(), Processor(), LAYERS, longest=90)(["a cat " * 200])
+    assert len(window) == 90
 
 
 def test_what_does_not_fit_is_refused() -> None:

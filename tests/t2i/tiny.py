@@ -6,7 +6,11 @@ from collections.abc import Sequence
 
 import torch
 from diffusers import AutoencoderKLFlux2, Flux3Transformer2DModel
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor, nn
+from transformers import PreTrainedTokenizerFast, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
 from fmtt.models.t2i.flux3 import WINDOW, Flux3Klein
 
@@ -59,3 +63,38 @@ def windows(texts: Sequence[str]) -> list[Tensor]:
 
 def flux3() -> Flux3Klein:
     return Flux3Klein(flux3_transformer(), flux3_vae(), windows, height=16, width=24)
+
+
+LAYERS = (1, 2)  # of the text encoder that are stacked
+WORDS = ("a", "cat", "dog", "clock", "that", "shows", "user", "assistant", "<start>", "<end>", "<pad>", "<unk>")
+TEMPLATE = (
+    "{% for message in messages %}<start> {{ message['role'] }} {{ message['content'] }} <end> {% endfor %}"
+    "{% if add_generation_prompt %}<start> assistant{% endif %}"
+)
+
+
+class Processor:
+    """A tokenizer with a chat template in the place of a processor, which would need a file for each of its parts."""
+
+    def __init__(self) -> None:
+        numbers = {word: number for number, word in enumerate(WORDS)}
+        plain = Tokenizer(WordLevel(numbers, unk_token="<unk>"))
+        plain.pre_tokenizer = WhitespaceSplit()
+        special = {"pad_token": "<pad>", "unk_token": "<unk>"}
+        self.tokenizer = PreTrainedTokenizerFast(tokenizer_object=plain, chat_template=TEMPLATE, **special)
+        self.apply_chat_template = self.tokenizer.apply_chat_template
+
+
+def qwen3_vl() -> Qwen3VLForConditionalGeneration:
+    """Two layers of width 16, so that the windows of two stacked layers have the width of a token of text."""
+    torch.manual_seed(2)
+    text = {
+        "vocab_size": len(WORDS), "hidden_size": WIDTH // len(LAYERS), "intermediate_size": 32, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "max_position_embeddings": 512,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]},
+    }  # fmt: skip
+    vision = {
+        "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16, "patch_size": 4,
+        "num_position_embeddings": 16, "deepstack_visual_indexes": [0],
+    }  # fmt: skip
+    return moved(Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config=vision)))
