@@ -7,6 +7,7 @@ attended to, packed latents ``(128, H / 16, W / 16)``, whitened by the statistic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fmtt.models.t2i.two_time import Times, TwoTime
+from fmtt.models.t2i.weights import Published, library
 
 PACKED = 2  # latent pixels of the autoencoder along each side of a packed one
 ROPE_SCALE = 0.5  # of the positions of the image
@@ -50,6 +52,11 @@ class Flux3Klein(TwoTime):
         self.image_ids[:, 1:3] *= ROPE_SCALE
         self.mean = vae.bn.running_mean[:, None, None]
         self.std = (vae.bn.running_var + vae.config.batch_norm_eps).sqrt()[:, None, None]
+        self.size = height, width
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Flux3Klein:
+        """The same model on ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
+        return Flux3Klein(self.transformer.to(device, dtype), self.vae.to(device), self.encoder, *self.size)
 
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         """The windows of all texts, padded to the longest ``(P, T, C)``, and their lengths ``(P,)``."""
@@ -127,3 +134,50 @@ class QwenWindows:
             input_ids=numbers, attention_mask=known, position_ids=places, output_hidden_states=True, use_cache=False
         )
         return torch.cat([found.hidden_states[layer][0] for layer in self.layers], dim=1)
+
+
+@dataclass(frozen=True)
+class LoadedOnce:
+    """An encoder that is loaded when texts come, and leaves the memory after them.
+
+    Attributes:
+        weights: where it is.
+    """
+
+    weights: Published
+
+    def __call__(self, texts: Sequence[str]) -> list[Tensor]:
+        transformers = library("transformers")
+        model = self.weights.part(transformers.Qwen3VLForConditionalGeneration, "text_encoder", dtype="auto")
+        processor = self.weights.part(transformers.AutoProcessor, "tokenizer")
+        return QwenWindows(model.eval(), processor, layers_of(model))(texts)
+
+
+def layers_of(model: Any) -> Sequence[int]:
+    """The published layers, or for a smaller encoder as many of its last ones."""
+    depth = model.config.text_config.num_hidden_layers
+    return LAYERS if depth >= LAYERS[-1] else tuple(range(1, depth + 1))
+
+
+def load_flux3_klein(
+    repository: str = "black-forest-labs/flux-3-image-klein",
+    height: int = 1024,
+    width: int = 1024,
+    download: bool = False,
+) -> Flux3Klein:
+    """FLUX.3 klein from this machine.
+
+    Args:
+        repository: on the hub, or a folder of the same layout.
+        height, width: of the pictures, in pixels.
+        download: whether what is not on this machine is fetched.
+
+    Raises:
+        ValueError: if diffusers or weights are missing, or the size does not fit.
+    """
+    diffusers = library("diffusers")
+    weights = Published(repository, "FLUX Non-Commercial", gated=True, download=download)
+    transformer = weights.part(diffusers.Flux3Transformer2DModel, "transformer")
+    vae = weights.part(diffusers.AutoencoderKLFlux2, "vae")
+    parts = (part.eval().requires_grad_(False) for part in (transformer, vae))
+    return Flux3Klein(*parts, LoadedOnce(weights), height, width)

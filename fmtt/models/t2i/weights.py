@@ -1,0 +1,66 @@
+"""Published weights: loaded from this machine, or fetched if the user asks for it; what is missing gets one line."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Published:
+    """The weights of a model, as somebody publishes them.
+
+    Attributes:
+        repository: on the hub, or a folder of the same layout.
+        licence: its name.
+        gated: whether they are given only to users who are logged in and have accepted the licence.
+        download: whether what is not on this machine may be fetched.
+    """
+
+    repository: str
+    licence: str
+    gated: bool
+    download: bool
+
+    def part(self, kind: Any, folder: str, **options: Any) -> Any:
+        """The part in a ``folder`` of the repository, frozen; ``kind`` is its class in diffusers or transformers.
+
+        Raises:
+            ValueError: if it is not there.
+        """
+        try:
+            made = kind.from_pretrained(
+                self.repository, subfolder=folder, local_files_only=not self.download, **options
+            )
+        except OSError as error:
+            raise ValueError(self.missing(folder)) from error
+        return made
+
+    def missing(self, folder: str) -> str:
+        """One line for a user without the weights."""
+        if Path(self.repository).is_dir():
+            return f"model.repository={self.repository}: has no {folder} that can be read"
+        terms = f"licence {self.licence}"
+        if self.gated:
+            terms += f", to be accepted at https://huggingface.co/{self.repository}; then log in by `hf auth login`"
+        begin = f"model.repository={self.repository}: the {folder} is not on this machine"
+        return f"{begin} ({terms}); " + (
+            "it could not be fetched" if self.download else "model.download=true fetches it"
+        )
+
+
+def library(name: str) -> ModuleType:
+    """A library of the extra ``t2i``.
+
+    Raises:
+        ValueError: if it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ValueError(
+            f"text-to-image models need {name}, of the extra t2i: make setup-t2i, or pip install 'fmtt[t2i]'"
+        ) from error
