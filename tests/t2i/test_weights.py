@@ -48,8 +48,8 @@ def test_a_run_from_the_command_line(
 ) -> None:
     words = [
         "model=flux3_klein", f"model.repository={repository}", "model.height=16", "model.width=24",
-        "lookahead=flowmap1", "reward=symmetry", "mode=search", 'prompt=["a cat","a dog"]', "population.groups=1", "population.particles=2",
-        "sampler.steps=2", "logger=none", f"hydra.run.dir={tmp_path}",
+        "lookahead=flowmap1", "reward=symmetry", "mode=search", 'prompt=["a cat","a dog"]', "population.groups=1",
+        "population.particles=2", "sampler.steps=2", "logger=none", f"hydra.run.dir={tmp_path}",
     ]  # fmt: skip
     monkeypatch.setattr("sys.argv", ["run.py", *words])
     assert main() == 0, capsys.readouterr().err

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from diffusers import AutoencoderKLFlux2, Flux3Transformer2DModel
+from diffusers import AutoencoderKL, AutoencoderKLFlux2, Flux3Transformer2DModel, FluxTransformer2DModel
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast, Qwen3VLConfig, Qwen3VLForConditionalGeneration
 
+from fmtt.models.t2i.flux import Told
 from fmtt.models.t2i.flux3 import WINDOW, Flux3Klein
 
 WIDTH = 32  # of a token of text
@@ -98,3 +99,32 @@ def qwen3_vl() -> Qwen3VLForConditionalGeneration:
         "num_position_embeddings": 16, "deepstack_visual_indexes": [0],
     }  # fmt: skip
     return moved(Qwen3VLForConditionalGeneration(Qwen3VLConfig(text_config=text, vision_config=vision)))
+
+
+def flux_transformer(guidance: bool = True) -> FluxTransformer2DModel:
+    torch.manual_seed(0)
+    return moved(
+        FluxTransformer2DModel(
+            in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+            joint_attention_dim=WIDTH, pooled_projection_dim=24, axes_dims_rope=(4, 4, 8), guidance_embeds=guidance,
+        )
+    )  # fmt: skip
+
+
+def flux_vae() -> AutoencoderKL:
+    """Pictures are twice as large as latents."""
+    torch.manual_seed(1)
+    return moved(
+        AutoencoderKL(
+            block_out_channels=(8, 8), down_block_types=("DownEncoderBlock2D",) * 2,
+            up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=4, norm_num_groups=4, scaling_factor=0.36,
+            shift_factor=0.12, use_quant_conv=False, use_post_quant_conv=False,
+        )
+    )  # fmt: skip
+
+
+def told(texts: Sequence[str]) -> Told:
+    """What a tiny FLUX.1 is told; equal texts are told alike."""
+    generators = [torch.Generator().manual_seed(sum(map(ord, text))) for text in texts]
+    words = torch.stack([torch.randn(12, WIDTH, generator=generator) for generator in generators])
+    return Told(words, torch.stack([torch.randn(24, generator=generator) for generator in generators]))

@@ -1,0 +1,131 @@
+"""FLUX.1: dev with a flow-map LoRA of two times, and dev or schnell as velocities; as diffusers' ``FluxPipeline``.
+
+Latents are those of the autoencoder, ``(16, H / 8, W / 8)``; the transformer sees cells of 2 x 2 of them as tokens.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fmtt.models.t2i.two_time import Times, TwoTime
+
+CELL = 2  # latents along each side of a token
+
+
+class Told(NamedTuple):
+    """What the transformer is told of P texts: words ``(P, T, C)`` and whole texts ``(P, E)``."""
+
+    words: Tensor
+    pooled: Tensor
+
+
+Encoder = Callable[[Sequence[str]], Told]
+
+
+class FluxLatents:
+    """What all models of FLUX.1 share: latents, texts and the call of the transformer.
+
+    Args:
+        transformer: a ``FluxTransformer2DModel``, frozen.
+        vae: an ``AutoencoderKL``, frozen.
+        encoder: texts to what the transformer is told.
+        height, width: of the pictures, in pixels; divisible by 16 for the published autoencoder.
+        guidance: the scale that the transformer is told, if it takes one.
+
+    Raises:
+        ValueError: if the size does not fit the autoencoder.
+    """
+
+    def __init__(
+        self, transformer: Any, vae: Any, encoder: Encoder, height: int = 1024, width: int = 1024, guidance: float = 3.5
+    ):
+        down = 2 ** (len(vae.config.block_out_channels) - 1)
+        if height % (CELL * down) or width % (CELL * down):
+            raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {CELL * down}")
+        self.transformer, self.vae, self.encoder, self.guidance = transformer, vae, encoder, guidance
+        self.size = height, width
+        self.shape = (vae.config.latent_channels, height // down, width // down)
+        rows, columns = self.shape[1] // CELL, self.shape[2] // CELL
+        self.image_ids = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns))
+
+    def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
+        return self.encoder(texts)._asdict()
+
+    def predict(self, x: Tensor, times: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
+        """The output for latents ``x (B, 16, h, w)`` at noise levels ``times``, ``(B,)``, or ``(B, 2)`` for two."""
+        words = condition["words"].to(x.dtype)
+        told = x.new_full((len(x),), self.guidance) if self.transformer.config.guidance_embeds else None
+        tokens = F.pixel_unshuffle(x, CELL).flatten(2).transpose(1, 2)
+        made = self.transformer(
+            hidden_states=tokens,
+            encoder_hidden_states=words,
+            pooled_projections=condition["pooled"].to(x.dtype),
+            timestep=times,
+            guidance=told,
+            img_ids=self.image_ids.to(x),
+            txt_ids=x.new_zeros(words.shape[1], 3),
+            return_dict=False,
+        )[0]
+        height, width = self.shape[1] // CELL, self.shape[2] // CELL
+        return F.pixel_shuffle(made.transpose(1, 2).unflatten(2, (height, width)), CELL)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents ``(B, 16, h, w)`` to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
+        config = self.vae.config
+        plain = latents / config.scaling_factor + config.shift_factor
+        return self.vae.decode(plain.to(self.vae.dtype), return_dict=False)[0]
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Pictures ``(B, 3, H, W)`` in [-1, 1] to latents."""
+        config = self.vae.config
+        plain = self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode()
+        return (plain - config.shift_factor) * config.scaling_factor
+
+
+class FluxVelocity(FluxLatents):
+    """FLUX.1-dev or schnell with one time: a velocity without a flow map."""
+
+    def velocity(self, x: Tensor, t: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
+        return -self.predict(x, 1 - t, condition)
+
+
+class TwoEmbeddings(nn.Module):
+    """Two noise levels ``(B, 2)``, each embedded by its own copy of an embedding, and averaged.
+
+    The names of its parts are those of the published LoRA. A single level ``(B,)`` is embedded as before.
+    """
+
+    def __init__(self, embedding: nn.Module):
+        super().__init__()
+        self.original_embedder = embedding
+        self.second_embedder = copy.deepcopy(embedding)
+
+    def forward(self, times: Tensor, *others: Any) -> Tensor:
+        if times.ndim == 1:
+            return self.original_embedder(times, *others)
+        first, second = times.unbind(-1)
+        return (self.original_embedder(first, *others) + self.second_embedder(second, *others)) / 2
+
+
+class FluxFlowMap(FluxLatents, TwoTime):
+    """FLUX.1-dev with the flow-map LoRA (``gabeguofanclub/flux-1-dev-flowmap-lsd``); arguments as :class:`FluxLatents`.
+
+    The transformer must have :class:`TwoEmbeddings` in the place of its ``time_text_embed``.
+    """
+
+    times = Times()
+
+    def network(self, x: Tensor, first: Tensor, second: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
+        return self.predict(x, torch.stack([first, second], dim=-1), condition)
+
+
+def with_two_times(transformer: Any) -> Any:
+    """The transformer with a second time, which changes nothing until weights are loaded: u(s, s) is as before."""
+    transformer.time_text_embed = TwoEmbeddings(transformer.time_text_embed)
+    return transformer
