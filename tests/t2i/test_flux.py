@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,15 @@ from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
 from fmtt.flow.schedules import PowerGrid, ShiftedGrid
-from fmtt.models.t2i.flux import FluxFlowMap, FluxVelocity, with_two_times
-from tests.t2i.tiny import flux_transformer, flux_vae, told
+from fmtt.models.t2i.flux import (
+    ClipAndT5,
+    FluxFlowMap,
+    FluxVelocity,
+    load_flux,
+    load_flux_schnell,
+    with_two_times,
+)
+from tests.t2i.tiny import clip_and_t5, flux_transformer, flux_vae, plain_tokenizer, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = ["a cat", "an analog clock", "a dog"]
@@ -107,3 +115,31 @@ def test_encoding_inverts_the_scale_of_the_latents() -> None:
 def test_a_size_that_does_not_fit_is_refused() -> None:
     with pytest.raises(ValueError, match=r"model\.height=18, model\.width=24: must be multiples of 4"):
         FluxVelocity(flux_transformer(), flux_vae(), told, 18, 24)
+
+
+def test_texts_are_encoded_as_by_the_pipeline() -> None:
+    clip, t5 = clip_and_t5()
+    encoder = ClipAndT5(clip, plain_tokenizer(20), t5, plain_tokenizer(40), longest=12)
+    tokenizers = {"tokenizer": plain_tokenizer(20), "tokenizer_2": plain_tokenizer(40)}
+    parts = {"text_encoder": clip, "text_encoder_2": t5, **tokenizers}
+    pipeline = FluxPipeline(FlowMatchEulerDiscreteScheduler(), vae=flux_vae(), transformer=None, **parts)
+    texts = ["a cat", "a dog that shows a clock a dog that shows a clock a cat a dog"]
+    words, pooled, _ = pipeline.encode_prompt(texts, max_sequence_length=12)
+    found = encoder(texts)
+    torch.testing.assert_close(found.words, words)
+    torch.testing.assert_close(found.pooled, pooled)
+    assert found.words.shape == (2, 12, 32) and found.pooled.shape == (2, 24)
+
+
+def test_a_folder_is_a_model(tmp_path: Path) -> None:
+    clip, t5 = clip_and_t5()
+    parts = {"transformer": flux_transformer(), "vae": flux_vae(), "text_encoder": clip, "text_encoder_2": t5,
+             "tokenizer": plain_tokenizer(20), "tokenizer_2": plain_tokenizer(40)}  # fmt: skip
+    for name, part in parts.items():
+        part.save_pretrained(tmp_path / name)
+    schnell = load_flux_schnell(str(tmp_path), 16, 24).to(torch.device("cpu"), torch.float32)
+    told_of = schnell.encode_prompts(["a cat", "a dog"])
+    assert told_of["words"].shape == (2, 256, 32)
+    assert schnell.velocity(noise()[:2], torch.full((2,), 0.3), told_of).shape == (2, 4, 8, 12)
+    with pytest.raises(ValueError, match=r"model\.lora=nowhere: is not a safetensors file"):
+        load_flux("nowhere", str(tmp_path), 16, 24)

@@ -10,7 +10,15 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from torch import Tensor, nn
-from transformers import PreTrainedTokenizerFast, Qwen3VLConfig, Qwen3VLForConditionalGeneration
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    PreTrainedTokenizerFast,
+    Qwen3VLConfig,
+    Qwen3VLForConditionalGeneration,
+    T5Config,
+    T5EncoderModel,
+)
 
 from fmtt.models.t2i.flux import Told
 from fmtt.models.t2i.flux3 import WINDOW, Flux3Klein
@@ -128,3 +136,21 @@ def told(texts: Sequence[str]) -> Told:
     generators = [torch.Generator().manual_seed(sum(map(ord, text))) for text in texts]
     words = torch.stack([torch.randn(12, WIDTH, generator=generator) for generator in generators])
     return Told(words, torch.stack([torch.randn(24, generator=generator) for generator in generators]))
+
+
+def plain_tokenizer(longest: int) -> PreTrainedTokenizerFast:
+    tokenizer = Processor().tokenizer
+    tokenizer.model_max_length, tokenizer.padding_side = longest, "right"
+    return tokenizer
+
+
+def clip_and_t5() -> tuple[CLIPTextModel, T5EncoderModel]:
+    """Encoders of the widths that the tiny FLUX.1 is told: 24 for whole texts, WIDTH for words."""
+    torch.manual_seed(3)
+    tokens = {"vocab_size": len(WORDS), "pad_token_id": 10}
+    clip = CLIPTextConfig(
+        hidden_size=24, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, max_position_embeddings=20,
+        eos_token_id=9, **tokens,
+    )  # fmt: skip
+    t5 = T5Config(d_model=WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2, **tokens)
+    return moved(CLIPTextModel(clip)), moved(T5EncoderModel(t5))

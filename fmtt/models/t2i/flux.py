@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fmtt.models.t2i.lora import load_lora, read_lora
 from fmtt.models.t2i.two_time import Times, TwoTime
+from fmtt.models.t2i.weights import Published, library
 
 CELL = 2  # latents along each side of a token
 
@@ -54,7 +57,13 @@ class FluxLatents:
         rows, columns = self.shape[1] // CELL, self.shape[2] // CELL
         self.image_ids = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns))
 
+    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
+        """The same model on ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
+        moved = self.transformer.to(device, dtype), self.vae.to(device)
+        return type(self)(*moved, self.encoder, *self.size, self.guidance)
+
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
+        """What the transformer is told of texts, by the names of :class:`Told`."""
         return self.encoder(texts)._asdict()
 
     def predict(self, x: Tensor, times: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
@@ -129,3 +138,91 @@ def with_two_times(transformer: Any) -> Any:
     """The transformer with a second time, which changes nothing until weights are loaded: u(s, s) is as before."""
     transformer.time_text_embed = TwoEmbeddings(transformer.time_text_embed)
     return transformer
+
+
+class ClipAndT5:
+    """Texts to words by T5 and to whole texts by CLIP, as ``FluxPipeline.encode_prompt`` makes them.
+
+    Args:
+        clip, clip_tokenizer: a ``CLIPTextModel`` and its tokenizer.
+        t5, t5_tokenizer: a ``T5EncoderModel`` and its tokenizer.
+        longest: tokens of T5, to which all texts are padded: 512 for dev, 256 for schnell.
+    """
+
+    def __init__(self, clip: Any, clip_tokenizer: Any, t5: Any, t5_tokenizer: Any, longest: int = 512):
+        self.clip, self.clip_tokenizer, self.t5, self.t5_tokenizer = clip, clip_tokenizer, t5, t5_tokenizer
+        self.longest = longest
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> Told:
+        def numbers(tokenizer: Any, longest: int) -> Tensor:
+            padded = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+            return tokenizer(list(texts), max_length=longest, **padded).input_ids
+
+        words = self.t5(numbers(self.t5_tokenizer, self.longest).to(self.t5.device))[0]
+        limit = self.clip_tokenizer.model_max_length
+        pooled = self.clip(numbers(self.clip_tokenizer, limit).to(self.clip.device)).pooler_output
+        return Told(words, pooled)
+
+
+@dataclass(frozen=True)
+class LoadedOnce:
+    """Encoders that are loaded when texts come, and leave the memory after them.
+
+    Attributes:
+        weights: where they are.
+        longest: as in :class:`ClipAndT5`.
+    """
+
+    weights: Published
+    longest: int
+
+    def __call__(self, texts: Sequence[str]) -> Told:
+        kinds = library("transformers")
+        clip = self.weights.part(kinds.CLIPTextModel, "text_encoder", dtype="auto").eval()
+        t5 = self.weights.part(kinds.T5EncoderModel, "text_encoder_2", dtype="auto").eval()
+        tokenizers = (self.weights.part(kinds.AutoTokenizer, name) for name in ("tokenizer", "tokenizer_2"))
+        clip_tokenizer, t5_tokenizer = tokenizers
+        return ClipAndT5(clip, clip_tokenizer, t5, t5_tokenizer, self.longest)(texts)
+
+
+def load_flux_schnell(
+    repository: str = "black-forest-labs/FLUX.1-schnell", height: int = 1024, width: int = 1024, download: bool = False
+) -> FluxVelocity:
+    """FLUX.1-schnell from this machine; arguments as :func:`fmtt.models.t2i.flux3.load_flux3_klein`.
+
+    It was distilled to few steps, so its denoiser is a rough look-ahead.
+
+    Raises:
+        ValueError: if diffusers or weights are missing, or the size does not fit.
+    """
+    weights = Published(repository, "Apache-2.0", gated=True, download=download)
+    return FluxVelocity(*parts_of(weights), LoadedOnce(weights, 256), height, width)
+
+
+def load_flux(
+    lora: str,
+    repository: str = "black-forest-labs/FLUX.1-dev",
+    height: int = 512,
+    width: int = 512,
+    guidance: float = 3.5,
+    download: bool = False,
+) -> FluxFlowMap:
+    """FLUX.1-dev with the flow-map LoRA in file ``lora``; other arguments as :class:`FluxLatents`.
+
+    Raises:
+        ValueError: if diffusers or weights are missing, the size does not fit, or a key of the LoRA is unknown.
+    """
+    weights = Published(repository, "FLUX.1 [dev] Non-Commercial", gated=True, download=download)
+    tensors = read_lora(lora)
+    transformer, vae = parts_of(weights)
+    transformer = load_lora(with_two_times(transformer), tensors, lora)
+    return FluxFlowMap(transformer, vae, LoadedOnce(weights, 512), height, width, guidance)
+
+
+def parts_of(weights: Published) -> tuple[Any, Any]:
+    """The frozen transformer and autoencoder."""
+    diffusers = library("diffusers")
+    transformer = weights.part(diffusers.FluxTransformer2DModel, "transformer")
+    vae = weights.part(diffusers.AutoencoderKL, "vae")
+    return transformer.eval().requires_grad_(False), vae.eval().requires_grad_(False)
