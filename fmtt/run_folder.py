@@ -121,10 +121,11 @@ def read_history(folder: Path) -> dict[str, Array]:
     with (folder / HISTORY).open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = rows[0].keys() if rows else ()
-    return {name: np.array([_number(row[name]) for row in rows]) for name in names}
+    return {name: np.array([number_in(row[name]) for row in rows]) for name in names}
 
 
-def _number(text: str | None) -> float:
+def number_in(text: str | None) -> float:
+    """The number in a cell of a table; NaN where it is empty or not a number."""
     if text in ("True", "False"):
         return float(text == "True")
     try:
@@ -155,6 +156,11 @@ def write_returned(folder: Path, rows: Sequence[Mapping[str, object]]) -> None:
 def read_returned(folder: Path) -> list[dict[str, str]]:
     """The rows of ``returned.csv``; nothing for a run of an older version."""
     return _read_table(folder / RETURNED)
+
+
+def verdicts_in(row: Mapping[str, str]) -> dict[str, float]:
+    """What a row of ``returned.csv`` says of a sample beside its reward; NaN for what is not a number."""
+    return {name: number_in(value) for name, value in row.items() if name not in ("group", "prompt", "reward")}
 
 
 def _write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:

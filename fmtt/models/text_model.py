@@ -8,13 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fmtt.data.captions import VOCABULARY, words_of
 from fmtt.flow.interpolant import expand
 from fmtt.flow.protocols import Evaluator
 from fmtt.models.checkpoints import load_network
 from fmtt.models.text_unet import TextUNet
 from fmtt.models.two_time import in_precision
-from fmtt.models.words import tokens_of
+from fmtt.models.words import caption_tokens
 
 
 class TextModel:
@@ -44,8 +43,7 @@ class TextModel:
         Raises:
             ValueError: if a word is unknown, or a text has too many words.
         """
-        tokens = tokens_of(map(words_of, texts), VOCABULARY)
-        return self.net.encode(tokens.to(self.net.mean.device))
+        return self.net.encode(caption_tokens(texts).to(self.net.mean.device))
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> TextModel:
         """The same model on ``device``, in precision ``dtype``."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from fmtt.data.captions import LONGEST
+from fmtt.data.captions import LONGEST, VOCABULARY, words_of
 from fmtt.models.sequence import Layer
 
 PADDING = 0  # the number of no word; words are counted from 1
@@ -21,6 +21,15 @@ def tokens_of(texts: Iterable[Sequence[str]], vocabulary: Sequence[str]) -> Tens
     for row, words in zip(rows, texts, strict=True):
         row[: len(words)] = torch.tensor([numbers[word] for word in words])
     return rows
+
+
+def caption_tokens(texts: Iterable[str]) -> Tensor:
+    """The numbers of the words of captions, ``(B, LONGEST)``.
+
+    Raises:
+        ValueError: if a word is unknown, or a text has too many words.
+    """
+    return tokens_of(map(words_of, texts), VOCABULARY)
 
 
 def trimmed(tokens: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from fmtt.data.questions import QUESTION_WORDS, answered, asked, questions_of, u
 from fmtt.data.scene_reader import Reading, judge, read
 from fmtt.models.checkpoints import load_network
 from fmtt.models.question_net import QuestionNet
-from fmtt.models.words import PADDING, tokens_of, trimmed
+from fmtt.models.words import PADDING, caption_tokens, tokens_of, trimmed
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Questions:
         each = [self.given or [asked(question) for question in questions_of(understood(text))] for text in texts]
         most = max(map(len, each))
         tokens = torch.stack([F.pad(question_tokens(texts), (0, 0, 0, most - len(texts))) for texts in each])
-        return {"questions": trimmed(tokens), "caption": tokens_of(map(words_of, texts), VOCABULARY)}
+        return {"questions": trimmed(tokens), "caption": caption_tokens(texts)}
 
     def __call__(self, x: Tensor, condition: Mapping[str, Tensor] | None = None) -> Tensor:
         return F.logsigmoid(self.log_odds(self.network, x, condition)).sum(1)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from fmtt.evaluation.reliability import reasons_for_doubt
+from fmtt.report.common.estimates import error_name
 from fmtt.run_folder import Metrics
 
 
@@ -22,10 +23,7 @@ def print_parts(parts: Mapping[str, Metrics], title: str) -> None:
     columns |= {"log_z/mean": "log Z"} if "log_z/genealogical_stderr" in first else {}
     table = Table(title, *columns.values())
     for text, part in parts.items():
-        errors = [f"{name}/stderr" if name != "log_z/mean" else "log_z/stderr" for name in columns]
-        table.add_row(
-            text, *(f"{part[name]:.3g} ± {part[error]:.2g}" for name, error in zip(columns, errors, strict=True))
-        )
+        table.add_row(text, *(f"{part[name]:.3g} ± {part[error_name(part, name)]:.2g}" for name in columns))
     Console(width=100 if not sys.stdout.isatty() else None).print(table)
 
 

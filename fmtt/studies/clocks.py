@@ -20,7 +20,7 @@ from torch import Tensor
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
 from fmtt.report.comparison.run_summary import RunSummary
 from fmtt.rewards.clock import TOLERANCE, minutes
-from fmtt.studies.output import markdown_table, write_study
+from fmtt.studies.output import markdown_table, per_cent, write_study
 from fmtt.studies.runs import finished_runs, grouped, is_base, method_name, returned, tensors_of
 
 APART = ("reward.time", "population.groups", "population.particles", "budget.nfe")
@@ -85,7 +85,7 @@ def clocks_by_time(runs: Sequence[RunSummary], times: Sequence[str], reader: Tem
 def share(values: Tensor) -> str:
     """Mean of ``(B,)`` in per cent with its standard error."""
     mean, error = values.mean().item(), values.std(correction=0).item() / math.sqrt(len(values))
-    return f"{100 * mean:.1f} ± {100 * error:.1f}"
+    return per_cent((mean, error))
 
 
 def success_table(methods: Mapping[str, MethodClocks], times: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from fmtt.report.comparison.run_summary import RunSummary
 from fmtt.report.comparison.settings import read_settings
-from fmtt.run_folder import read_prompts, read_returned
+from fmtt.run_folder import read_prompts, read_returned, verdicts_in
 from fmtt.smc.diagnostics import mean_and_error
 from fmtt.studies.output import COLORS, MARKERS, markdown_table, per_cent, write_study
 from fmtt.studies.runs import finished_runs, grouped, is_base, method_name
@@ -65,11 +65,10 @@ def verdicts_of(runs: Sequence[RunSummary]) -> Verdicts:
     """The verdicts on the pictures that all of ``runs`` return, which have the same prompts."""
     prompts = read_prompts(runs[0].folder)
     rows = [row for run in runs for row in read_returned(run.folder)]
-    names = [name for name in rows[0] if name not in ("group", "prompt", "reward")]
-    own = [[row for row in rows if row["prompt"] == prompt["prompt"]] for prompt in prompts]
+    own = [[verdicts_in(row) for row in rows if row["prompt"] == prompt["prompt"]] for prompt in prompts]
     said = {
-        name: torch.tensor([sum(float(row[name]) for row in pictures) / len(pictures) for pictures in own])
-        for name in names
+        name: torch.tensor([sum(row[name] for row in pictures) / len(pictures) for pictures in own])
+        for name in verdicts_in(rows[0])
     }
     cost, seconds = (sum(run.number(name) for run in runs) / len(rows) for name in ("nfe/weighted", "time/method_s"))
     return Verdicts(said, tuple(prompt["category"] for prompt in prompts), cost, seconds)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from fmtt.checks import fraction
-from fmtt.data.captions import VOCABULARY, words_of
 from fmtt.data.clocks import DRAWS, Looks, Times, render
 from fmtt.data.mnist import load_mnist, to_unit_range
 from fmtt.data.scene_texts import Speaker, contents, held_out
@@ -17,7 +16,7 @@ from fmtt.data.scenes import render as scene_pictures
 from fmtt.flow import noise
 from fmtt.models.analytic import GaussianMixture
 from fmtt.models.ring import Ring
-from fmtt.models.words import tokens_of
+from fmtt.models.words import caption_tokens
 from fmtt.training.captioned import Drawn
 
 
@@ -88,7 +87,7 @@ class SceneImages:
     def draw(self, count: int, *key: int | str) -> Drawn:
         scenes, texts = self.scenes(count, *key)
         told = noise.uniform((count,), "untold", *key) >= self.untold
-        return Drawn(scene_pictures(scenes), tokens_of(map(words_of, texts), VOCABULARY) * told[:, None])
+        return Drawn(scene_pictures(scenes), caption_tokens(texts) * told[:, None])
 
     def scenes(self, count: int, *key: int | str) -> tuple[Scenes, list[str]]:
         """Scenes and their captions."""

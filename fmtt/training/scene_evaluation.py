@@ -11,7 +11,7 @@ import torch
 from omegaconf import DictConfig
 from torch import Tensor
 
-from fmtt.data.captions import VOCABULARY, Caption, Group, words_of
+from fmtt.data.captions import Caption, Group
 from fmtt.data.scene_reader import judge, read
 from fmtt.data.scene_texts import Prompt, reported
 from fmtt.data.scenes import COLOURS, SHAPES
@@ -20,7 +20,7 @@ from fmtt.flow.batches import Batches
 from fmtt.flow.protocols import Flow
 from fmtt.models.checkpoints import load_network
 from fmtt.models.text_unet import TextUNet
-from fmtt.models.words import tokens_of
+from fmtt.models.words import caption_tokens
 from fmtt.run_folder import SAMPLES_PICTURE
 from fmtt.tilt.typicality import DRAWS, USUAL, denoising_error
 from fmtt.training.captioned import told
@@ -53,7 +53,7 @@ def samples_of(net: TextUNet, prompts: Sequence[Prompt], config: DictConfig) -> 
     The entry ``path`` has the ODE at times 0, 1/4, 1/2, 3/4 and 1, ``(B, 5, 3, H, W)``.
     """
     x0 = noise.normal((len(prompts), *net.shape), config.seed, "evaluation")
-    tokens = tokens_of((words_of(prompt.text) for prompt in prompts), VOCABULARY)
+    tokens = caption_tokens(prompt.text for prompt in prompts)
     found: dict[str, list[Tensor]] = {}
     for x, words in zip(x0.split(config.chunk), tokens.split(config.chunk), strict=True):
         knowing = told(net, words)
@@ -66,7 +66,7 @@ def samples_of(net: TextUNet, prompts: Sequence[Prompt], config: DictConfig) -> 
 
 def errors_of(net: TextUNet, prompts: Sequence[Prompt], path: Tensor, chunk: int) -> dict[str, dict[str, float]]:
     """Mean relative errors of 1 jump, 4 jumps and the denoiser, from each quarter of ``path`` to its end."""
-    tokens = tokens_of((words_of(prompt.text) for prompt in prompts), VOCABULARY)
+    tokens = caption_tokens(prompt.text for prompt in prompts)
     guesses = {"1 jump": lambda f, x, t: jumps(f, x, t, 1), "4 jumps": lambda f, x, t: jumps(f, x, t, 4),
                "denoiser": denoised}  # fmt: skip
     found: dict[str, dict[str, float]] = {}
@@ -95,7 +95,7 @@ def shares_of(prompts: Sequence[Prompt], pictures: Tensor) -> dict[str, dict[str
 
 def usual_scene_error(net: TextUNet, prompts: Sequence[Prompt], pictures: Tensor, config: DictConfig) -> float:
     """The upper quartile of the denoising errors of ``pictures (B, 3, H, W)``, the network told their prompts."""
-    tokens = tokens_of((words_of(prompt.text) for prompt in prompts), VOCABULARY)
+    tokens = caption_tokens(prompt.text for prompt in prompts)
     looked_at = noise.normal((1, DRAWS, *pictures.shape), config.seed, "denoising")
     chunks = (tokens.split(config.chunk), pictures[None].split(config.chunk, 1), looked_at.split(config.chunk, 2))
     errors = [

@@ -104,7 +104,7 @@ def test_several_loggers_or_one_are_chosen_alike() -> None:
     assert not composed("logger=none").logger
 
 
-@pytest.mark.parametrize("name", ["flow_map", "reward", "evaluation"])
+@pytest.mark.parametrize("name", [file.stem for file in (CONFIGS / "training").glob("*.yaml")])
 def test_configurations_of_the_scripts_compose(name: str) -> None:
     with initialize_config_dir(str(Path(CONFIGS) / "training"), version_base="1.3"):
         assert compose(name).seed == 0

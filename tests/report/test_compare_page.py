@@ -7,6 +7,7 @@ from pathlib import Path
 import plotly.offline
 import pytest
 
+from fmtt import run_folder
 from fmtt.report.comparison.page import PICTURES, write_page
 from fmtt.report.comparison.page_data import rounded
 from fmtt.report.comparison.runs import find_runs
@@ -65,3 +66,14 @@ def test_a_history_of_zeros_is_damage_and_not_the_end(tmp_path: Path) -> None:
     make_run(tmp_path / "good")
     (make_run(tmp_path / "zeros") / "history.csv").write_bytes(b"step,t\n" + b"\0" * 200_000)
     assert "history.csv cannot be read" in page_of(tmp_path)
+
+
+@pytest.mark.parametrize("table", ["prompts.csv", "returned.csv"])
+def test_a_table_of_prompts_that_was_cut_off_is_named_and_the_rest_is_shown(tmp_path: Path, table: str) -> None:
+    run = make_run(tmp_path / "0")
+    run_folder.write_prompts(run, ["a cat", "a dog"], ["", ""], [{"reward/mean": 1.0}] * 2)
+    run_folder.write_returned(run, [{"group": k, "prompt": k, "reward": -1.0} for k in range(2)])
+    assert "cannot be read" not in page_of(tmp_path)
+    lines = (run / table).read_text().splitlines()
+    (run / table).write_text("\n".join([*lines[:2], ","]))
+    assert "prompts.csv or returned.csv cannot be read: a row was cut off" in page_of(tmp_path)

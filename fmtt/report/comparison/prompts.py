@@ -12,10 +12,9 @@ from urllib.parse import quote
 from fmtt.report.common.estimates import error_name
 from fmtt.report.common.metric_titles import COSTS
 from fmtt.report.comparison.runs import ComparedRun
-from fmtt.run_folder import RETURNED_PICTURES
+from fmtt.run_folder import RETURNED_PICTURES, number_in, verdicts_in
 
 EACH = 4  # pictures of a prompt, for each group of runs
-NO_VERDICT = ("group", "prompt", "reward")  # columns of a returned sample
 
 
 def prompts_of(runs: Sequence[ComparedRun]) -> dict[str, str]:
@@ -32,7 +31,7 @@ def metrics_by_prompt(runs: Sequence[ComparedRun], metrics: Sequence[str]) -> li
 def verdict_names(runs: Sequence[ComparedRun]) -> list[str]:
     """What is said of returned samples, in the order of the first run that says it."""
     rows = [run.returned[0] for run in runs if run.returned]
-    return list(dict.fromkeys(name for row in rows for name in row if name not in NO_VERDICT))
+    return list(dict.fromkeys(name for row in rows for name in verdicts_in(row)))
 
 
 def prompt_data(
@@ -66,5 +65,5 @@ def pair(row: Mapping[str, str], name: str) -> list[float | None] | None:
 
 def number(text: str | None, digits: int) -> float | None:
     """The number of a cell in few digits; None for an empty cell or NaN."""
-    value = float(text or "nan")
+    value = number_in(text)
     return float(f"{value:.{digits}g}") if math.isfinite(value) else None

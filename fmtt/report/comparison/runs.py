@@ -102,7 +102,11 @@ def with_details(summary: RunSummary) -> ComparedRun:
     except DAMAGE as error:
         damaged.append(f"{HISTORY} cannot be read: {first_line(error)}")
     try:
-        prompts, returned = (read_prompts(folder), read_returned(folder)) if summary.done else ([], [])
+        if summary.done:
+            prompts, returned = read_prompts(folder), read_returned(folder)
+            if not all(row["text"] for row in prompts) or not all(row["group"].isdigit() for row in returned):
+                raise ValueError("a row was cut off")
     except DAMAGE as error:
+        prompts, returned = [], []
         damaged.append(f"{PROMPTS} or {RETURNED} cannot be read: {first_line(error)}")
     return ComparedRun(folder, summary, settings, history, prompts, returned, tuple(damaged))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from html import escape
 
 import numpy as np
 
 from fmtt.report.common import html
-from fmtt.report.common.estimates import text_of
+from fmtt.report.common.estimates import error_name, text_of
 from fmtt.report.run.finished_run import FinishedRun
-from fmtt.run_folder import RETURNED_PICTURES
+from fmtt.run_folder import RETURNED_PICTURES, number_in, verdicts_in
 
 PROMPTS, EACH = 48, 4  # the most prompts with pictures on a page, and the most pictures of each
 COLUMNS = {"reward/base_mean": "Base reward", "reward/weighted_mean": "Reward", "log_z/mean": "log Z"}
@@ -55,7 +54,7 @@ def gallery(run: FinishedRun) -> str:
 
 def verdict(row: Mapping[str, str]) -> str:
     """What is said of one returned sample, a line for each verdict: ``right ✓``, ``broken ✗``, ``share 0.25``."""
-    said = {words(name): float(value) for name, value in row.items() if name not in ("group", "prompt", "reward")}
+    said = {words(name): value for name, value in verdicts_in(row).items()}
     marks = {0.0: "\N{BALLOT X}", 1.0: "\N{CHECK MARK}"}
     return "\n".join(f"{name} {marks.get(value) or text_of(value)}" for name, value in said.items())
 
@@ -66,5 +65,4 @@ def words(name: str) -> str:
 
 def of_prompt(row: Mapping[str, str], name: str) -> str:
     """A metric of one prompt with its standard error."""
-    error_name = "log_z/stderr" if name == "log_z/mean" else f"{name}/stderr"
-    return text_of(*(float(row.get(key) or math.nan) for key in (name, error_name)))
+    return text_of(*(number_in(row.get(key)) for key in (name, error_name(row, name))))
