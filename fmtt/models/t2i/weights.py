@@ -25,12 +25,18 @@ class Published:
     gated: bool
     download: bool
 
-    def part(self, kind: Any, folder: str, **options: Any) -> Any:
-        """The part in a ``folder`` of the repository, frozen; ``kind`` is its class in diffusers or transformers.
+    def part(self, kind: Any, folder: str, dtype: Any = None) -> Any:
+        """The part in a ``folder`` of the repository; ``kind`` is its class in diffusers or transformers.
+
+        Args:
+            kind: the class.
+            folder: where the part is.
+            dtype: of its numbers, or ``auto`` for that of the file; None for the usual one of the class.
 
         Raises:
             ValueError: if it is not there.
         """
+        options = {} if dtype is None else {"dtype": dtype}
         try:
             made = kind.from_pretrained(
                 self.repository, subfolder=folder, local_files_only=not self.download, **options
