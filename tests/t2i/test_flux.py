@@ -38,7 +38,7 @@ def test_steps_and_pictures_are_those_of_the_pipeline(dev: bool) -> None:
     model = FluxVelocity(flux_transformer(dev), flux_vae(), told, 16, 24, guidance=2.5)
     scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=dev)
     parts = {"text_encoder": None, "tokenizer": None, "text_encoder_2": None, "tokenizer_2": None}
-    pipeline = FluxPipeline(scheduler, vae=model.vae, transformer=model.transformer, **parts)
+    pipeline = FluxPipeline(scheduler, vae=model.latents.vae, transformer=model.transformer, **parts)
     pipeline.set_progress_bar_config(disable=True)
     start = noise()[:1]
     packed = FluxPipeline._pack_latents(start, 1, 4, 8, 12)
@@ -91,7 +91,7 @@ def test_a_batch_mixes_times_and_prompts() -> None:
 def test_gradients_reach_the_latents_through_look_ahead_and_decoder() -> None:
     model = flow_map()
     model.transformer.double()
-    model.vae.double()
+    model.latents.vae.double()
     one, s = torch.ones(1).double(), torch.tensor([0.4]).double()
     x, v = torch.randn(2, 1, 4, 8, 12, generator=torch.Generator().manual_seed(3)).double()
 
@@ -108,7 +108,7 @@ def test_gradients_reach_the_latents_through_look_ahead_and_decoder() -> None:
 def test_encoding_inverts_the_scale_of_the_latents() -> None:
     model = flow_map()
     pictures = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(4)) * 2 - 1
-    plain = model.vae.encode(pictures).latent_dist.mode()
+    plain = model.latents.vae.encode(pictures).latent_dist.mode()
     torch.testing.assert_close(model.encode(pictures) / 0.36 + 0.12, plain, rtol=1e-4, atol=1e-5)
 
 

@@ -53,7 +53,7 @@ def test_jumps_are_the_steps_of_the_pipeline(model: Flux3Klein, noise: torch.Ten
 
 def test_pictures_are_those_of_the_pipeline(model: Flux3Klein, noise: torch.Tensor) -> None:
     pipeline = Flux3DecodeStep().init_pipeline()
-    pipeline.update_components(vae=model.vae)
+    pipeline.update_components(vae=model.latents.vae)
     expected = pipeline(latents=noise, output_type="pt", output="images")
     pictures = model.decode(noise)
     assert pictures.shape == (3, 3, 16, 24)
@@ -113,8 +113,10 @@ def test_the_material_derivative_agrees_with_differences_in_time() -> None:
 def test_encoding_inverts_the_whitening_and_packing(model: Flux3Klein) -> None:
     pictures = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(4)) * 2 - 1
     packed = model.encode(pictures)
-    plain = model.vae.encode(pictures).latent_dist.mode()
-    torch.testing.assert_close(torch.pixel_shuffle(packed * model.std + model.mean, 2), plain, rtol=1e-4, atol=1e-4)
+    plain = model.latents.vae.encode(pictures).latent_dist.mode()
+    torch.testing.assert_close(
+        torch.pixel_shuffle(packed * model.latents.std + model.latents.mean, 2), plain, rtol=1e-4, atol=1e-4
+    )
 
 
 def test_the_engine_tilts_it_with_prompts_and_a_decoder(model: Flux3Klein) -> None:

@@ -14,11 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fmtt.models.t2i.latents import CELL, Scaled
 from fmtt.models.t2i.lora import load_lora, read_lora
 from fmtt.models.t2i.two_time import Times, TwoTime
-from fmtt.models.t2i.weights import Published, library
-
-CELL = 2  # latents along each side of a token
+from fmtt.models.t2i.weights import Published, frozen, library
 
 
 class Told(NamedTuple):
@@ -40,27 +39,38 @@ class FluxLatents:
         encoder: texts to what the transformer is told.
         height, width: of the pictures, in pixels; divisible by 16 for the published autoencoder.
         guidance: the scale that the transformer is told, if it takes one.
+        tiny: an ``AutoencoderTiny`` that decodes for rewards in the place of ``vae``; people still see those of ``vae``.
 
     Raises:
         ValueError: if the size does not fit the autoencoder.
     """
 
     def __init__(
-        self, transformer: Any, vae: Any, encoder: Encoder, height: int = 1024, width: int = 1024, guidance: float = 3.5
+        self,
+        transformer: Any,
+        vae: Any,
+        encoder: Encoder,
+        height: int = 1024,
+        width: int = 1024,
+        guidance: float = 3.5,
+        tiny: Any = None,
     ):
-        down = 2 ** (len(vae.config.block_out_channels) - 1)
+        self.latents = Scaled(vae)
+        self.seen = self.latents if tiny is None else Scaled(tiny)
+        down = self.latents.down
         if height % (CELL * down) or width % (CELL * down):
             raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {CELL * down}")
-        self.transformer, self.vae, self.encoder, self.guidance = transformer, vae, encoder, guidance
-        self.size = height, width
-        self.shape = (vae.config.latent_channels, height // down, width // down)
+        self.transformer, self.encoder, self.guidance = transformer, encoder, guidance
+        self.shape = (self.latents.channels, height // down, width // down)
         rows, columns = self.shape[1] // CELL, self.shape[2] // CELL
         self.image_ids = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns))
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        """The same model on ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
-        moved = self.transformer.to(device, dtype), self.vae.to(device)
-        return type(self)(*moved, self.encoder, *self.size, self.guidance)
+        """Moves the model to ``device``, its transformer in ``dtype``; autoencoders keep their own type."""
+        self.transformer.to(device, dtype)
+        for latents in (self.latents, self.seen):
+            latents.vae.to(device)
+        return self
 
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         """What the transformer is told of texts, by the names of :class:`Told`."""
@@ -86,15 +96,15 @@ class FluxLatents:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents ``(B, 16, h, w)`` to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
-        config = self.vae.config
-        plain = latents / config.scaling_factor + config.shift_factor
-        return self.vae.decode(plain.to(self.vae.dtype), return_dict=False)[0]
+        return self.seen.decode(latents)
+
+    def render(self, latents: Tensor) -> Tensor:
+        """The same by the large decoder."""
+        return self.latents.decode(latents)
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Pictures ``(B, 3, H, W)`` in [-1, 1] to latents."""
-        config = self.vae.config
-        plain = self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode()
-        return (plain - config.shift_factor) * config.scaling_factor
+        return self.latents.encode(pictures)
 
 
 class FluxVelocity(FluxLatents):
@@ -187,9 +197,14 @@ class LoadedOnce:
 
 
 def load_flux_schnell(
-    repository: str = "black-forest-labs/FLUX.1-schnell", height: int = 1024, width: int = 1024, download: bool = False
+    repository: str = "black-forest-labs/FLUX.1-schnell",
+    height: int = 1024,
+    width: int = 1024,
+    tiny_decoder: str | None = None,
+    checkpointing: bool = False,
+    download: bool = False,
 ) -> FluxVelocity:
-    """FLUX.1-schnell from this machine; arguments as :func:`fmtt.models.t2i.flux3.load_flux3_klein`.
+    """FLUX.1-schnell from this machine; arguments as :func:`load_flux`.
 
     It was distilled to few steps, so its denoiser is a rough look-ahead.
 
@@ -197,7 +212,9 @@ def load_flux_schnell(
         ValueError: if diffusers or weights are missing, or the size does not fit.
     """
     weights = Published(repository, "Apache-2.0", gated=True, download=download)
-    return FluxVelocity(*parts_of(weights), LoadedOnce(weights, 256), height, width)
+    transformer, vae = parts_of(weights, checkpointing)
+    tiny = tiny_of(tiny_decoder, download)
+    return FluxVelocity(transformer, vae, LoadedOnce(weights, 256), height, width, tiny=tiny)
 
 
 def load_flux(
@@ -206,23 +223,43 @@ def load_flux(
     height: int = 512,
     width: int = 512,
     guidance: float = 3.5,
+    tiny_decoder: str | None = None,
+    checkpointing: bool = False,
     download: bool = False,
 ) -> FluxFlowMap:
-    """FLUX.1-dev with the flow-map LoRA in file ``lora``; other arguments as :class:`FluxLatents`.
+    """FLUX.1-dev with the flow-map LoRA in file ``lora``.
+
+    Args:
+        lora: the file.
+        repository: on the hub, or a folder of the same layout.
+        height, width: of the pictures, in pixels.
+        guidance: the scale that the transformer is told.
+        tiny_decoder: repository of an ``AutoencoderTiny`` by which rewards see pictures, such as madebyollin/taef1.
+        checkpointing: as in :func:`fmtt.models.t2i.weights.frozen`.
+        download: whether what is not on this machine is fetched.
 
     Raises:
         ValueError: if diffusers or weights are missing, the size does not fit, or a key of the LoRA is unknown.
     """
     weights = Published(repository, "FLUX.1 [dev] Non-Commercial", gated=True, download=download)
     tensors = read_lora(lora)
-    transformer, vae = parts_of(weights)
+    transformer, vae = parts_of(weights, checkpointing)
     transformer = load_lora(with_two_times(transformer), tensors, lora)
-    return FluxFlowMap(transformer, vae, LoadedOnce(weights, 512), height, width, guidance)
+    tiny = tiny_of(tiny_decoder, download)
+    return FluxFlowMap(transformer, vae, LoadedOnce(weights, 512), height, width, guidance, tiny)
 
 
-def parts_of(weights: Published) -> tuple[Any, Any]:
+def parts_of(weights: Published, checkpointing: bool) -> tuple[Any, Any]:
     """The frozen transformer and autoencoder."""
     diffusers = library("diffusers")
     transformer = weights.part(diffusers.FluxTransformer2DModel, "transformer")
     vae = weights.part(diffusers.AutoencoderKL, "vae")
-    return transformer.eval().requires_grad_(False), vae.eval().requires_grad_(False)
+    return frozen(transformer, checkpointing), frozen(vae, checkpointing)
+
+
+def tiny_of(repository: str | None, download: bool) -> Any:
+    """The frozen tiny autoencoder of a repository, or None."""
+    if repository is None:
+        return None
+    weights = Published(repository, "MIT", gated=False, download=download, setting="model.tiny_decoder")
+    return frozen(weights.part(library("diffusers").AutoencoderTiny, ""))

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fmtt.models.t2i.latents import Whitened
 from fmtt.models.t2i.two_time import Times, TwoTime
-from fmtt.models.t2i.weights import Published, library
+from fmtt.models.t2i.weights import Published, frozen, library
 
-PACKED = 2  # latent pixels of the autoencoder along each side of a packed one
 ROPE_SCALE = 0.5  # of the positions of the image
 WINDOW = 80  # tokens
 LAYERS = (4, 8, 12, 16, 20, 24, 28, 32)  # of the text encoder that the transformer sees
@@ -43,20 +43,20 @@ class Flux3Klein(TwoTime):
     def __init__(self, transformer: Any, vae: Any, encoder: Encoder, height: int = 1024, width: int = 1024):
         if not transformer.config.flow_map:
             raise ValueError("model.transformer: has no second time; FLUX.3 klein is needed, not klein-base")
-        cell = PACKED * 2 ** (len(vae.config.block_out_channels) - 1)
+        self.latents = Whitened(vae)
+        cell = self.latents.down
         if height % cell or width % cell:
             raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {cell}")
-        self.transformer, self.vae, self.encoder = transformer, vae, encoder
+        self.transformer, self.encoder = transformer, encoder
         self.shape = (transformer.config.in_channels, height // cell, width // cell)
         self.image_ids = positions(1, *self.shape[1:], 1)
         self.image_ids[:, 1:3] *= ROPE_SCALE
-        self.mean = vae.bn.running_mean[:, None, None]
-        self.std = (vae.bn.running_var + vae.config.batch_norm_eps).sqrt()[:, None, None]
-        self.size = height, width
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Flux3Klein:
-        """The same model on ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
-        return Flux3Klein(self.transformer.to(device, dtype), self.vae.to(device), self.encoder, *self.size)
+    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
+        """Moves the model to ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
+        self.transformer.to(device, dtype)
+        self.latents.vae.to(device)
+        return self
 
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         """The windows of all texts, padded to the longest ``(P, T, C)``, and their lengths ``(P,)``."""
@@ -88,13 +88,11 @@ class Flux3Klein(TwoTime):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Packed latents ``(B, 128, h, w)`` to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
-        plain = F.pixel_shuffle(latents * self.std + self.mean, PACKED)
-        return self.vae.decode(plain.to(self.vae.dtype), return_dict=False)[0]
+        return self.latents.decode(latents)
 
     def encode(self, pictures: Tensor) -> Tensor:
         """Pictures ``(B, 3, H, W)`` in [-1, 1] to packed latents."""
-        plain = self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode()
-        return (F.pixel_unshuffle(plain, PACKED) - self.mean) / self.std
+        return self.latents.encode(pictures)
 
 
 def positions(*sizes: int) -> Tensor:
@@ -163,6 +161,7 @@ def load_flux3_klein(
     repository: str = "black-forest-labs/flux-3-image-klein",
     height: int = 1024,
     width: int = 1024,
+    checkpointing: bool = False,
     download: bool = False,
 ) -> Flux3Klein:
     """FLUX.3 klein from this machine.
@@ -170,6 +169,7 @@ def load_flux3_klein(
     Args:
         repository: on the hub, or a folder of the same layout.
         height, width: of the pictures, in pixels.
+        checkpointing: as in :func:`fmtt.models.t2i.weights.frozen`.
         download: whether what is not on this machine is fetched.
 
     Raises:
@@ -179,5 +179,5 @@ def load_flux3_klein(
     weights = Published(repository, "FLUX Non-Commercial", gated=True, download=download)
     transformer = weights.part(diffusers.Flux3Transformer2DModel, "transformer")
     vae = weights.part(diffusers.AutoencoderKLFlux2, "vae")
-    parts = (part.eval().requires_grad_(False) for part in (transformer, vae))
+    parts = (frozen(part, checkpointing) for part in (transformer, vae))
     return Flux3Klein(*parts, LoadedOnce(weights), height, width)

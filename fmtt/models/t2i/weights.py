@@ -18,12 +18,14 @@ class Published:
         licence: its name.
         gated: whether they are given only to users who are logged in and have accepted the licence.
         download: whether what is not on this machine may be fetched.
+        setting: the one that holds the repository.
     """
 
     repository: str
     licence: str
     gated: bool
     download: bool
+    setting: str = "model.repository"
 
     def part(self, kind: Any, folder: str, dtype: Any = None) -> Any:
         """The part in a ``folder`` of the repository; ``kind`` is its class in diffusers or transformers.
@@ -47,15 +49,28 @@ class Published:
 
     def missing(self, folder: str) -> str:
         """One line for a user without the weights."""
+        part = folder or "network"
         if Path(self.repository).is_dir():
-            return f"model.repository={self.repository}: has no {folder} that can be read"
+            return f"{self.setting}={self.repository}: has no {part} that can be read"
         terms = f"licence {self.licence}"
         if self.gated:
             terms += f", to be accepted at https://huggingface.co/{self.repository}; then log in by `hf auth login`"
-        begin = f"model.repository={self.repository}: the {folder} is not on this machine"
+        begin = f"{self.setting}={self.repository}: the {part} is not on this machine"
         return f"{begin} ({terms}); " + (
-            "it could not be fetched" if self.download else "model.download=true fetches it"
+            "it could not be fetched" if self.download else f"{self.setting.partition('.')[0]}.download=true fetches it"
         )
+
+
+def frozen(part: Any, checkpointing: bool = False) -> Any:
+    """A part of diffusers as it is used here.
+
+    With ``checkpointing`` its layers keep only their inputs for the gradient, and compute the rest again. Then the
+    Laplacian of a reward, which some drifts need, cannot go through it.
+    """
+    part.eval().requires_grad_(False)
+    if checkpointing:
+        part.enable_gradient_checkpointing()
+    return part
 
 
 def library(name: str) -> ModuleType:

@@ -15,11 +15,7 @@ from fmtt.models.t2i.weights import Published, library
 
 @dataclass(frozen=True)
 class PublishedReward(Published):
-    """As :class:`fmtt.models.t2i.weights.Published`; its parts are not in folders.
-
-    Attributes:
-        setting: the one that holds the repository, for errors.
-    """
+    """As :class:`fmtt.models.t2i.weights.Published`; its parts are not in folders."""
 
     setting: str = "reward.repository"
 
@@ -60,11 +56,6 @@ class PublishedReward(Published):
             ValueError: if it is not there, or holds more than tensors.
         """
         return self.part(TensorFile, file)
-
-    def missing(self, folder: str) -> str:
-        """One line for a user without the weights."""
-        line = super().missing(folder or "network").removeprefix("model.repository")
-        return self.setting + line.replace("model.download=", "reward.download=")
 
 
 class TensorFile:
