@@ -179,5 +179,5 @@ def load_flux3_klein(
     weights = Published(repository, "FLUX Non-Commercial", gated=True, download=download)
     transformer = weights.part(diffusers.Flux3Transformer2DModel, "transformer")
     vae = weights.part(diffusers.AutoencoderKLFlux2, "vae")
-    parts = (frozen(part, checkpointing) for part in (transformer, vae))
-    return Flux3Klein(*parts, LoadedOnce(weights), height, width)
+    transformer, vae = (frozen(part, checkpointing) for part in (transformer, vae))
+    return Flux3Klein(transformer, vae, LoadedOnce(weights), height, width)
