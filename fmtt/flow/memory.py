@@ -36,7 +36,7 @@ class Memory(TorchDispatchMode):
         return made
 
     def _see(self, storage: torch.UntypedStorage, known: set[int]) -> None:
-        """Count a storage, unless it is counted already, or was there before, such as a weight that this is a view of."""
+        """Count a storage, unless it is counted already, or was there before: that of a weight in a view, say."""
         key, size = storage._cdata, storage.nbytes()
         if key in self._alive or key in known:
             return

@@ -27,7 +27,7 @@ ENTRIES = [
     if (group, file.stem) != ("logger", "none")
 ]
 NEEDS_WEIGHTS = {
-    (group, name) for group, name in ENTRIES if "download:" in (CONFIGS / group / f"{name}.yaml").read_text()
+    (group, name) for group, name in ENTRIES if "download" in (CONFIGS / group / f"{name}.yaml").read_text()
 }
 
 

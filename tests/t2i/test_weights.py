@@ -2,60 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import Qwen2VLImageProcessor, Qwen3VLProcessor
-from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
+from diffusers import Flux3Transformer2DModel
 
 from fmtt.models.t2i import weights
 from fmtt.models.t2i.flux3 import load_flux3_klein
-from fmtt.run.cli import main
-from tests.t2i.tiny import LAYERS, TEMPLATE, Processor, flux3_transformer, flux3_vae, qwen3_vl
+from tests.t2i.tiny import LAYERS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the layout of the published one."""
-    folder = tmp_path_factory.mktemp("klein")
-    flux3_transformer().save_pretrained(folder / "transformer")
-    flux3_vae().save_pretrained(folder / "vae")
-    qwen3_vl().save_pretrained(folder / "text_encoder")
-    parts = {"image_processor": Qwen2VLImageProcessor(), "video_processor": Qwen3VLVideoProcessor()}
-    Qwen3VLProcessor(**parts, tokenizer=Processor().tokenizer, chat_template=TEMPLATE).save_pretrained(
-        folder / "tokenizer"
-    )
-    return folder
-
-
-def test_a_folder_is_a_model_whose_encoder_comes_and_goes(repository: Path) -> None:
-    model = load_flux3_klein(str(repository), height=16, width=24)
+def test_a_folder_is_a_model_whose_encoder_comes_and_goes(klein: str) -> None:
+    model = load_flux3_klein(klein, height=16, width=24)
     told = model.encode_prompts(["a cat", "a dog"])
     assert told["text"].shape == (2, 80, 16 * len(LAYERS)) and told["length"].tolist() == [80, 80]
     x, s = torch.randn(2, 16, 4, 6), torch.zeros(2)
-    expected = load_flux3_klein(str(repository), height=16, width=24).flow_map(x, s, s + 1, told)
+    expected = load_flux3_klein(klein, height=16, width=24).flow_map(x, s, s + 1, told)
     assert torch.equal(model.flow_map(x, s, s + 1, told), expected)
     assert not any(parameter.requires_grad for parameter in model.transformer.parameters())
     assert torch.is_grad_enabled()
-
-
-def test_a_run_from_the_command_line(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    words = [
-        "model=flux3_klein", f"model.repository={repository}", "model.height=16", "model.width=24",
-        "lookahead=flowmap1", "reward=symmetry", "mode=search", 'prompt=["a cat","a dog"]', "population.groups=1",
-        "population.particles=2", "sampler.steps=2", "logger=none", f"hydra.run.dir={tmp_path}",
-    ]  # fmt: skip
-    monkeypatch.setattr("sys.argv", ["run.py", *words])
-    assert main() == 0, capsys.readouterr().err
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert metrics["nfe/decode"] > 0 and metrics["population/prompts"] == 2
-    assert (tmp_path / "pictures" / "1.png").is_file()
 
 
 def test_weights_that_are_not_there_get_one_line(tmp_path: Path) -> None:
@@ -74,3 +42,17 @@ def test_without_the_extra_one_line_names_it(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(weights.importlib, "import_module", missing)
     with pytest.raises(ValueError, match="need diffusers, of the extra t2i: make setup-t2i"):
         load_flux3_klein()
+
+
+def test_layers_that_diffusers_keeps_in_float32_stay_so(klein: str) -> None:
+    """As in a pipeline that is loaded in bfloat16."""
+    expected = Flux3Transformer2DModel.from_pretrained(klein, subfolder="transformer", torch_dtype=torch.bfloat16)
+    model = load_flux3_klein(klein, height=16, width=24).to(torch.device("cpu"), torch.bfloat16)
+    types = {name: value.dtype for name, value in model.transformer.named_parameters()}
+    assert types == {name: value.dtype for name, value in expected.named_parameters()}
+    assert set(types.values()) == {torch.bfloat16, torch.float32}
+    x, s = torch.randn(1, 16, 4, 6).bfloat16(), torch.zeros(1)
+    told = model.encode_prompts(["a cat"])
+    found = model.average(x, s, s + 1, told)
+    model.transformer = expected
+    assert torch.equal(found, model.average(x, s, s + 1, told))

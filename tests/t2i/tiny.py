@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, AutoencoderKLFlux2, Flux3Transformer2DModel, FluxTransformer2DModel
@@ -14,11 +15,14 @@ from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
     PreTrainedTokenizerFast,
+    Qwen2VLImageProcessor,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
+    Qwen3VLProcessor,
     T5Config,
     T5EncoderModel,
 )
+from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
 from fmtt.models.t2i.flux import Told
 from fmtt.models.t2i.flux3 import WINDOW, Flux3Klein
@@ -154,3 +158,14 @@ def clip_and_t5() -> tuple[CLIPTextModel, T5EncoderModel]:
     )  # fmt: skip
     t5 = T5Config(d_model=WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2, **tokens)
     return moved(CLIPTextModel(clip)), moved(T5EncoderModel(t5))
+
+
+def save_klein(folder: Path) -> str:
+    """A tiny FLUX.3 klein in a ``folder`` with the layout of the published one."""
+    flux3_transformer().save_pretrained(folder / "transformer")
+    flux3_vae().save_pretrained(folder / "vae")
+    qwen3_vl().save_pretrained(folder / "text_encoder")
+    parts = {"image_processor": Qwen2VLImageProcessor(), "video_processor": Qwen3VLVideoProcessor()}
+    processor = Qwen3VLProcessor(**parts, tokenizer=Processor().tokenizer, chat_template=TEMPLATE)
+    processor.save_pretrained(folder / "tokenizer")
+    return str(folder)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fmtt.models.t2i.latents import CELL, Scaled
 from fmtt.models.t2i.lora import load_lora, read_lora
 from fmtt.models.t2i.two_time import Times, TwoTime
-from fmtt.models.t2i.weights import Published, frozen, library
+from fmtt.models.t2i.weights import Published, frozen, library, placed
 
 
 class Told(NamedTuple):
@@ -39,7 +39,7 @@ class FluxLatents:
         encoder: texts to what the transformer is told.
         height, width: of the pictures, in pixels; divisible by 16 for the published autoencoder.
         guidance: the scale that the transformer is told, if it takes one.
-        tiny: an ``AutoencoderTiny`` that decodes for rewards in the place of ``vae``; people still see those of ``vae``.
+        tiny: an ``AutoencoderTiny`` by which rewards see pictures; people see those of ``vae``.
 
     Raises:
         ValueError: if the size does not fit the autoencoder.
@@ -67,7 +67,7 @@ class FluxLatents:
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Moves the model to ``device``, its transformer in ``dtype``; autoencoders keep their own type."""
-        self.transformer.to(device, dtype)
+        placed(self.transformer, device, dtype)
         for latents in (self.latents, self.seen):
             latents.vae.to(device)
         return self
@@ -115,15 +115,15 @@ class FluxVelocity(FluxLatents):
 
 
 class TwoEmbeddings(nn.Module):
-    """Two noise levels ``(B, 2)``, each embedded by its own copy of an embedding, and averaged.
+    """Two noise levels ``(B, 2)``, each embedded by its own embedding, and averaged.
 
     The names of its parts are those of the published LoRA. A single level ``(B,)`` is embedded as before.
     """
 
-    def __init__(self, embedding: nn.Module):
+    def __init__(self, first: nn.Module, second: nn.Module):
         super().__init__()
-        self.original_embedder = embedding
-        self.second_embedder = copy.deepcopy(embedding)
+        self.original_embedder = first
+        self.second_embedder = second
 
     def forward(self, times: Tensor, *others: Any) -> Tensor:
         if times.ndim == 1:
@@ -146,7 +146,8 @@ class FluxFlowMap(FluxLatents, TwoTime):
 
 def with_two_times(transformer: Any) -> Any:
     """The transformer with a second time, which changes nothing until weights are loaded: u(s, s) is as before."""
-    transformer.time_text_embed = TwoEmbeddings(transformer.time_text_embed)
+    embedding = transformer.time_text_embed
+    transformer.time_text_embed = TwoEmbeddings(embedding, copy.deepcopy(embedding))
     return transformer
 
 

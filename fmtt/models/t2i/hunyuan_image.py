@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fmtt.models.t2i.prompts import Encoder, PipelinePrompts, in_type
 from fmtt.models.t2i.two_time import Times, TwoTime
-from fmtt.models.t2i.weights import Published, frozen, library
+from fmtt.models.t2i.weights import Published, frozen, library, placed
 
 UNIT = 1000.0  # of times and of the guidance
 TOLD = (
@@ -70,7 +70,7 @@ class HunyuanImage(TwoTime):
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Moves the model to ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
-        self.transformer.to(device, dtype)
+        placed(self.transformer, device, dtype)
         self.vae.to(device)
         return self
 

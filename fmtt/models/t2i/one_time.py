@@ -12,6 +12,7 @@ from torch import Tensor
 from fmtt.flow.protocols import Evaluations
 from fmtt.models.t2i.latents import Latents
 from fmtt.models.t2i.prompts import Encoder, in_type
+from fmtt.models.t2i.weights import placed
 
 NEGATIVE = "negative_"  # begins the names of what the network is told of the empty prompt
 
@@ -43,7 +44,7 @@ class OneTime(ABC):
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Moves the model to ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
-        self.transformer.to(device, dtype)
+        placed(self.transformer, device, dtype)
         self.latents.vae.to(device)
         return self
 

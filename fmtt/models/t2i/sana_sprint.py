@@ -17,7 +17,7 @@ from fmtt.flow.interpolant import expand
 from fmtt.models.t2i.latents import Deep
 from fmtt.models.t2i.one_time import OneTime, of_both, of_text
 from fmtt.models.t2i.prompts import Encoder, PipelinePrompts
-from fmtt.models.t2i.weights import Published, frozen, library
+from fmtt.models.t2i.weights import Published, frozen, library, placed
 
 PARTS = {"text_encoder": "Gemma2Model", "tokenizer": "AutoTokenizer"}
 TOLD = ("encoder_hidden_states", "encoder_attention_mask")  # arguments of both transformers
@@ -46,7 +46,7 @@ class SanaSprint(OneTime):
         self.student = student
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        self.student.to(device, dtype)
+        placed(self.student, device, dtype)
         return super().to(device, dtype)
 
     def predict(self, x: Tensor, t: Tensor, told: Mapping[str, Tensor]) -> Tensor:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import torch
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,16 @@ def frozen(part: Any, checkpointing: bool = False) -> Any:
     part.eval().requires_grad_(False)
     if checkpointing:
         part.enable_gradient_checkpointing()
+    return part
+
+
+def placed(part: Any, device: torch.device, dtype: torch.dtype) -> Any:
+    """A part of diffusers on ``device`` and in ``dtype``, but for the layers that diffusers itself keeps in float32."""
+    kept = set(part._keep_in_fp32_modules or ())
+    part.to(device)
+    for name, value in chain(part.named_parameters(), part.named_buffers()):
+        if value.is_floating_point() and kept.isdisjoint(name.split(".")):
+            value.data = value.data.to(dtype)
     return part
 
 
