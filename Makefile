@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint docs validate digests toy-a toy-b geodesic frontier frontier-untuned \
+.PHONY: help setup setup-t2i demo test test-all lint docs validate digests toy-a toy-b geodesic frontier frontier-untuned \
 	frontier-sampling figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit bench train-mnist train-clocks clean
 
 help: ## list the targets
@@ -20,6 +20,12 @@ setup: .venv/installed ## create .venv from the pinned requirements, with any Py
 	"$(PYTHON)" -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup-t2i: .venv/t2i-installed ## add the extra t2i (text-to-image models and rewards) to .venv
+
+.venv/t2i-installed: requirements-t2i.txt .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-t2i.txt
 	@touch $@
 
 demo: setup ## tilt MNIST digits toward mirror symmetry; look at the picture and the report
@@ -37,7 +43,7 @@ PYTEST := OMP_NUM_THREADS=1 PYTHONPATH=.venv/optuna $(BIN)/python -m pytest -n 2
 test: setup lint .venv/optuna ## lint, then the tests that are not marked slow
 	$(PYTEST) -m "not slow" tests
 
-test-all: setup lint .venv/optuna .venv/docs ## lint, then all tests (5 to 12 minutes on 2 cores, depending on the processor)
+test-all: setup setup-t2i lint .venv/optuna .venv/docs ## lint, then all tests (5 to 12 minutes on 2 cores, depending on the processor)
 	$(PYTEST) tests
 
 lint: setup ## ruff, import-linter, types

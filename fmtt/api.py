@@ -92,7 +92,7 @@ class Result:
 
     Attributes:
         samples: ``(G, N, *D)``.
-        decoded: what rewards and people see of them, such as pictures ``(G, N, C, H, W)``; ``samples`` itself for a
+        decoded: what people see of them, such as pictures ``(G, N, C, H, W)``; ``samples`` itself for a
             model without a decoder.
         log_weights: ``(G, N)`` in float64; all zero if the last step resampled or the method has no weights.
         rewards: ``r(samples)`` without the scale, ``(G, N)`` in float64.
@@ -237,7 +237,7 @@ def finish(run: Run, state: State) -> Result:
     population = state.population
     return Result(
         samples=population.x,
-        decoded=run.problem.model.decoded(population.x, run.problem.tilt.batches),
+        decoded=run.problem.model.rendered(population.x, run.problem.tilt.batches),
         log_weights=population.log_weights,
         rewards=population.tilt.reward,
         selected=run.method.choose(population, run.loop.noise),

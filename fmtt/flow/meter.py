@@ -91,8 +91,10 @@ class Meter:
         total.counts = {name: sum(part.counts[name] for part in parts) for name in COUNTS}
         return total
 
-    def network(self, call: Callable[..., Tensor], x: Tensor, *times: Tensor) -> Tensor:
+    def network(self, call: Callable[..., Tensor], evaluations: int, x: Tensor, *times: Tensor) -> Tensor:
         """``call(x, *times)``, counted forward and, if a gradient flows back through it, backward.
+
+        ``evaluations`` is what one row costs.
 
         Raises:
             ValueError: if the model does not return the shape of ``x``.
@@ -102,7 +104,7 @@ class Meter:
         self.forward_time.add(start)
         if out.shape != x.shape:
             raise ValueError(f"the model returned shape {tuple(out.shape)} for x of shape {tuple(x.shape)}")
-        self._count("forward", "backward", self.backward_time, x, out)
+        self._count("forward", "backward", self.backward_time, x, out, evaluations)
         return out
 
     def decoded(self, call: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -133,9 +135,9 @@ class Meter:
         self._count("reward", "reward_backward", self.reward_time, x, out)
         return out
 
-    def _count(self, forward: str, backward: str, watch: Stopwatch, x: Tensor, out: Tensor) -> None:
+    def _count(self, forward: str, backward: str, watch: Stopwatch, x: Tensor, out: Tensor, each: int = 1) -> None:
         """Count one call, and its backward pass when a gradient arrives at ``out``, timed until it arrives at ``x``."""
-        batch, marks = x.shape[0], list[Mark]()
+        batch, marks = each * x.shape[0], list[Mark]()
         self.counts[forward] += batch
         if not (out.requires_grad and x.requires_grad):
             return
@@ -179,22 +181,28 @@ class MeteredModel:
         return self if self.conditions is None else replace(self, condition=rows(self.conditions, prompt))
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.meter.network(self._prepared(self.flow.velocity), x, t)
+        return self.meter.network(self._prepared(self.flow.velocity), self.flow.evaluations.velocity, x, t)
 
     @property
     def flow_map(self) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:
         call = self.flow.flow_map
         if call is None:
             return None
-        return lambda x, s, t: self.meter.network(self._prepared(call), x, s, t)
+        return lambda x, s, t: self.meter.network(self._prepared(call), self.flow.evaluations.flow_map, x, s, t)
 
     def decoded(self, x: Tensor, batches: Batches) -> Tensor:
-        """What rewards and people see of ``x (G, N, *D)``; ``x`` itself without a decoder."""
-        decode = self.flow.decode
+        """What rewards see of ``x (G, N, *D)``; ``x`` itself without a decoder."""
+        return self._seen(self.flow.decode, x, batches)
+
+    def rendered(self, x: Tensor, batches: Batches) -> Tensor:
+        """What people see of ``x (G, N, *D)``, by the best decoder; ``x`` itself without a decoder."""
+        return self._seen(self.flow.render or self.flow.decode, x, batches)
+
+    @torch.no_grad()
+    def _seen(self, decode: Callable[[Tensor], Tensor] | None, x: Tensor, batches: Batches) -> Tensor:
         if decode is None:
             return x
-        with torch.no_grad():
-            made = joined([self.meter.decoded(decode, part) for part, _ in batches.split(x)])
+        made = joined(batches.each(lambda part, _: self.meter.decoded(decode, part), x))
         return made.unflatten(0, x.shape[:2])
 
     def _prepared(self, call: Callable[..., Tensor]) -> Callable[..., Tensor]:

@@ -63,6 +63,13 @@ class Evaluator(Protocol):
         ...
 
 
+class Evaluations(NamedTuple):
+    """Network evaluations of one call: two for a velocity with classifier-free guidance."""
+
+    velocity: int = 1
+    flow_map: int = 1
+
+
 @dataclass(frozen=True)
 class Flow:
     """A model made of plain functions, and what every model is turned into.
@@ -75,8 +82,10 @@ class Flow:
         velocity: ``(x, t) -> b_t(x)``.
         flow_map: ``(x, s, t) -> X_{s,t}(x)``, if there is one.
         decode: samples ``(B, *D)`` to what rewards and people see, such as pictures ``(B, C, H, W)``; differentiable.
+        render: the same by a better decoder, for the final samples; None where ``decode`` is the best.
         encode: the other way, for editing.
         encode_prompts: texts to what ``condition`` holds, one row each: a tensor or a mapping of tensors.
+        evaluations: what a call costs.
         exact_flow_map: whether ``flow_map`` is that of ``velocity`` itself, not a learned one.
         chunk: the largest batch that suits the model; None for any.
         usual_error: its own :func:`fmtt.tilt.typicality.usual_error`, if it is known.
@@ -89,8 +98,10 @@ class Flow:
     velocity: Callable[..., Tensor]
     flow_map: Callable[..., Tensor] | None = None
     decode: Callable[[Tensor], Tensor] | None = None
+    render: Callable[[Tensor], Tensor] | None = None
     encode: Callable[[Tensor], Tensor] | None = None
     encode_prompts: Callable[[Sequence[str]], Encoded] | None = None
+    evaluations: Evaluations = Evaluations()
     exact_flow_map: bool = False
     chunk: int | None = None
     usual_error: float | None = None

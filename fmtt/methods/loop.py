@@ -88,6 +88,11 @@ class Loop(ABC):
     def steps(self) -> int:
         """The number of steps."""
 
+    @property
+    @abstractmethod
+    def uses_gradient(self) -> bool:
+        """Whether some step differentiates the reward."""
+
     @abstractmethod
     def start(self) -> tuple[State, Info]:
         """The state before the first step."""

@@ -30,6 +30,7 @@ class NoiseAscent(Loop):
     regularisation: float
 
     state = AscentState
+    uses_gradient = True
 
     @property
     def steps(self) -> int:

@@ -160,8 +160,12 @@ class NoiseAnnealing(Loop):
     def steps(self) -> int:
         return self.sweeps
 
+    @property
+    def uses_gradient(self) -> bool:
+        return self.rule.metropolis.uses_gradient
+
     def evaluate(self, z: Tensor) -> TiltValue:
-        return self.tilt.evaluate(z, 0.0, gradient=self.rule.metropolis.uses_gradient)
+        return self.tilt.evaluate(z, 0.0, gradient=self.uses_gradient)
 
     def start(self) -> tuple[AnnealedState, Info]:
         z = self.noise.normal((self.particles, *self.shape), 0, "start")

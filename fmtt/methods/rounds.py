@@ -40,6 +40,8 @@ class Rounds(Loop):
     particles: int
     noise: Noise
 
+    uses_gradient = False
+
     @property
     def steps(self) -> int:
         return len(self.times) - 1

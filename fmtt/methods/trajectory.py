@@ -56,6 +56,10 @@ class Trajectory(Loop):
     def steps(self) -> int:
         return len(self.times) - 1
 
+    @property
+    def uses_gradient(self) -> bool:
+        return any(needs.gradient for needs in self.needs)
+
     @cached_property
     def intervals(self) -> tuple[Interval, ...]:
         """The K steps."""

@@ -70,6 +70,7 @@ class TypicalAscent(Loop):
     pilot: int
 
     state = TypicalState
+    uses_gradient = True
 
     @property
     def steps(self) -> int:

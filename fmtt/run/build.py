@@ -28,6 +28,7 @@ from fmtt.methods.method import Method
 from fmtt.run.budget import Budget, Size
 from fmtt.run.configs import CONFIGS
 from fmtt.run.errors import ConfigurationError, one_line
+from fmtt.run.memory import estimate, free_memory, largest_batch
 from fmtt.run.prompts import Prompts, read_prompts
 from fmtt.step.dynamics import EXACT_LAPLACIAN
 from fmtt.tilt.tilt import differentiable
@@ -97,6 +98,9 @@ def _build(config: DictConfig) -> Job:
     if budget.nfe is not None:
         size = afford(budget, size, dry_model(model), dry_reward(has_gradient), method, common)
         run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
+    if run.loop.uses_gradient and not has_gradient:
+        raise ValueError("the reward is not differentiable, and this mode needs its gradient")
+    make_room(run, config.population.chunk)
     loggers = [instantiate(node) for node in (config.logger or {}).values()]
     return Job(run, config.baseline, fabric, loggers, budget, prompts)
 
@@ -168,7 +172,7 @@ def dry_model(model: Velocity) -> Flow:
 
     return Flow(
         shape, velocity, None if flow.flow_map is None else flow_map, exact_flow_map=flow.exact_flow_map,
-        usual_error=flow.usual_error,
+        usual_error=flow.usual_error, evaluations=flow.evaluations,
     )  # fmt: skip
 
 
@@ -230,6 +234,20 @@ def check_scalars(config: DictConfig) -> None:
     available = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available[config.device]:
         raise ValueError(f"device={config.device}: this machine has no such device; use device=auto or cpu")
+
+
+def make_room(run: Run, typed: int | None) -> None:
+    """Cut batches so that they fit into memory.
+
+    Raises:
+        ValueError: if a single sample does not fit, or the ``typed`` size of a batch does not.
+    """
+    batches, rows = run.problem.tilt.batches, len(run.prompt) * run.problem.particles
+    needs = estimate(run, run.loop.uses_gradient)
+    size = min(rows, batches.chunk or rows)
+    most = largest_batch(needs, size, typed is not None, free_memory(run.meter.device))
+    if most < size:
+        batches.room.most = most
 
 
 def probe(run: Run) -> bool:

@@ -89,14 +89,17 @@ def script(task: Callable[[], None]) -> int:
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")
 def _compose_and_run(config: DictConfig) -> float | None:
     """One run and its mean reward; a run that cannot be done says so in one line, and in a sweep the others go on."""
-    from fmtt.run.execute import execute  # Lightning is slow to import, and a sweep that others run needs none
+    from fmtt.run.execute import (
+        FAILURES,
+        execute,
+    )  # Lightning is slow to import, and a sweep that others run needs none
 
     try:
         return execute(config)
     except ConfigurationError as error:
         return _give_up(str(error), WRONG_CONFIGURATION)
-    except FloatingPointError as error:
-        return _give_up(str(error), FAILED)
+    except FAILURES as error:
+        return _give_up(one_line(error), FAILED)
     except Exception as error:  # a fault of ours; in a sweep the others go on
         reason = f"{type(error).__name__}: {one_line(error)}"
         if HydraConfig.get().mode != RunMode.MULTIRUN:

@@ -23,17 +23,19 @@ from fmtt.api import Result, Run, finish, mixed
 from fmtt.flow.batches import Batches
 from fmtt.methods.loop import Info, State, totals
 from fmtt.report import read_showcase, write_artefacts
+from fmtt.rewards.server import JudgeError
 from fmtt.run import checkpoint as resume
 from fmtt.run import metrics as results
 from fmtt.run.build import build
 from fmtt.run.console import print_parts, print_table
-from fmtt.run.errors import ConfigurationError
 from fmtt.run.film import Film
 from fmtt.run.outcome import Outcome, Timing
+from fmtt.run.reached import Reached, resumable
 from fmtt.run.verdicts import returned_rows, verdicts_by_prompt
 from fmtt.smc.totals import Totals
 from fmtt.tracking import Tracker
 
+FAILURES = (FloatingPointError, JudgeError, torch.OutOfMemoryError)  # that are no fault of ours: one line says why
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
 
 
@@ -43,6 +45,8 @@ def execute(config: DictConfig) -> float:
     Raises:
         ConfigurationError: if the configuration is impossible.
         FloatingPointError: if a reward or a weight is not finite.
+        JudgeError: if a judge behind a network fails, after leaving a checkpoint.
+        OutOfMemoryError: if a single sample does not fit into memory.
         KeyboardInterrupt: on Ctrl-C or SIGTERM, after leaving a checkpoint.
     """
     started = time.perf_counter()
@@ -65,9 +69,10 @@ def execute(config: DictConfig) -> float:
         tracker.start(resolved)
         begun = time.perf_counter()
         run = job.run.tuned()
-        state, summed = _sample(run, config, folder, checkpoint, tracker)
-        method = time.perf_counter() - begun
-        base = base_result(run) if job.baseline else None
+        with resumable(run, resume.checkpoint_path(folder, config), checkpoint) as reached:
+            state, summed = _sample(run, config, folder, reached, tracker)
+            method = time.perf_counter() - begun
+            base = base_result(run) if job.baseline else None
         outcome = Outcome(finish(run, state), summed, base, state.step)
         elapsed = time.perf_counter() - started
         timing = Timing(elapsed, method, run.meter.seconds, peak_memory(job.fabric.device))
@@ -101,41 +106,34 @@ def base_result(run: Run) -> Result:
     return finish(base, base.loop.last())
 
 
-def _sample(
-    run: Run, config: DictConfig, folder: Path, checkpoint: Path | None, tracker: Tracker
-) -> tuple[State, Totals]:
-    """The last state of the run, which goes on from ``checkpoint`` if there is one, and its diagnostics.
+def _sample(run: Run, config: DictConfig, folder: Path, reached: Reached, tracker: Tracker) -> tuple[State, Totals]:
+    """The last state of the run, which goes on from ``reached``, and its diagnostics.
 
-    The history is tracked and written, and an interruption leaves a checkpoint.
+    The history is tracked and written, and ``reached`` follows every step.
     """
     path = resume.checkpoint_path(folder, config)
-    reached, summed, history = _restore(run, checkpoint) if checkpoint else (None, None, [])
-    for row in history:
+    for row in reached.history:
         tracker.log(row, int(row["step"]))
     film = Film(run.loop.steps, partial(run.problem.model.decoded, batches=Batches())) if config.report else None
-    if film and reached:
-        film.see(reached)
+    if film and reached.state:
+        film.see(reached.state)
     try:
-        for state, info in _progress(run, reached):
-            reached, summed = state, totals(info, summed)
+        for state, info in _progress(run, reached.state):
+            reached.state, reached.totals = state, totals(info, reached.totals)
+            reached.counts = dict(run.meter.counts)
             if film:
                 film.see(state)
             if state.step:
-                history.append(results.history_row(run, state, info, summed))
-                tracker.log(history[-1], state.step)
+                reached.history.append(results.history_row(run, state, info, reached.totals))
+                tracker.log(reached.history[-1], state.step)
             if config.checkpoint.every and state.step and state.step % config.checkpoint.every == 0:
-                resume.save(path, state, summed, run, history)
-    except KeyboardInterrupt:
-        if reached is None or summed is None:
-            raise
-        resume.save(path, reached, summed, run, history)
-        raise KeyboardInterrupt(f"checkpoint in {path}; the same command with resume=true goes on from it") from None
+                resume.save(path, state, reached.totals, run, reached.history)
     finally:
-        run_folder.write_history(folder, history)
-    assert reached is not None and summed is not None
+        run_folder.write_history(folder, reached.history)
+    assert reached.state is not None and reached.totals is not None
     if film:
         film.write(folder)
-    return reached, summed
+    return reached.state, reached.totals
 
 
 def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
@@ -146,13 +144,6 @@ def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
     if path is None:
         print("fmtt: no checkpoint of this configuration; starting from the beginning", file=sys.stderr)
     return path
-
-
-def _restore(run: Run, checkpoint: Path) -> tuple[State, Totals, list[dict[str, float]]]:
-    try:
-        return resume.load(checkpoint, run)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
 
 
 def _progress(run: Run, state: State | None) -> Iterator[tuple[State, Info]]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -105,8 +106,7 @@ def value_gradient(posterior: Posterior, x: Tensor, t: float, base: Velocities, 
     """
     copies = posterior.renoise(x, t, base, draws)
     at, anchors = copies.points.flatten(1, 2), x[:, None].expand(draws.shape).flatten(1, 2)
-    pairs = zip(tilt.batches.split(at), tilt.batches.split(anchors), strict=True)
-    parts = [_pulled_back(tilt, prompt, point, anchor, copies.time, t) for (point, prompt), (anchor, _) in pairs]
+    parts = tilt.batches.each(partial(_pulled_back, tilt, earlier=copies.time, t=t), at, anchors)
     values, slopes, misses = (joined(part) for part in zip(*parts, strict=True))
     log_w = values.double().reshape(copies.log_density.shape) + copies.log_density
     slope = copies.ratio * (slopes.reshape(draws.shape) + copies.score) - misses.reshape(draws.shape)
@@ -114,7 +114,7 @@ def value_gradient(posterior: Posterior, x: Tensor, t: float, base: Velocities, 
 
 
 def _pulled_back(
-    tilt: Tilt, prompt: Tensor | None, x: Tensor, anchor: Tensor, earlier: float, t: float
+    tilt: Tilt, x: Tensor, anchor: Tensor, prompt: Tensor | None, earlier: float, t: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """``r(z) + log N(a; t z, (1-t)^2)`` of z = L(x), its gradients in x and, with the sign turned, in the anchor a."""
     with torch.enable_grad():

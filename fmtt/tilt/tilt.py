@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import torch
@@ -134,7 +134,7 @@ class Tilt:
         """
         strength = self.strength(t)
         wanted = gradient and strength != 0
-        parts = [self._evaluate(part, prompt, t, wanted, wanted and rate) for part, prompt in self.batches.split(x)]
+        parts = self.batches.each(partial(self._evaluate, t=t, gradient=wanted, rate=wanted and rate), x)
         rewards, slopes, rates, velocities, samples = zip(*parts, strict=True)
         reward = joined(rewards).double().reshape(x.shape[:2])
         velocity = None if velocities[0] is None else joined(velocities).reshape(x.shape)
@@ -148,14 +148,14 @@ class Tilt:
     @torch.no_grad()
     def landings(self, x: Tensor, t: float) -> Tensor:
         """Where ``x (G, N, *D)`` lands from time t, of the same shape."""
-        return joined([self._landing(part, prompt, t) for part, prompt in self.batches.split(x)]).reshape(x.shape)
+        return joined(self.batches.each(partial(self._landing, t=t), x)).reshape(x.shape)
 
     @torch.no_grad()
     def land(self, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
         """Where ``x (G, N, *D)`` lands from time t, of the same shape, and the reward there, ``(G, N)`` in float64."""
-        landed = [(self._landing(part, prompt, t), prompt) for part, prompt in self.batches.split(x)]
-        reward = joined([for_rows(self.reward, prompt)(sample) for sample, prompt in landed])
-        return joined([sample for sample, _ in landed]).reshape(x.shape), reward.double().reshape(x.shape[:2])
+        landed = self.landings(x, t)
+        reward = joined(self.batches.each(lambda part, prompt: for_rows(self.reward, prompt)(part), landed))
+        return landed, reward.double().reshape(x.shape[:2])
 
     def _landing(self, x: Tensor, prompt: Tensor | None, t: float) -> Tensor:
         return x if t == 1 else self.look_ahead_for(prompt)(x, x.new_full(x.shape[:1], t)).sample
@@ -194,19 +194,18 @@ class Tilt:
 
     def _curvature(self, x: Tensor, t: float, direction: Tensor) -> Tensor:
         """``v.(H v)`` of ``r(L_t(x))`` along v, ``(G, N)``."""
-        parts = []
-        for (part, prompt), (v, _) in zip(self.batches.split(x), self.batches.split(direction), strict=True):
+
+        def along(part: Tensor, v: Tensor, prompt: Tensor | None) -> Tensor:
             time = part.new_full(part.shape[:1], t)
             look_ahead, reward = self.look_ahead_for(prompt), for_rows(self.reward, prompt)
 
-            def total(
-                point: Tensor, time: Tensor = time, look_ahead: LookAhead = look_ahead, reward: Callable = reward
-            ) -> Tensor:
+            def total(point: Tensor) -> Tensor:
                 return reward(look_ahead(point, time).sample).sum()
 
             product = torch.func.jvp(torch.func.grad(total), (part,), (v,))[1]
-            parts.append((v * product).flatten(1).sum(1))
-        return joined(parts).double().reshape(x.shape[:2])
+            return (v * product).flatten(1).sum(1)
+
+        return joined(self.batches.each(along, x, direction)).double().reshape(x.shape[:2])
 
 
 def require_differentiable(reward: Tensor) -> None:
@@ -219,8 +218,10 @@ def differentiable(tilt: Tilt, x: Tensor) -> bool:
     """Whether the reward at clean samples ``x (1, B, *D)`` of the first group has a gradient; it is called once."""
     prompt = None if tilt.batches.prompt is None else tilt.batches.prompt[:1]
     with torch.enable_grad():
-        ((part, rows),) = Batches(prompt=prompt).split(x.requires_grad_())
-        return bool(for_rows(tilt.reward, rows)(part).requires_grad)
+        (reward,) = Batches(prompt=prompt).each(
+            lambda part, rows: for_rows(tilt.reward, rows)(part), x.requires_grad_()
+        )
+    return bool(reward.requires_grad)
 
 
 def require_generator(tilt: Tilt, mode: str) -> Tilt:

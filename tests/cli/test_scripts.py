@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.tiny import write_configs, write_prompts
 from tests.run_folder import make_run
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -42,3 +43,28 @@ def test_a_script_prints_the_table_and_writes_the_picture(run_script, tmp_path: 
     text = run_script("table.py", tmp_path / "runs", "--columns", "nfe/forward", "--picture", tmp_path / "runs.png")
     assert text.splitlines() == ["| mode | nfe/forward |", "|---|---|", "| search | 1,200 |"]
     assert (tmp_path / "runs.png").is_file()
+
+
+def test_a_benchmark_is_made_and_stands_in_a_table(run_script, tmp_path: Path) -> None:
+    prompts, configs = write_prompts(tmp_path / "published")["geneval2"], write_configs(tmp_path / "configs")
+    task = ("benchmark=geneval2", f"prompts={prompts}", f"folder={tmp_path / 'out'}", "part=1", "parts=2")
+    run = (configs, "model=tiny", "mode=base", "lookahead=none", "population.particles=1", "sampler.steps=3")
+    assert run_script("benchmark_pictures.py", *task, "--", *run) == f"{tmp_path / 'out' / 'pictures'}\n"
+    assert [path.name for path in (tmp_path / "out" / "pictures").glob("*.png")] == ["0001.png"]
+    table = run_script("benchmark_table.py", f"{tmp_path / 'out'}=0.5")
+    assert table.splitlines()[-1] == f"| **{' '.join(run)} (prompts missing: 1)** | 3 | 0.5 |"
+
+
+def test_a_benchmark_without_a_name_is_refused(run_script, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as exit:
+        run_script("benchmark_pictures.py", "folder=out", "--", "model=mnist")
+    assert exit.value.code == 2
+    assert capsys.readouterr().err == "fmtt: benchmark: must be given, as benchmark=...\n"
+
+
+def test_a_benchmark_whose_judge_is_down_says_so(run_script, tmp_path: Path) -> None:
+    prompts, configs = write_prompts(tmp_path / "published")["geneval2"], write_configs(tmp_path / "configs")
+    task = ("benchmark=geneval2", f"prompts={prompts}", f"folder={tmp_path / 'out'}")
+    judge = ("reward=server", "reward.address=http://127.0.0.1:1", "reward.retries=0")
+    with pytest.raises(SystemExit, match=r"^fmtt: reward.address=http://127.0.0.1:1: .*; the same command goes on$"):
+        run_script("benchmark_pictures.py", *task, "--", configs, "model=tiny", "lookahead=none", "mode=base", *judge)

@@ -7,7 +7,7 @@ import torch
 
 from fmtt.flow import noise
 from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
-from fmtt.flow.protocols import as_flow, as_reward
+from fmtt.flow.protocols import Evaluations, as_flow, as_reward
 from fmtt.flow.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, ZeroEpsilon
 from fmtt.methods import presets as modes
 from tests.support import LOOK_AHEADS, MIXTURE, Setup, last
@@ -101,3 +101,13 @@ def test_metered_model_is_the_model() -> None:
     assert torch.equal(model.velocity(x, t), MIXTURE.velocity(x, t))
     assert torch.equal(model.flow_map(x, t, 2 * t), MIXTURE.flow_map(x, t, 2 * t))
     assert meter.forward == 8
+
+
+def test_a_guided_velocity_counts_as_two_evaluations() -> None:
+    meter, twice = Meter(), Evaluations(velocity=2)
+    model = MeteredModel(replace(as_flow(MIXTURE), evaluations=twice), meter)
+    x, t = noise.normal((4, 2), 0, "x").requires_grad_(), torch.full((4,), 0.3)
+    model.velocity(x, t).sum().backward()
+    assert (meter.forward, meter.backward) == (8, 8)
+    model.flow_map(x, t, 2 * t)
+    assert (meter.forward, meter.backward) == (12, 8)

@@ -102,3 +102,11 @@ def test_a_decoder_without_an_encoder_cannot_edit() -> None:
     with pytest.raises(ValueError, match="cannot encode a picture"):
         model = replace(PICTURES, encode=None)
         fmtt.assemble(model, lambda x: x.sum((1, 2, 3)), start=NoisedImage("three", 0.3), groups=1, steps=4)
+
+
+def test_people_see_the_better_decoder_and_rewards_the_other() -> None:
+    better = replace(LATENTS, render=lambda z: z @ MATRIX.to(z).T + 100)
+    settings = {"mode": fmtt.modes.search, "groups": 2, "particles": 4, "steps": 3}
+    plain, fine = (fmtt.sample(model, lambda y: -y.square().sum(1), **settings) for model in (LATENTS, better))
+    assert torch.equal(fine.samples, plain.samples) and torch.equal(fine.rewards, plain.rewards)
+    assert torch.equal(fine.decoded, plain.decoded + 100)

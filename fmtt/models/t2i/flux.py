@@ -1,0 +1,266 @@
+"""FLUX.1: dev with a flow-map LoRA of two times, and dev or schnell as velocities; as diffusers' ``FluxPipeline``.
+
+Latents are those of the autoencoder, ``(16, H / 8, W / 8)``; the transformer sees cells of 2 x 2 of them as tokens.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fmtt.models.t2i.latents import CELL, Scaled
+from fmtt.models.t2i.lora import load_lora, read_lora
+from fmtt.models.t2i.two_time import Times, TwoTime
+from fmtt.models.t2i.weights import Published, frozen, library, placed
+
+
+class Told(NamedTuple):
+    """What the transformer is told of P texts: words ``(P, T, C)`` and whole texts ``(P, E)``."""
+
+    words: Tensor
+    pooled: Tensor
+
+
+Encoder = Callable[[Sequence[str]], Told]
+
+
+class FluxLatents:
+    """What all models of FLUX.1 share: latents, texts and the call of the transformer.
+
+    Args:
+        transformer: a ``FluxTransformer2DModel``, frozen.
+        vae: an ``AutoencoderKL``, frozen.
+        encoder: texts to what the transformer is told.
+        height, width: of the pictures, in pixels; divisible by 16 for the published autoencoder.
+        guidance: the scale that the transformer is told, if it takes one.
+        tiny: an ``AutoencoderTiny`` by which rewards see pictures; people see those of ``vae``.
+
+    Raises:
+        ValueError: if the size does not fit the autoencoder.
+    """
+
+    def __init__(
+        self,
+        transformer: Any,
+        vae: Any,
+        encoder: Encoder,
+        height: int = 1024,
+        width: int = 1024,
+        guidance: float = 3.5,
+        tiny: Any = None,
+    ):
+        self.latents = Scaled(vae)
+        self.seen = self.latents if tiny is None else Scaled(tiny)
+        down = self.latents.down
+        if height % (CELL * down) or width % (CELL * down):
+            raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {CELL * down}")
+        self.transformer, self.encoder, self.guidance = transformer, encoder, guidance
+        self.shape = (self.latents.channels, height // down, width // down)
+        rows, columns = self.shape[1] // CELL, self.shape[2] // CELL
+        self.image_ids = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns))
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
+        """Moves the model to ``device``, its transformer in ``dtype``; autoencoders keep their own type."""
+        placed(self.transformer, device, dtype)
+        for latents in (self.latents, self.seen):
+            latents.vae.to(device)
+        return self
+
+    def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
+        """What the transformer is told of texts, by the names of :class:`Told`."""
+        return self.encoder(texts)._asdict()
+
+    def predict(self, x: Tensor, times: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
+        """The output for latents ``x (B, 16, h, w)`` at noise levels ``times``, ``(B,)``, or ``(B, 2)`` for two."""
+        words = condition["words"].to(x.dtype)
+        told = x.new_full((len(x),), self.guidance) if self.transformer.config.guidance_embeds else None
+        tokens = F.pixel_unshuffle(x, CELL).flatten(2).transpose(1, 2)
+        made = self.transformer(
+            hidden_states=tokens,
+            encoder_hidden_states=words,
+            pooled_projections=condition["pooled"].to(x.dtype),
+            timestep=times,
+            guidance=told,
+            img_ids=self.image_ids.to(x),
+            txt_ids=x.new_zeros(words.shape[1], 3),
+            return_dict=False,
+        )[0]
+        height, width = self.shape[1] // CELL, self.shape[2] // CELL
+        return F.pixel_shuffle(made.transpose(1, 2).unflatten(2, (height, width)), CELL)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents ``(B, 16, h, w)`` to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
+        return self.seen.decode(latents)
+
+    def render(self, latents: Tensor) -> Tensor:
+        """The same by the large decoder."""
+        return self.latents.decode(latents)
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Pictures ``(B, 3, H, W)`` in [-1, 1] to latents."""
+        return self.latents.encode(pictures)
+
+
+class FluxVelocity(FluxLatents):
+    """FLUX.1-dev or schnell with one time: a velocity without a flow map."""
+
+    def velocity(self, x: Tensor, t: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
+        return -self.predict(x, 1 - t, condition)
+
+
+class TwoEmbeddings(nn.Module):
+    """Two noise levels ``(B, 2)``, each embedded by its own embedding, and averaged.
+
+    The names of its parts are those of the published LoRA. A single level ``(B,)`` is embedded as before.
+    """
+
+    def __init__(self, first: nn.Module, second: nn.Module):
+        super().__init__()
+        self.original_embedder = first
+        self.second_embedder = second
+
+    def forward(self, times: Tensor, *others: Any) -> Tensor:
+        if times.ndim == 1:
+            return self.original_embedder(times, *others)
+        first, second = times.unbind(-1)
+        return (self.original_embedder(first, *others) + self.second_embedder(second, *others)) / 2
+
+
+class FluxFlowMap(FluxLatents, TwoTime):
+    """FLUX.1-dev with the flow-map LoRA (``gabeguofanclub/flux-1-dev-flowmap-lsd``); arguments as :class:`FluxLatents`.
+
+    The transformer must have :class:`TwoEmbeddings` in the place of its ``time_text_embed``.
+    """
+
+    times = Times()
+
+    def network(self, x: Tensor, first: Tensor, second: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
+        return self.predict(x, torch.stack([first, second], dim=-1), condition)
+
+
+def with_two_times(transformer: Any) -> Any:
+    """The transformer with a second time, which changes nothing until weights are loaded: u(s, s) is as before."""
+    embedding = transformer.time_text_embed
+    transformer.time_text_embed = TwoEmbeddings(embedding, copy.deepcopy(embedding))
+    return transformer
+
+
+class ClipAndT5:
+    """Texts to words by T5 and to whole texts by CLIP, as ``FluxPipeline.encode_prompt`` makes them.
+
+    Args:
+        clip, clip_tokenizer: a ``CLIPTextModel`` and its tokenizer.
+        t5, t5_tokenizer: a ``T5EncoderModel`` and its tokenizer.
+        longest: tokens of T5, to which all texts are padded: 512 for dev, 256 for schnell.
+    """
+
+    def __init__(self, clip: Any, clip_tokenizer: Any, t5: Any, t5_tokenizer: Any, longest: int = 512):
+        self.clip, self.clip_tokenizer, self.t5, self.t5_tokenizer = clip, clip_tokenizer, t5, t5_tokenizer
+        self.longest = longest
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> Told:
+        def numbers(tokenizer: Any, longest: int) -> Tensor:
+            padded = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+            return tokenizer(list(texts), max_length=longest, **padded).input_ids
+
+        words = self.t5(numbers(self.t5_tokenizer, self.longest).to(self.t5.device))[0]
+        limit = self.clip_tokenizer.model_max_length
+        pooled = self.clip(numbers(self.clip_tokenizer, limit).to(self.clip.device)).pooler_output
+        return Told(words, pooled)
+
+
+@dataclass(frozen=True)
+class LoadedOnce:
+    """Encoders that are loaded when texts come, and leave the memory after them.
+
+    Attributes:
+        weights: where they are.
+        longest: as in :class:`ClipAndT5`.
+    """
+
+    weights: Published
+    longest: int
+
+    def __call__(self, texts: Sequence[str]) -> Told:
+        kinds = library("transformers")
+        clip = self.weights.part(kinds.CLIPTextModel, "text_encoder", dtype="auto").eval()
+        t5 = self.weights.part(kinds.T5EncoderModel, "text_encoder_2", dtype="auto").eval()
+        tokenizers = (self.weights.part(kinds.AutoTokenizer, name) for name in ("tokenizer", "tokenizer_2"))
+        clip_tokenizer, t5_tokenizer = tokenizers
+        return ClipAndT5(clip, clip_tokenizer, t5, t5_tokenizer, self.longest)(texts)
+
+
+def load_flux_schnell(
+    repository: str = "black-forest-labs/FLUX.1-schnell",
+    height: int = 1024,
+    width: int = 1024,
+    tiny_decoder: str | None = None,
+    checkpointing: bool = False,
+    download: bool = False,
+) -> FluxVelocity:
+    """FLUX.1-schnell from this machine; arguments as :func:`load_flux`.
+
+    It was distilled to few steps, so its denoiser is a rough look-ahead.
+
+    Raises:
+        ValueError: if diffusers or weights are missing, or the size does not fit.
+    """
+    weights = Published(repository, "Apache-2.0", gated=True, download=download)
+    transformer, vae = parts_of(weights, checkpointing)
+    tiny = tiny_of(tiny_decoder, download)
+    return FluxVelocity(transformer, vae, LoadedOnce(weights, 256), height, width, tiny=tiny)
+
+
+def load_flux(
+    lora: str,
+    repository: str = "black-forest-labs/FLUX.1-dev",
+    height: int = 512,
+    width: int = 512,
+    guidance: float = 3.5,
+    tiny_decoder: str | None = None,
+    checkpointing: bool = False,
+    download: bool = False,
+) -> FluxFlowMap:
+    """FLUX.1-dev with the flow-map LoRA in file ``lora``.
+
+    Args:
+        lora: the file.
+        repository: on the hub, or a folder of the same layout.
+        height, width: of the pictures, in pixels.
+        guidance: the scale that the transformer is told.
+        tiny_decoder: repository of an ``AutoencoderTiny`` by which rewards see pictures, such as madebyollin/taef1.
+        checkpointing: as in :func:`fmtt.models.t2i.weights.frozen`.
+        download: whether what is not on this machine is fetched.
+
+    Raises:
+        ValueError: if diffusers or weights are missing, the size does not fit, or a key of the LoRA is unknown.
+    """
+    weights = Published(repository, "FLUX.1 [dev] Non-Commercial", gated=True, download=download)
+    tensors = read_lora(lora)
+    transformer, vae = parts_of(weights, checkpointing)
+    transformer = load_lora(with_two_times(transformer), tensors, lora)
+    tiny = tiny_of(tiny_decoder, download)
+    return FluxFlowMap(transformer, vae, LoadedOnce(weights, 512), height, width, guidance, tiny)
+
+
+def parts_of(weights: Published, checkpointing: bool) -> tuple[Any, Any]:
+    """The frozen transformer and autoencoder."""
+    diffusers = library("diffusers")
+    transformer = weights.part(diffusers.FluxTransformer2DModel, "transformer")
+    vae = weights.part(diffusers.AutoencoderKL, "vae")
+    return frozen(transformer, checkpointing), frozen(vae, checkpointing)
+
+
+def tiny_of(repository: str | None, download: bool) -> Any:
+    """The frozen tiny autoencoder of a repository, or None."""
+    if repository is None:
+        return None
+    weights = Published(repository, "MIT", gated=False, download=download, setting="model.tiny_decoder")
+    return frozen(weights.part(library("diffusers").AutoencoderTiny, ""))

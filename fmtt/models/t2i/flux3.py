@@ -1,0 +1,185 @@
+"""FLUX.3 klein: the official flow map of Black Forest Labs (``black-forest-labs/flux-3-image-klein``).
+
+As in diffusers' ``Flux3DistilledModularPipeline``: no guidance, text windows of multiples of 80 tokens whose padding is
+attended to, packed latents ``(128, H / 16, W / 16)``, whitened by the statistics of the autoencoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fmtt.models.t2i.latents import Whitened
+from fmtt.models.t2i.two_time import Times, TwoTime
+from fmtt.models.t2i.weights import Published, frozen, library, placed
+
+ROPE_SCALE = 0.5  # of the positions of the image
+WINDOW = 80  # tokens
+LAYERS = (4, 8, 12, 16, 20, 24, 28, 32)  # of the text encoder that the transformer sees
+
+Encoder = Callable[[Sequence[str]], Sequence[Tensor]]  # texts to their windows, (T, C) each
+
+
+class Flux3Klein(TwoTime):
+    """Velocity and flow map on packed latents.
+
+    Args:
+        transformer: a ``Flux3Transformer2DModel`` with ``flow_map=True``, frozen.
+        vae: an ``AutoencoderKLFlux2``, frozen.
+        encoder: texts to windows of embeddings.
+        height, width: of the pictures, in pixels; divisible by 16 for the published autoencoder.
+
+    Raises:
+        ValueError: if the transformer is no flow map, or the size does not fit the autoencoder.
+    """
+
+    times = Times()
+
+    def __init__(self, transformer: Any, vae: Any, encoder: Encoder, height: int = 1024, width: int = 1024):
+        if not transformer.config.flow_map:
+            raise ValueError("model.transformer: has no second time; FLUX.3 klein is needed, not klein-base")
+        self.latents = Whitened(vae)
+        cell = self.latents.down
+        if height % cell or width % cell:
+            raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {cell}")
+        self.transformer, self.encoder = transformer, encoder
+        self.shape = (transformer.config.in_channels, height // cell, width // cell)
+        self.image_ids = positions(1, *self.shape[1:], 1)
+        self.image_ids[:, 1:3] *= ROPE_SCALE
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
+        """Moves the model to ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
+        placed(self.transformer, device, dtype)
+        self.latents.vae.to(device)
+        return self
+
+    def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
+        """The windows of all texts, padded to the longest ``(P, T, C)``, and their lengths ``(P,)``."""
+        windows = self.encoder(texts)
+        longest = max(len(window) for window in windows)
+        padded = torch.stack([F.pad(window, (0, 0, 0, longest - len(window))) for window in windows])
+        return {"text": padded, "length": torch.tensor([len(window) for window in windows], device=padded.device)}
+
+    def network(self, x: Tensor, first: Tensor, second: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
+        """As :meth:`TwoTime.network`; texts whose windows differ in length are put through one after the other."""
+        if condition["text"].shape[1] == WINDOW:  # all are as short as can be; the device need not be asked
+            return self._same_window(x, first, second, condition["text"])
+        found = torch.empty_like(x)
+        for length in condition["length"].unique().tolist():
+            rows = condition["length"] == length
+            text = condition["text"][rows, :length]
+            found[rows] = self._same_window(x[rows], first[rows], second[rows], text)
+        return found
+
+    def _same_window(self, x: Tensor, first: Tensor, second: Tensor, text: Tensor) -> Tensor:
+        made = self.transformer(
+            hidden_states=x.flatten(2).transpose(1, 2),
+            encoder_hidden_states=text.to(x.dtype),
+            timestep=first,
+            target_timestep=second,
+            img_ids=self.image_ids.to(x.device),
+            txt_ids=positions(1, 1, 1, text.shape[1]).to(x.device),
+            return_dict=False,
+        )[0]
+        return made.transpose(1, 2).reshape(x.shape)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Packed latents ``(B, 128, h, w)`` to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
+        return self.latents.decode(latents)
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Pictures ``(B, 3, H, W)`` in [-1, 1] to packed latents."""
+        return self.latents.encode(pictures)
+
+
+def positions(*sizes: int) -> Tensor:
+    """Places ``(t, h, w, l)`` of the tokens of a grid of these sizes, ``(tokens, 4)``."""
+    return torch.cartesian_prod(*(torch.arange(size) for size in sizes)).float()
+
+
+class QwenWindows:
+    """Texts to the stacked hidden layers of Qwen3-VL, as ``Flux3TextEncoderStep`` makes them.
+
+    Args:
+        model: a ``Qwen3VLForConditionalGeneration``.
+        processor: its processor, with a chat template.
+        layers: the hidden layers that are stacked.
+        longest: tokens beyond which a text is cut.
+    """
+
+    def __init__(self, model: Any, processor: Any, layers: Sequence[int] = LAYERS, longest: int = 8192):
+        self.model, self.processor, self.layers, self.longest = model, processor, tuple(layers), longest
+
+    @torch.no_grad()
+    def __call__(self, texts: Sequence[str]) -> list[Tensor]:
+        return [self.window(text) for text in texts]
+
+    def window(self, text: str) -> Tensor:
+        """The embeddings of one text, ``(T, C)`` with T a multiple of :data:`WINDOW`."""
+        message = [{"role": "user", "content": text}]
+        chat = self.processor.apply_chat_template(message, tokenize=False, add_generation_prompt=True)
+        tokenizer, limits = self.processor.tokenizer, {"return_tensors": "pt", "truncation": True}
+        length = tokenizer(chat, max_length=self.longest, **limits)["input_ids"].shape[1]
+        window = min(-(-length // WINDOW) * WINDOW, self.longest)
+        tokens = tokenizer(chat, padding="max_length", padding_side="right", max_length=window, **limits)
+        numbers, known = tokens["input_ids"].to(self.model.device), tokens["attention_mask"].to(self.model.device)
+        # the transformer attends to the padding, whose places were all 1 when it was trained
+        places = torch.arange(window, device=numbers.device)[None].masked_fill(known == 0, 1)
+        found = self.model(
+            input_ids=numbers, attention_mask=known, position_ids=places, output_hidden_states=True, use_cache=False
+        )
+        return torch.cat([found.hidden_states[layer][0] for layer in self.layers], dim=1)
+
+
+@dataclass(frozen=True)
+class LoadedOnce:
+    """An encoder that is loaded when texts come, and leaves the memory after them.
+
+    Attributes:
+        weights: where it is.
+    """
+
+    weights: Published
+
+    def __call__(self, texts: Sequence[str]) -> list[Tensor]:
+        transformers = library("transformers")
+        model = self.weights.part(transformers.Qwen3VLForConditionalGeneration, "text_encoder", dtype="auto")
+        processor = self.weights.part(transformers.AutoProcessor, "tokenizer")
+        return QwenWindows(model.eval(), processor, layers_of(model))(texts)
+
+
+def layers_of(model: Any) -> Sequence[int]:
+    """The published layers, or for a smaller encoder as many of its last ones."""
+    depth = model.config.text_config.num_hidden_layers
+    return LAYERS if depth >= LAYERS[-1] else tuple(range(1, depth + 1))
+
+
+def load_flux3_klein(
+    repository: str = "black-forest-labs/flux-3-image-klein",
+    height: int = 1024,
+    width: int = 1024,
+    checkpointing: bool = False,
+    download: bool = False,
+) -> Flux3Klein:
+    """FLUX.3 klein from this machine.
+
+    Args:
+        repository: on the hub, or a folder of the same layout.
+        height, width: of the pictures, in pixels.
+        checkpointing: as in :func:`fmtt.models.t2i.weights.frozen`.
+        download: whether what is not on this machine is fetched.
+
+    Raises:
+        ValueError: if diffusers or weights are missing, or the size does not fit.
+    """
+    diffusers = library("diffusers")
+    weights = Published(repository, "FLUX Non-Commercial", gated=True, download=download)
+    transformer = weights.part(diffusers.Flux3Transformer2DModel, "transformer")
+    vae = weights.part(diffusers.AutoencoderKLFlux2, "vae")
+    transformer, vae = (frozen(part, checkpointing) for part in (transformer, vae))
+    return Flux3Klein(transformer, vae, LoadedOnce(weights), height, width)

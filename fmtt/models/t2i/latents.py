@@ -1,0 +1,129 @@
+"""Autoencoders of diffusers: latents as transformers want them to pictures ``(B, 3, H, W)`` in [-1, 1], and back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CELL = 2  # latent pixels along each side of a packed one
+
+
+@dataclass(frozen=True)
+class Latents(ABC):
+    """An autoencoder and the scale of its latents, ``(B, channels, H / down, W / down)``."""
+
+    vae: Any
+
+    @property
+    @abstractmethod
+    def channels(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def down(self) -> int: ...
+
+    @abstractmethod
+    def decode(self, latents: Tensor) -> Tensor:
+        """Pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
+
+    @abstractmethod
+    def encode(self, pictures: Tensor) -> Tensor:
+        """The latents of pictures, the mode of the autoencoder."""
+
+
+class Scaled(Latents):
+    """An ``AutoencoderKL``, whose latents are shifted and multiplied by a number."""
+
+    @property
+    def channels(self) -> int:
+        return self.vae.config.latent_channels
+
+    @property
+    def down(self) -> int:
+        return 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        plain = latents / self.vae.config.scaling_factor + self.vae.config.shift_factor
+        return self.vae.decode(plain.to(self.vae.dtype), return_dict=False)[0]
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        plain = self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode()
+        return (plain - self.vae.config.shift_factor) * self.vae.config.scaling_factor
+
+
+class Whitened(Latents):
+    """An ``AutoencoderKLFlux2``: cells of 2 x 2 latents, whitened by the statistics of its batch norm."""
+
+    @property
+    def channels(self) -> int:
+        return CELL**2 * self.vae.config.latent_channels
+
+    @property
+    def down(self) -> int:
+        return CELL * 2 ** (len(self.vae.config.block_out_channels) - 1)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.vae.bn.running_mean[:, None, None]
+
+    @property
+    def std(self) -> Tensor:
+        return (self.vae.bn.running_var + self.vae.config.batch_norm_eps).sqrt()[:, None, None]
+
+    def decode(self, latents: Tensor) -> Tensor:
+        plain = F.pixel_shuffle(latents * self.std + self.mean, CELL)
+        return self.vae.decode(plain.to(self.vae.dtype), return_dict=False)[0]
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        plain = self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode()
+        return (F.pixel_unshuffle(plain, CELL) - self.mean) / self.std
+
+
+class Frames(Latents):
+    """An ``AutoencoderKLQwenImage``: that of a video with one frame, with a mean and a scale for each channel."""
+
+    @property
+    def channels(self) -> int:
+        return self.vae.config.z_dim
+
+    @property
+    def down(self) -> int:
+        return 2 ** len(self.vae.config.temperal_downsample)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        mean, std = self._statistics(latents)
+        plain = (latents * std + mean)[:, :, None]
+        return self.vae.decode(plain.to(self.vae.dtype), return_dict=False)[0][:, :, 0]
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        plain = self.vae.encode(pictures.to(self.vae.dtype)[:, :, None]).latent_dist.mode()[:, :, 0]
+        mean, std = self._statistics(plain)
+        return (plain - mean) / std
+
+    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        config = self.vae.config
+        mean, std = (torch.tensor(numbers).to(like) for numbers in (config.latents_mean, config.latents_std))
+        return mean[:, None, None], std[:, None, None]
+
+
+class Deep(Latents):
+    """An ``AutoencoderDC``, which has no noise: its latents are multiplied by a number."""
+
+    @property
+    def channels(self) -> int:
+        return self.vae.config.latent_channels
+
+    @property
+    def down(self) -> int:
+        return self.vae.spatial_compression_ratio
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.vae.decode((latents / self.vae.config.scaling_factor).to(self.vae.dtype), return_dict=False)[0]
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        return self.vae.encode(pictures.to(self.vae.dtype)).latent * self.vae.config.scaling_factor

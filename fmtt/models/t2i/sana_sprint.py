@@ -1,0 +1,110 @@
+"""SANA-Sprint: the consistency model of NVIDIA as look-ahead, and its teacher as velocity.
+
+The networks are told the noise level ``q = 1 - t`` and see latents of our linear path. Both return noise minus data, so
+the trigonometry of TrigFlow (arXiv 2503.09641) cancels: ``X_{t,1}(x) = x - (1 - t) out(x, q)``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from fmtt.flow.interpolant import expand
+from fmtt.models.t2i.latents import Deep
+from fmtt.models.t2i.one_time import OneTime, of_both, of_text
+from fmtt.models.t2i.prompts import Encoder, PipelinePrompts
+from fmtt.models.t2i.weights import Published, frozen, library, placed
+
+PARTS = {"text_encoder": "Gemma2Model", "tokenizer": "AutoTokenizer"}
+TOLD = ("encoder_hidden_states", "encoder_attention_mask")  # arguments of both transformers
+
+
+class SanaSprint(OneTime):
+    """Velocity of the teacher, and the flow map to the data alone; arguments as :class:`OneTime`.
+
+    Args:
+        student: a ``SanaTransformer2DModel`` with ``guidance_embeds``, frozen; it is told the same guidance.
+        teacher: a ``SanaTransformer2DModel`` without, frozen.
+
+    Raises:
+        ValueError: if the size does not fit, or one network is in the place of the other.
+    """
+
+    latents_of = Deep
+    patch = 1
+
+    def __init__(
+        self, student: Any, teacher: Any, vae: Any, encoder: Encoder, height: int, width: int, guidance: float = 4.5
+    ):
+        if teacher.config.guidance_embeds or not student.config.guidance_embeds:
+            raise ValueError("model.repository, model.teacher: must be SANA-Sprint and its teacher, in this order")
+        super().__init__(teacher, vae, encoder, height, width, guidance)
+        self.student = student
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
+        placed(self.student, device, dtype)
+        return super().to(device, dtype)
+
+    def predict(self, x: Tensor, t: Tensor, told: Mapping[str, Tensor]) -> Tensor:
+        return -self.transformer(hidden_states=x, timestep=1 - t, return_dict=False, **told)[0]
+
+    def flow_map(self, x: Tensor, s: Tensor, t: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
+        """``X_{s,1}(x)``.
+
+        Raises:
+            ValueError: if a time t is not 1.
+        """
+        if (t != 1).any():
+            raise ValueError("model=sana_sprint: knows the flow map to t = 1 only; use lookahead=flowmap1")
+        scale = self.student.config.guidance_embeds_scale * self.guidance
+        made = self.student(
+            hidden_states=x,
+            timestep=1 - s,
+            guidance=torch.full_like(s, scale),
+            return_dict=False,
+            **of_text(condition, x.dtype),
+        )[0]
+        return x - expand(1 - s, x) * made
+
+
+def words(pipeline: Any, text: str) -> Mapping[str, Tensor]:
+    """What the networks are told of one text, with the instruction of ``SanaSprintPipeline`` before it."""
+    call = inspect.signature(library("diffusers").SanaSprintPipeline.__call__)
+    instruction = call.parameters["complex_human_instruction"].default
+    made = pipeline.encode_prompt([text], complex_human_instruction=instruction)
+    return of_both(dict(zip(TOLD, made[:2], strict=True)), dict(zip(TOLD, made[2:], strict=True)))
+
+
+def load_sana_sprint(
+    repository: str = "Efficient-Large-Model/Sana_Sprint_1.6B_1024px_diffusers",
+    teacher: str = "Efficient-Large-Model/SANA_Sprint_1.6B_1024px_teacher_diffusers",
+    height: int = 1024,
+    width: int = 1024,
+    guidance: float = 4.5,
+    checkpointing: bool = False,
+    download: bool = False,
+) -> SanaSprint:
+    """SANA-Sprint and its teacher from this machine.
+
+    Args:
+        repository, teacher: on the hub, or folders of the same layout.
+        height, width: of the pictures, in pixels.
+        guidance: the scale that the student is told, and that of the teacher's classifier-free guidance.
+        checkpointing: as in :func:`fmtt.models.t2i.weights.frozen`.
+        download: whether what is not on this machine is fetched.
+
+    Raises:
+        ValueError: if diffusers or weights are missing, or the size does not fit.
+    """
+    diffusers, licence = library("diffusers"), "NVIDIA Open Model; see its page"
+    weights, taught = (Published(place, licence, gated=False, download=download) for place in (repository, teacher))
+    student = weights.part(diffusers.SanaTransformer2DModel, "transformer")
+    old = taught.part(diffusers.SanaTransformer2DModel, "transformer")
+    vae = weights.part(diffusers.AutoencoderDC, "vae")
+    encoder = PipelinePrompts(weights, "SanaPipeline", PARTS, ("scheduler", "vae", "transformer"), words)
+    student, old, vae = (frozen(part, checkpointing) for part in (student, old, vae))
+    return SanaSprint(student, old, vae, encoder, height, width, guidance)

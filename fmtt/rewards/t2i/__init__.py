@@ -1,0 +1,1 @@
+"""Rewards of pictures and prompts by published networks; needs the extra ``t2i``. One network a file."""

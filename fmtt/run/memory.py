@@ -1,0 +1,102 @@
+"""Whether a run fits into memory, found before it starts: one sample and two are put through all its parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+
+from fmtt.api import Run
+from fmtt.flow.conditions import for_rows
+from fmtt.flow.memory import Memory
+from fmtt.flow.meter import Meter
+
+SAFE = 0.9  # of the free memory: what libraries use for the moment is not counted
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes that a batch needs beside the weights.
+
+    Attributes:
+        parts: what one sample leaves alive in look-ahead, decoder and reward, for the gradient.
+        fixed: needed by a batch of any size.
+        sample: needed by each sample.
+    """
+
+    parts: dict[str, int]
+    fixed: int
+    sample: int
+
+    def batch(self, size: int) -> int:
+        """Needed by a batch of ``size`` samples."""
+        return self.fixed + size * self.sample
+
+    def fits(self, free: float) -> int:
+        """The largest batch that ``free`` bytes hold; 0 if they hold none."""
+        return max(0, int((free - self.fixed) // max(1, self.sample)))
+
+
+def estimate(run: Run, gradient: bool) -> Estimate:
+    """What the batches of a run need, with the gradient of the reward or without."""
+    (parts, one), (_, two) = (measured(run, size, gradient) for size in (1, 2))
+    return Estimate(parts, max(0, 2 * one - two), max(0, two - one))
+
+
+def measured(run: Run, size: int, gradient: bool) -> tuple[dict[str, int], int]:
+    """What ``size`` samples leave alive in each part, and the most that they need at one time, in bytes."""
+    problem, meter = run.problem, Meter(run.meter.device)
+    reward: Any = replace(problem.tilt.reward, meter=meter, decode=None)  # type: ignore[type-var]
+    model = replace(problem.model, meter=meter)
+    tilt = replace(problem.tilt, model=model, reward=reward)
+    decode = problem.model.flow.decode
+    prompt = None if tilt.batches.prompt is None else tilt.batches.prompt[:1].expand(size)
+    x = torch.zeros(size, *model.shape, device=meter.device, dtype=problem.noise.dtype, requires_grad=gradient)
+    alive = []
+    with torch.set_grad_enabled(gradient), Memory() as memory:
+        sample: Tensor = tilt.look_ahead_for(prompt)(x, x.new_zeros(size)).sample
+        alive.append(memory.now)
+        seen = sample if decode is None else decode(sample)
+        alive.append(memory.now)
+        value = for_rows(reward, prompt)(seen)
+        alive.append(memory.now)
+        if gradient:
+            torch.autograd.grad(value.sum(), x, allow_unused=True)
+    look_ahead, decoder, all_of_it = alive
+    return {"look-ahead": look_ahead, "decoder": decoder - look_ahead, "reward": all_of_it - decoder}, memory.most
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device, or on this machine."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
+
+
+def largest_batch(needs: Estimate, size: int, typed: bool, free: int) -> int:
+    """The size of the batches of a run: ``size``, or less if that does not fit into ``free`` bytes.
+
+    Raises:
+        ValueError: if a single sample does not fit, or ``size`` does not and was ``typed`` by the user.
+    """
+    most = needs.fits(SAFE * free)
+    if most == 0:
+        parts = ", ".join(f"{name} {gib(count)}" for name, count in needs.parts.items())
+        raise ValueError(
+            f"memory: one sample needs {gib(needs.batch(1))} ({parts}), and {gib(free)} are free; smaller pictures,"
+            " a look-ahead with fewer steps, or a mode without gradients need less"
+        )
+    if typed and size > most:
+        raise ValueError(
+            f"population.chunk={size}: needs {gib(needs.batch(size))}, and {gib(free)} are free;"
+            f" population.chunk={most} fits"
+        )
+    return min(size, most)
+
+
+def gib(count: float) -> str:
+    """Such as ``1.5 GiB``."""
+    return f"{count / 2**30:.3g} GiB"

@@ -1,0 +1,111 @@
+"""What a run needs is known before it starts, and what does not fit is cut or refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import fmtt
+from fmtt.api import Run, assemble
+from fmtt.flow.memory import Memory
+from fmtt.models.learned import load_flow_map
+from fmtt.rewards.geometry import Symmetry
+from fmtt.run import build, memory
+from fmtt.run.memory import Estimate, estimate, largest_batch, measured
+from tests.command import Outcome
+
+GIB = 2**30
+
+
+@pytest.fixture(scope="module")
+def run() -> Run:
+    look_ahead = partial(fmtt.FlowMapJumps, steps=2)
+    return assemble(load_flow_map("mnist"), Symmetry(), look_ahead=look_ahead, groups=2, particles=4, steps=2)
+
+
+def test_bytes_are_counted_while_tensors_live() -> None:
+    before = torch.zeros(1000)
+    with Memory() as seen:
+        view = before[10:20]
+        assert seen.now == 0, "a view of what was there before takes nothing"
+        double = 2 * before
+        assert seen.now == 4000
+        inside = double.view(10, 100)
+        assert seen.now == 4000
+        del double, inside
+        assert (seen.now, seen.most) == (0, 4000)
+        one = view + 1
+        view + 2  # gone at once
+    assert (seen.now, seen.most) == (40, 4000)
+    del one
+    assert seen.now == 0
+
+
+@pytest.mark.parametrize("gradient", [True, False])
+@pytest.mark.parametrize("size", [5, 16])
+def test_larger_batches_need_what_was_foretold(run: Run, gradient: bool, size: int) -> None:
+    assert estimate(run, gradient).batch(size) == pytest.approx(measured(run, size, gradient)[1], rel=0.02)
+
+
+def test_the_gradient_needs_what_the_network_leaves(run: Run) -> None:
+    with_it, without = estimate(run, True), estimate(run, False)
+    assert with_it.sample > 5 * without.sample
+    assert with_it.parts["look-ahead"] > 0.8 * with_it.sample and with_it.parts["decoder"] == 0
+
+
+def test_a_decoder_has_a_part_of_its_own() -> None:
+    wide = fmtt.Flow((2,), lambda x, t: -x, lambda x, s, t: 2 * x, decode=lambda x: x.repeat(1, 500).exp())
+    parts = estimate(assemble(wide, lambda x: x.sum(1)), True).parts
+    assert parts["decoder"] == 4000 and parts["look-ahead"] < 50 and parts["reward"] == 4
+
+
+def test_the_largest_batch_is_what_fits() -> None:
+    needs = Estimate({"look-ahead": GIB, "decoder": 0, "reward": GIB}, fixed=GIB, sample=2 * GIB)
+    assert largest_batch(needs, 4, typed=True, free=10 * GIB) == 4
+    assert largest_batch(needs, 8, typed=False, free=10 * GIB) == 4
+    line = r"population\.chunk=8: needs 17 GiB, and 10 GiB are free; population\.chunk=4 fits"
+    with pytest.raises(ValueError, match=line):
+        largest_batch(needs, 8, typed=True, free=10 * GIB)
+    line = r"one sample needs 3 GiB \(look-ahead 1 GiB, decoder 0 GiB, reward 1 GiB\), and 2 GiB are free"
+    with pytest.raises(ValueError, match=line):
+        largest_batch(needs, 8, typed=False, free=2 * GIB)
+
+
+SMALL = ("model=mnist", "reward=symmetry", "lookahead=flowmap1", "sampler.steps=2", "logger=none", "report=false",
+         "population.groups=1", "population.particles=6")  # fmt: skip
+
+
+def test_a_run_is_cut_to_what_fits_with_the_same_result(
+    fmtt: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    whole = fmtt(*SMALL, small=False, folder="whole")
+    needs, seen = estimate(run, True), list[int]()
+    monkeypatch.setattr(build, "free_memory", lambda device: needs.batch(2) / memory.SAFE + 1)
+    largest = build.largest_batch
+
+    def noted(*given: object) -> int:
+        seen.append(largest(*given))
+        return seen[-1]
+
+    monkeypatch.setattr(build, "largest_batch", noted)
+    cut = fmtt(*SMALL, small=False, folder="cut")
+    assert (whole.status, cut.status) == (0, 0), cut.err
+    assert 1 < seen[0] < 6
+    expected, found = (load_file(done.folder / "samples.safetensors") for done in (whole, cut))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_does_not_fit_is_refused_in_one_line(
+    fmtt: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "free_memory", lambda device: 20 * 2**20)
+    refused = fmtt(*SMALL, "population.chunk=6", "population.particles=60", small=False)
+    assert refused.status == 0, refused.err
+    refused = fmtt(*SMALL, "population.chunk=60", "population.particles=60", small=False)
+    assert refused.status == 2 and refused.complaint.startswith("fmtt: population.chunk=60: needs 0.")
+    monkeypatch.setattr(build, "free_memory", lambda device: 2**20)
+    assert "memory: one sample needs 0.00" in fmtt(*SMALL, small=False).complaint

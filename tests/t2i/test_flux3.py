@@ -1,0 +1,151 @@
+"""FLUX.3 klein: what the pipeline of diffusers makes, and what the engine needs beside it."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.modular_pipelines.flux3.decoders import Flux3DecodeStep
+from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep
+from diffusers.modular_pipelines.flux3.modular_blocks_flux3_distilled import Flux3DistilledCoreDenoiseStep
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+import fmtt
+from fmtt.flow.schedules import ShiftedGrid
+from fmtt.models.t2i.flux3 import Flux3Klein, QwenWindows
+from tests.t2i.tiny import LAYERS, Processor, flux3, flux3_transformer, flux3_vae, qwen3_vl, windows
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+TEXTS = ["a cat", "an analog clock that shows exactly a quarter to five", "a dog"]
+
+
+@pytest.fixture(scope="module")
+def model() -> Flux3Klein:
+    return flux3()
+
+
+@pytest.fixture(scope="module")
+def noise() -> torch.Tensor:
+    return torch.randn(3, 16, 4, 6, generator=torch.Generator().manual_seed(2))
+
+
+def rows(model: Flux3Klein, *which: int) -> dict[str, torch.Tensor]:
+    """What the model is told of some of the texts."""
+    return {name: value[list(which)] for name, value in model.encode_prompts(TEXTS).items()}
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+@pytest.mark.parametrize("text", [0, 1])
+def test_jumps_are_the_steps_of_the_pipeline(model: Flux3Klein, noise: torch.Tensor, steps: int, text: int) -> None:
+    pipeline = Flux3DistilledCoreDenoiseStep().init_pipeline()
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=6.93)
+    pipeline.update_components(transformer=model.transformer, scheduler=scheduler)
+    given = {"prompt_embeds": windows(TEXTS)[text][None], "latents": noise[:1], "num_inference_steps": steps}
+    expected = pipeline(**given, height=64, width=96, batch_size=1, output="latents")  # its autoencoder divides by 16
+    x = noise[:1]
+    for s, t in pairwise(ShiftedGrid(math.log(6.93)).times(steps)):
+        x = model.flow_map(x, torch.tensor([s]), torch.tensor([t]), rows(model, text))
+    torch.testing.assert_close(x, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_pictures_are_those_of_the_pipeline(model: Flux3Klein, noise: torch.Tensor) -> None:
+    pipeline = Flux3DecodeStep().init_pipeline()
+    pipeline.update_components(vae=model.latents.vae)
+    expected = pipeline(latents=noise, output_type="pt", output="images")
+    pictures = model.decode(noise)
+    assert pictures.shape == (3, 3, 16, 24)
+    assert torch.equal((pictures / 2 + 0.5).clamp(0, 1), expected)
+
+
+def test_the_second_time_and_the_text_change_the_output(model: Flux3Klein, noise: torch.Tensor) -> None:
+    s, ends = torch.tensor([0.3]), [torch.tensor([t]) for t in (0.3, 0.6, 1.0)]
+    averages = [model.average(noise[:1], s, t, rows(model, 0)) for t in ends]
+    assert (averages[0] - averages[1]).abs().max() > 1e-3 and (averages[1] - averages[2]).abs().max() > 1e-3
+    assert (averages[0] - model.average(noise[:1], s, ends[0], rows(model, 2))).abs().max() > 1e-3
+
+
+def test_a_batch_mixes_times_prompts_and_windows(model: Flux3Klein, noise: torch.Tensor) -> None:
+    s, t = torch.tensor([0.0, 0.4, 0.7]), torch.tensor([0.5, 0.4, 1.0])
+    together = model.flow_map(noise, s, t, rows(model, 0, 1, 2))
+    assert rows(model, 0, 1, 2)["length"].tolist() == [80, 160, 80]
+    for k in range(3):
+        alone = model.flow_map(noise[[k]], s[[k]], t[[k]], rows(model, k))
+        torch.testing.assert_close(together[[k]], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_reach_the_latents_through_look_ahead_and_decoder() -> None:
+    double = Flux3Klein(flux3_transformer().double(), flux3_vae().double(), windows, 16, 24)
+    told, s, one = rows(double, 0), torch.tensor([0.4]).double(), torch.ones(1).double()
+    x, v = torch.randn(2, 1, 16, 4, 6, generator=torch.Generator().manual_seed(3)).double()
+
+    def reward(point: torch.Tensor) -> torch.Tensor:
+        return double.decode(double.flow_map(point, s, one, told)).square().mean()
+
+    assert torch.is_grad_enabled()
+    point = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(reward(point), point)
+    h = 1e-4  # shorter steps meet the rounding of the rotations of queries and keys, which are float32 in any precision
+    difference = (reward(x + h * v) - reward(x - h * v)) / (2 * h)
+    assert (slope * v).sum().item() == pytest.approx(difference.item(), rel=1e-4)
+    assert reward(x + 1e-3 * slope / slope.norm()) > reward(x), "a step along the gradient raises the reward"
+
+
+def test_the_material_derivative_agrees_with_differences_in_time() -> None:
+    """Times are multiplied by 1000 inside: a step of 1e-3 would be 15% off, and shorter ones than 1e-5 meet float32."""
+    double = Flux3Klein(flux3_transformer().double(), flux3_vae().double(), windows, 16, 24)
+    told, s, one = rows(double, 0), torch.tensor([0.4]).double(), torch.ones(1).double()
+    x = torch.randn(1, 16, 4, 6, generator=torch.Generator().manual_seed(3)).double()
+    with sdpa_kernel(SDPBackend.MATH):
+        velocity = double.velocity(x, s, told)
+
+        def landing(point: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+            return double.flow_map(point, time, one, told)
+
+        _, rate = torch.func.jvp(landing, (x, s), (velocity, torch.ones_like(s)))
+        h = 3e-5
+        ahead, behind = (landing(x + sign * h * velocity, s + sign * h) for sign in (1, -1))
+    assert (rate - (ahead - behind) / (2 * h)).norm() < 1e-3 * rate.norm()
+
+
+def test_encoding_inverts_the_whitening_and_packing(model: Flux3Klein) -> None:
+    pictures = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(4)) * 2 - 1
+    packed = model.encode(pictures)
+    plain = model.latents.vae.encode(pictures).latent_dist.mode()
+    torch.testing.assert_close(
+        torch.pixel_shuffle(packed * model.latents.std + model.latents.mean, 2), plain, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_the_engine_tilts_it_with_prompts_and_a_decoder(model: Flux3Klein) -> None:
+    result = fmtt.sample(
+        model, lambda pictures: -pictures.square().mean((1, 2, 3)), conditions=TEXTS[:2], mode=fmtt.modes.search,
+        scale=10.0, groups=1, particles=2, steps=2,
+    )  # fmt: skip
+    assert result.samples.shape == (2, 2, 16, 4, 6) and result.decoded.shape == (2, 2, 3, 16, 24)
+    assert torch.isfinite(result.rewards).all()
+
+
+@pytest.mark.parametrize("text", ["a cat", " ".join(["a dog that shows"] * 25)])
+def test_windows_of_texts_are_those_of_the_pipeline(text: str) -> None:
+    encoder, processor = qwen3_vl(), Processor()
+    expected = Flux3TextEncoderStep._get_qwen3_vl_prompt_embeds(encoder, processor, text, hidden_states_layers=LAYERS)
+    (window,) = QwenWindows(encoder, processor, LAYERS)([text])
+    assert window.shape == ((80, 32) if text == "a cat" else (160, 32))
+    torch.testing.assert_close(window[None], expected)
+    (other,) = QwenWindows(encoder, processor, LAYERS)([text.replace("a", "clock")])
+    assert (other - window).abs().max() > 1e-3
+
+
+def test_long_texts_are_cut() -> None:
+    (window,) = QwenWindows(qwen3_vl(), Processor(), LAYERS, longest=90)(["a cat " * 200])
+    assert len(window) == 90
+
+
+def test_what_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"has no second time; FLUX\.3 klein is needed, not klein-base"):
+        Flux3Klein(flux3_transformer(flow_map=False), flux3_vae(), windows)
+    with pytest.raises(ValueError, match=r"model\.height=18, model\.width=24: must be multiples of 4"):
+        Flux3Klein(flux3_transformer(), flux3_vae(), windows, 18, 24)

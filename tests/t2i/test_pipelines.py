@@ -1,0 +1,137 @@
+"""Flow-matching pipelines of diffusers: steps, guidance and pictures are theirs."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+import fmtt
+from fmtt.flow.schedules import ShiftedGrid
+from fmtt.models.t2i.one_time import NEGATIVE, OneTime
+from fmtt.models.t2i.pipelines import FAMILIES
+from tests.t2i.pipeline_cases import CASES, TEXTS, model_of, noise, rows, told
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+BY_NAME = pytest.mark.parametrize("name", CASES)
+
+
+def pipeline_of(name: str, model: OneTime) -> Any:
+    kind = getattr(diffusers, name)
+    absent = dict.fromkeys(FAMILIES[name].parts)
+    made = kind(scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0), vae=model.latents.vae,
+                transformer=model.transformer, **absent)  # fmt: skip
+    made.set_progress_bar_config(disable=True)
+    return made
+
+
+@BY_NAME
+def test_steps_and_pictures_are_those_of_the_pipeline(name: str) -> None:
+    model = model_of(name)
+    x = start = noise(model)[:1]
+    if CASES[name].packed:
+        start = torch.nn.functional.pixel_unshuffle(start, 2).flatten(2).transpose(1, 2)
+    pipeline = pipeline_of(name, model)
+    scale = {} if name == "QwenImagePipeline" else {"guidance_scale": 3.0}
+    given = scale | CASES[name].given(rows(model, 0))
+    size = dict(zip(("height", "width"), CASES[name].size, strict=True))
+    expected = pipeline(**given, **size, latents=start, num_inference_steps=4, output_type="pt").images
+    for s, t in pairwise(ShiftedGrid(math.log(3)).times(4)):
+        x = x + (t - s) * model.velocity(x, torch.tensor([s]), rows(model, 0))
+    pictures = model.decode(x)
+    assert pictures.shape == (1, 3, 16, 24)
+    torch.testing.assert_close((pictures / 2 + 0.5).clamp(0, 1), expected, rtol=1e-4, atol=1e-4)
+
+
+@BY_NAME
+def test_a_batch_mixes_times_and_prompts(name: str) -> None:
+    model, t = model_of(name), torch.tensor([0.0, 0.4, 0.7])
+    together = model.velocity(noise(model), t, rows(model, 0, 1, 2))
+    for k in range(3):
+        alone = model.velocity(noise(model)[[k]], t[[k]], rows(model, k))
+        torch.testing.assert_close(together[[k]], alone, rtol=1e-4, atol=1e-5)
+    for other in (model.velocity(noise(model)[:1], t[1:2], rows(model, 0)),
+                  model.velocity(noise(model)[:1], t[:1], rows(model, 2))):  # fmt: skip
+        assert (other - together[:1]).abs().max() > 1e-3
+
+
+def double_of(name: str) -> OneTime:
+    model = model_of(name)
+    model.transformer.double()
+    model.latents.vae.double()
+    return model
+
+
+@BY_NAME
+def test_gradients_reach_the_latents_through_look_ahead_and_decoder(name: str) -> None:
+    model, t = double_of(name), torch.tensor([0.4]).double()
+    x, v = torch.randn(2, 1, *model.shape, generator=torch.Generator().manual_seed(3)).double()
+
+    def reward(point: torch.Tensor) -> torch.Tensor:
+        return model.decode(point + 0.6 * model.velocity(point, t, rows(model, 0))).square().mean()
+
+    point = x.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(reward(point), point)
+    h = CASES[name].h
+    difference = (reward(x + h * v) - reward(x - h * v)) / (2 * h)
+    assert (slope * v).sum().item() == pytest.approx(difference.item(), rel=1e-4)
+    assert reward(x + 1e-3 * slope / slope.norm()) > reward(x)
+
+
+@BY_NAME
+def test_the_material_derivative_agrees_with_differences_in_time(name: str) -> None:
+    model, t = double_of(name), torch.tensor([0.4]).double()
+    x = torch.randn(1, *model.shape, generator=torch.Generator().manual_seed(3)).double()
+    with sdpa_kernel(SDPBackend.MATH):
+        velocity = model.velocity(x, t, rows(model, 0))
+
+        def denoised(point: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
+            return point + (1 - time)[:, None, None, None] * model.velocity(point, time, rows(model, 0))
+
+        _, rate = torch.func.jvp(denoised, (x, t), (velocity, torch.ones_like(t)))
+        h = CASES[name].time_h
+        ahead, behind = (denoised(x + sign * h * velocity, t + sign * h) for sign in (1, -1))
+    assert (rate - (ahead - behind) / (2 * h)).norm() < 1e-3 * rate.norm()
+
+
+@BY_NAME
+def test_encoding_inverts_the_scale_of_the_latents(name: str) -> None:
+    model = model_of(name)
+    pictures = torch.rand(2, 3, 16, 24, generator=torch.Generator().manual_seed(4)) * 2 - 1
+    seen: list[torch.Tensor] = []
+    decode = model.latents.vae.decode
+    model.latents.vae.decode = lambda plain, **others: seen.append(plain) or decode(plain, **others)
+    model.decode(model.encode(pictures))
+    batch = pictures[:, :, None] if name == "QwenImagePipeline" else pictures
+    torch.testing.assert_close(seen[0], model.latents.vae.encode(batch).latent_dist.mode(), rtol=1e-4, atol=1e-5)
+
+
+@BY_NAME
+def test_without_guidance_the_negative_prompt_is_not_asked(name: str) -> None:
+    guided = model_of(name)
+    plain = type(guided)(guided.transformer, guided.latents.vae, told(name), 16, 24, name != "ZImagePipeline")
+    x, t, condition = noise(guided), torch.full((3,), 0.3), rows(guided, 0, 1, 2)
+    asked = {key: value for key, value in condition.items() if not key.startswith(NEGATIVE)}
+    assert torch.equal(plain.velocity(x, t, condition), plain.velocity(x, t, asked))
+    assert (guided.velocity(x, t, condition) - plain.velocity(x, t, asked)).abs().max() > 1e-3
+
+
+def test_the_engine_tilts_them_by_their_denoiser_and_refuses_a_flow_map() -> None:
+    model = model_of("StableDiffusion3Pipeline")
+
+    def sample(**settings: Any) -> fmtt.Result:
+        return fmtt.sample(
+            model, lambda pictures: -pictures.square().mean((1, 2, 3)), conditions=TEXTS[:2], mode=fmtt.modes.search,
+            scale=10.0, groups=1, particles=2, steps=2, **settings,
+        )  # fmt: skip
+
+    result = sample(look_ahead=fmtt.Denoiser)
+    assert result.samples.shape == (2, 2, 4, 8, 12) and torch.isfinite(result.rewards).all()
+    with pytest.raises(ValueError, match="needs a flow map, and the model has a velocity only"):
+        sample()

@@ -1,0 +1,55 @@
+"""A tiny random SANA-Sprint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from diffusers import AutoencoderDC, SanaTransformer2DModel
+from torch import Tensor
+
+from fmtt.models.t2i.one_time import of_both
+from fmtt.models.t2i.sana_sprint import TOLD, SanaSprint
+from tests.t2i.tiny import WIDTH, moved
+
+
+def sana_transformer(guidance: bool) -> SanaTransformer2DModel:
+    """The student, or with other weights the teacher, which is told no guidance."""
+    torch.manual_seed(int(guidance))
+    return moved(
+        SanaTransformer2DModel(
+            in_channels=4, out_channels=4, num_attention_heads=2, attention_head_dim=8, num_layers=2,
+            num_cross_attention_heads=2, cross_attention_head_dim=8, cross_attention_dim=16, caption_channels=WIDTH,
+            sample_size=8, guidance_embeds=guidance, guidance_embeds_scale=0.1,
+        )
+    )  # fmt: skip
+
+
+def sana_vae() -> AutoencoderDC:
+    """Pictures are twice as large as latents. It has no ReLU, whose corners would disturb finite differences."""
+    torch.manual_seed(2)
+    return moved(
+        AutoencoderDC(
+            latent_channels=4, attention_head_dim=2, encoder_block_types=("ResBlock",) * 2,
+            decoder_block_types=("ResBlock",) * 2, encoder_block_out_channels=(8, 8), decoder_block_out_channels=(8, 8),
+            encoder_qkv_multiscales=((), ()), decoder_qkv_multiscales=((), ()), encoder_layers_per_block=(1, 1),
+            decoder_layers_per_block=(1, 1), downsample_block_type="conv", upsample_block_type="interpolate",
+            decoder_conv_act_fn="silu", scaling_factor=0.41,
+        )
+    )  # fmt: skip
+
+
+def told(texts: Sequence[str]) -> dict[str, Tensor]:
+    """What a tiny network is told; equal texts are told alike, and the negative prompt is shorter."""
+
+    def row(text: str) -> dict[str, Tensor]:
+        generator = torch.Generator().manual_seed(sum(map(ord, text)))
+        return dict(zip(TOLD, (torch.randn(1, 9, WIDTH, generator=generator),
+                               (torch.arange(9) < 3 + len(text) % 6).long()[None]), strict=True))  # fmt: skip
+
+    both = [of_both(row(text), row("")) for text in texts]
+    return {name: torch.cat([entry[name] for entry in both]) for name in both[0]}
+
+
+def sana_sprint() -> SanaSprint:
+    return SanaSprint(sana_transformer(True), sana_transformer(False), sana_vae(), told, 16, 24)
