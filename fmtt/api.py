@@ -21,7 +21,7 @@ from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
 from fmtt.flow.noise import Noise
 from fmtt.flow.precision import precision_of
 from fmtt.flow.protocols import Velocity, as_flow, as_reward
-from fmtt.flow.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi
+from fmtt.flow.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi, ZeroEpsilon
 from fmtt.methods import presets as modes
 from fmtt.methods.loop import Loop, State
 from fmtt.methods.method import Method
@@ -29,7 +29,7 @@ from fmtt.methods.pilots import Tuned
 from fmtt.methods.problem import Problem, normal_start
 from fmtt.smc.diagnostics import log_mean_and_error, weighted_mean
 from fmtt.step.damping import Damping, NoDamping
-from fmtt.step.transport import Euler, Transport
+from fmtt.step.transport import Euler, FlowMapTransport, Transport
 from fmtt.tilt.look_ahead import FlowMapJumps, LookAhead, NoLookAhead
 from fmtt.tilt.tilt import Tilt
 
@@ -79,9 +79,11 @@ class Run:
         reward = replace(reward, meter=meter)
         tilt = replace(self.problem.tilt, model=model, make_look_ahead=NoLookAhead, reward=reward)
         problem = replace(self.problem, model=model, tilt=tilt, opening=None)
+        if model.velocity is None:  # a generator makes its samples in one jump
+            problem = replace(problem, epsilon=ZeroEpsilon(), transport=FlowMapTransport, times=(0.0, 1.0))
         method = modes.base()
         loop = method.loop(problem)
-        if self.method.through_time:  # a pilot may have placed its times
+        if self.method.through_time and model.velocity is not None:  # a pilot may have placed its times
             loop = replace(loop, times=self.loop.times)  # type: ignore[attr-defined]
         return Run(problem, method, loop, self.prompt, self.prompts)
 

@@ -180,8 +180,13 @@ class MeteredModel:
         """The model for the rows of one batch, whose prompts have the numbers ``prompt (B,)``."""
         return self if self.conditions is None else replace(self, condition=rows(self.conditions, prompt))
 
-    def velocity(self, x: Tensor, t: Tensor) -> Tensor:
-        return self.meter.network(self._prepared(self.flow.velocity), self.flow.evaluations.velocity, x, t)
+    @property
+    def velocity(self) -> Callable[[Tensor, Tensor], Tensor]:
+        """None for a generator: see :func:`fmtt.flow.protocols.require_velocity`."""
+        call = self.flow.velocity
+        if call is None:
+            return None  # type: ignore[return-value]
+        return lambda x, t: self.meter.network(self._prepared(call), self.flow.evaluations.velocity, x, t)
 
     @property
     def flow_map(self) -> Callable[[Tensor, Tensor, Tensor], Tensor] | None:

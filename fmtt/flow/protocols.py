@@ -79,7 +79,7 @@ class Flow:
 
     Attributes:
         shape: shape D of one sample.
-        velocity: ``(x, t) -> b_t(x)``.
+        velocity: ``(x, t) -> b_t(x)``; None for a generator, which has a flow map alone.
         flow_map: ``(x, s, t) -> X_{s,t}(x)``, if there is one.
         decode: samples ``(B, *D)`` to what rewards and people see, such as pictures ``(B, C, H, W)``; differentiable.
         render: the same by a better decoder, for the final samples; None where ``decode`` is the best.
@@ -95,7 +95,7 @@ class Flow:
     """
 
     shape: tuple[int, ...]
-    velocity: Callable[..., Tensor]
+    velocity: Callable[..., Tensor] | None = None
     flow_map: Callable[..., Tensor] | None = None
     decode: Callable[[Tensor], Tensor] | None = None
     render: Callable[[Tensor], Tensor] | None = None
@@ -108,15 +108,26 @@ class Flow:
     evaluator: Evaluator | None = None
     law: Any = None
 
+    def __post_init__(self) -> None:
+        if self.velocity is None and self.flow_map is None:
+            raise ValueError("the model has neither a velocity nor a flow map")
+
+    @property
+    def called(self) -> Callable[..., Tensor]:
+        """Its velocity, or the flow map of a generator."""
+        call = self.velocity or self.flow_map
+        assert call is not None
+        return call
+
     @property
     def conditional(self) -> bool:
-        """Whether the velocity can be told a condition."""
-        return takes(self.velocity, "condition")
+        """Whether the model can be told a condition."""
+        return takes(self.called, "condition")
 
     @property
     def needs_condition(self) -> bool:
-        """Whether the velocity cannot be called without a condition."""
-        return requires(self.velocity, "condition")
+        """Whether the model cannot be called without a condition."""
+        return requires(self.called, "condition")
 
     def decoded_shape(self, device: torch.device | str = "cpu") -> tuple[int, ...]:
         """The shape of what rewards and people see of one sample."""
@@ -194,3 +205,14 @@ def require_flow_map(model: Velocity, user: str, instead: str) -> FlowMap:
     if as_flow(model).flow_map is None:
         raise ValueError(f"{user} needs a flow map, and the model has a velocity only; use {instead}")
     return model  # type: ignore[return-value]
+
+
+def require_velocity(model: Velocity, user: str, instead: str) -> Velocity:
+    """``model`` itself.
+
+    Raises:
+        ValueError: if it has no velocity, saying that the ``user`` needs one, and what can be used ``instead``.
+    """
+    if as_flow(model).velocity is None:
+        raise ValueError(f"{user} needs a velocity, and the model is a generator without one; use {instead}")
+    return model

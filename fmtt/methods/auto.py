@@ -53,7 +53,7 @@ class Auto(Maximiser):
     def loop(self, problem: Problem) -> Loop:
         generator = require_generator(problem.generator, "auto")
         one = torch.zeros(1, 1, *problem.model.shape, device=problem.noise.device, dtype=problem.noise.dtype)
-        if not differentiable(problem.tilt, one):
+        if problem.model.velocity is None or not differentiable(problem.tilt, one):
             return MultiBestOfN().loop(problem)
         return TypicalAscent(
             generator, problem.model, problem.steps, problem.particles, problem.noise, self.climb, self.check_every,

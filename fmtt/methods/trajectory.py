@@ -13,6 +13,7 @@ from torch import Tensor
 
 from fmtt.flow.ahead import Ahead
 from fmtt.flow.noise import Noise
+from fmtt.flow.protocols import require_velocity
 from fmtt.methods.loop import Info, Loop, State, totals
 from fmtt.smc.population import Population, require_finite
 from fmtt.smc.potentials import Difference, PathValue, Potential
@@ -51,6 +52,11 @@ class Trajectory(Loop):
     tempering: Tempering | None = None
     opening: Loop | None = None
     image: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.dynamics.model.velocity is None and any(needs.velocity for needs in self.needs):
+            instead = "best_of_n, multi_best_of_n, noise_opt, noise_smc or auto"
+            require_velocity(self.dynamics.model, "this mode", instead)
 
     @property
     def steps(self) -> int:

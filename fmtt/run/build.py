@@ -171,9 +171,13 @@ def dry_model(model: Velocity) -> Flow:
         return 1 * x
 
     return Flow(
-        shape, velocity, None if flow.flow_map is None else flow_map, exact_flow_map=flow.exact_flow_map,
-        usual_error=flow.usual_error, evaluations=flow.evaluations,
-    )  # fmt: skip
+        shape,
+        None if flow.velocity is None else velocity,
+        None if flow.flow_map is None else flow_map,
+        exact_flow_map=flow.exact_flow_map,
+        usual_error=flow.usual_error,
+        evaluations=flow.evaluations,
+    )
 
 
 def dry_reward(has_gradient: bool) -> Callable[[Tensor], Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fmtt.checks import whole_number
 from fmtt.flow.batches import Batches
-from fmtt.flow.protocols import Velocity, require_flow_map
+from fmtt.flow.protocols import Velocity, require_flow_map, require_velocity
 from fmtt.step.interval import Interval
 from fmtt.step.needs import NOTHING, Needs
 from fmtt.tilt.tilt import Tilt, TiltValue
@@ -159,7 +159,8 @@ class Glass:
     needs, stochastic, growth = NOTHING, True, None
 
     def __init__(self, model: Velocity, steps: int = 4):
-        self.model, self.steps = model, whole_number("sampler.transport.steps", steps, 1)
+        self.model = require_velocity(model, "sampler.transport=glass", "flowmap with sampler.epsilon=zero")
+        self.steps = whole_number("sampler.transport.steps", steps, 1)
 
     def move(
         self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None

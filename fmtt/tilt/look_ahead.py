@@ -16,7 +16,9 @@ from torch import Tensor
 from fmtt.checks import whole_number
 from fmtt.flow.interpolant import denoiser_from_velocity, expand
 from fmtt.flow.ode import runge_kutta
-from fmtt.flow.protocols import Velocity, as_flow, require_flow_map
+from fmtt.flow.protocols import Velocity, as_flow, require_flow_map, require_velocity
+
+JUMPS = "the look-ahead flowmap1, flowmap2 or flowmap4"
 
 
 class Landing(NamedTuple):
@@ -67,7 +69,7 @@ class Denoiser:
     transported = exact = generates = False
 
     def __init__(self, model: Velocity):
-        self.model = model
+        self.model = require_velocity(model, "lookahead=denoiser", JUMPS)
 
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
         velocity = self.model.velocity(x, t)
@@ -80,7 +82,8 @@ class OdeSteps:
     transported, exact, generates = False, False, True
 
     def __init__(self, model: Velocity, steps: int):
-        self.model, self.steps = model, whole_number("lookahead.steps", steps, at_least=1)
+        self.model = require_velocity(model, "lookahead=diffusion4", JUMPS)
+        self.steps = whole_number("lookahead.steps", steps, at_least=1)
 
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
         width = (1 - t) / self.steps
@@ -126,7 +129,8 @@ class Exact:
     transported = exact = generates = True
 
     def __init__(self, model: Velocity, steps: int):
-        self.model, self.steps = model, whole_number("lookahead.steps", steps, at_least=1)
+        self.model = require_velocity(model, "lookahead=exact", JUMPS)
+        self.steps = whole_number("lookahead.steps", steps, at_least=1)
 
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
         return Landing(*runge_kutta(self.model.velocity, x, t, torch.ones_like(t), self.steps))

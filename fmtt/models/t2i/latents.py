@@ -47,13 +47,18 @@ class Scaled(Latents):
     def down(self) -> int:
         return 2 ** (len(self.vae.config.block_out_channels) - 1)
 
+    @property
+    def shift(self) -> float:
+        """0 for the autoencoders of Stable Diffusion, which have none."""
+        return self.vae.config.shift_factor or 0.0
+
     def decode(self, latents: Tensor) -> Tensor:
-        plain = latents / self.vae.config.scaling_factor + self.vae.config.shift_factor
+        plain = latents / self.vae.config.scaling_factor + self.shift
         return self.vae.decode(plain.to(self.vae.dtype), return_dict=False)[0]
 
     def encode(self, pictures: Tensor) -> Tensor:
         plain = self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode()
-        return (plain - self.vae.config.shift_factor) * self.vae.config.scaling_factor
+        return (plain - self.shift) * self.vae.config.scaling_factor
 
 
 class Whitened(Latents):
