@@ -2,77 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import (
-    AutoencoderKL,
-    EulerDiscreteScheduler,
-    StableDiffusionPipeline,
-    StableDiffusionXLPipeline,
-    UNet2DConditionModel,
-)
+from diffusers import EulerDiscreteScheduler, StableDiffusionPipeline, StableDiffusionXLPipeline
 from torch import Tensor
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import CLIPTextModelWithProjection
 
-import fmtt as library
-from fmtt.models.t2i.generator import TEXT, Generator, levels_of, load_generator
+from fmtt.models.t2i.generator import Generator, load_generator
+from fmtt.models.t2i.noise_network import TEXT, NoiseNetwork, levels_of
 from tests.command import Outcome
-from tests.t2i.tiny import WIDTH, moved
-from tests.t2i.tiny_rewards import clip_tokenizer
+from tests.t2i.tiny_unet import POOLED, save, scheduler, text_config, told, unet, vae
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = ["a cat", "a clock", "a dog"]
-POOLED = 20
-MODES = library.modes
-
-
-def unet(large: bool) -> UNet2DConditionModel:
-    torch.manual_seed(0)
-    more = {
-        "addition_embed_type": "text_time", "addition_time_embed_dim": 4,
-        "projection_class_embeddings_input_dim": POOLED + 6 * 4,
-    }  # fmt: skip
-    return moved(
-        UNet2DConditionModel(
-            sample_size=8, block_out_channels=(8, 16), layers_per_block=1, attention_head_dim=4, norm_num_groups=4,
-            cross_attention_dim=2 * WIDTH if large else WIDTH,
-            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-            up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-            **(more if large else {}),
-        )
-    )  # fmt: skip
-
-
-def vae() -> AutoencoderKL:
-    torch.manual_seed(1)
-    kinds = {"down_block_types": ("DownEncoderBlock2D",) * 2, "up_block_types": ("UpDecoderBlock2D",) * 2}
-    return moved(AutoencoderKL(block_out_channels=(8, 8), latent_channels=4, norm_num_groups=4, **kinds))
-
-
-def scheduler() -> EulerDiscreteScheduler:
-    betas = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear"}
-    return EulerDiscreteScheduler(**betas, timestep_spacing="trailing")
-
-
-def told(large: bool) -> Callable[[Sequence[str]], dict[str, Tensor]]:
-    def rows(texts: Sequence[str]) -> dict[str, Tensor]:
-        generators = [torch.Generator().manual_seed(sum(map(ord, text))) for text in texts]
-        width = 2 * WIDTH if large else WIDTH
-        found = {TEXT: torch.stack([torch.randn(7, width, generator=generator) for generator in generators])}
-        if large:
-            found["text_embeds"] = torch.stack([torch.randn(POOLED, generator=generator) for generator in generators])
-            found["time_ids"] = torch.tensor([[16.0, 24, 0, 0, 16, 24]]).expand(len(texts), -1)
-        return found
-
-    return rows
 
 
 def generator(large: bool = False) -> Generator:
-    return Generator(unet(large), vae(), told(large), levels_of(scheduler()), 16, 24)
+    return Generator(NoiseNetwork(unet(large), levels_of(scheduler())), vae(), told(large), 16, 24)
 
 
 def rows(model: Generator, *which: int) -> dict[str, Tensor]:
@@ -91,13 +41,18 @@ def test_jumps_are_the_steps_of_the_pipeline(noise: Tensor, large: bool, steps: 
     parts = {"text_encoder": None, "tokenizer": None}
     if large:
         pipeline = StableDiffusionXLPipeline(
-            model.latents.vae, **parts, text_encoder_2=None, tokenizer_2=None, unet=model.unet, scheduler=schedule
+            model.latents.vae,
+            **parts,
+            text_encoder_2=None,
+            tokenizer_2=None,
+            unet=model.network.unet,
+            scheduler=schedule,
         )
         pipeline.text_encoder_2 = CLIPTextModelWithProjection(text_config(POOLED))
         given = {"pooled_prompt_embeds": rows(model, 0)["text_embeds"]}
     else:
         pipeline = StableDiffusionPipeline(
-            model.latents.vae, **parts, unet=model.unet, scheduler=schedule, safety_checker=None,
+            model.latents.vae, **parts, unet=model.network.unet, scheduler=schedule, safety_checker=None,
             feature_extractor=None, requires_safety_checker=False,
         )  # fmt: skip
         given = {}
@@ -130,7 +85,7 @@ def test_a_batch_mixes_times_and_prompts(noise: Tensor) -> None:
 
 def test_gradients_reach_the_noise() -> None:
     model = generator()
-    for part in (model.unet, model.latents.vae):
+    for part in (model.network.unet, model.latents.vae):
         part.double()
     condition, s, one = rows(model, 0), torch.tensor([0.2]).double(), torch.ones(1).double()
     x, v = torch.randn(2, 1, 4, 8, 12, generator=torch.Generator().manual_seed(3)).double()
@@ -143,29 +98,6 @@ def test_gradients_reach_the_noise() -> None:
     difference = (reward(x + 1e-4 * v) - reward(x - 1e-4 * v)) / 2e-4
     assert (slope * v).sum().item() == pytest.approx(difference.item(), rel=1e-4)
     assert reward(x + 1e-3 * slope / slope.norm()) > reward(x)
-
-
-def text_config(width: int) -> CLIPTextConfig:
-    return CLIPTextConfig(
-        vocab_size=100, hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-        max_position_embeddings=20, projection_dim=width, eos_token_id=9,
-    )  # fmt: skip
-
-
-def save(folder: Path, large: bool) -> str:
-    """A folder with the layout of SD-Turbo or SDXL-Turbo."""
-    tokenizer = clip_tokenizer()
-    tokenizer.model_max_length = 20
-    torch.manual_seed(4)
-    one, two = (moved(kind(text_config(POOLED))) for kind in (CLIPTextModel, CLIPTextModelWithProjection))
-    if large:
-        pipeline = StableDiffusionXLPipeline(vae(), one, two, tokenizer, tokenizer, unet(True), scheduler())
-    else:
-        pipeline = StableDiffusionPipeline(
-            vae(), one, tokenizer, unet(False), scheduler(), None, None, requires_safety_checker=False
-        )
-    pipeline.save_pretrained(folder)
-    return str(folder)
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -191,7 +123,7 @@ def test_other_pipelines_and_predictions_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="predicts v_prediction, must be epsilon"):
         load_generator(folder, 16, 24)
     with pytest.raises(ValueError, match=r"model\.height=15, model\.width=24: must be multiples of 2"):
-        Generator(unet(False), vae(), told(False), levels_of(scheduler()), 15, 24)
+        Generator(NoiseNetwork(unet(False), levels_of(scheduler())), vae(), told(False), 15, 24)
 
 
 @pytest.mark.parametrize("mode", ["noise_opt", "noise_smc", "best_of_n", "multi_best_of_n", "auto"])

@@ -1,9 +1,4 @@
-"""Generators of one step, SD-Turbo and SDXL-Turbo: a flow map without a velocity.
-
-The U-Net predicts the noise e in ``x + sigma e``. Our x_t is that, times t, with ``sigma = (1 - t) / t``. A jump is a
-step of DDIM, as ``EulerDiscreteScheduler`` makes it. At t = 0 sigma would be infinite; there it is the largest of
-training.
-"""
+"""Generators of one step, SD-Turbo and SDXL-Turbo: a flow map without a velocity."""
 
 from __future__ import annotations
 
@@ -16,68 +11,46 @@ from torch import Tensor
 from fmtt.checks import choice
 from fmtt.flow.interpolant import expand
 from fmtt.models.t2i.latents import Scaled
+from fmtt.models.t2i.noise_network import POOLED, TEXT, NoiseNetwork, levels_of, with_sizes
 from fmtt.models.t2i.pipelines import pipeline_of
 from fmtt.models.t2i.prompts import Encode, Encoder, PipelinePrompts, in_type
-from fmtt.models.t2i.weights import Published, frozen, library, placed
-
-TEXT = "encoder_hidden_states"
+from fmtt.models.t2i.weights import Published, frozen, library
 
 
 class Generator:
     """Jumps of a one-step generator. Methods in the space of the noise, best-of-N and rounds can use it.
 
+    A jump is a step of DDIM, as ``EulerDiscreteScheduler`` makes it.
+
     Args:
-        unet: a ``UNet2DConditionModel`` that predicts noise, frozen.
+        network: the network.
         vae: an ``AutoencoderKL``, frozen.
-        encoder: texts to :data:`TEXT` and to what the network is told besides.
-        sigmas: the noise levels at which it was trained, rising, one for each of its times.
+        encoder: texts to what the network is told.
         height, width: of the pictures, in pixels.
 
     Raises:
         ValueError: if the size does not fit the autoencoder.
     """
 
-    def __init__(self, unet: Any, vae: Any, encoder: Encoder, sigmas: Tensor, height: int, width: int):
+    def __init__(self, network: NoiseNetwork, vae: Any, encoder: Encoder, height: int, width: int):
         self.latents = Scaled(vae)
         if height % self.latents.down or width % self.latents.down:
             raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {self.latents.down}")
-        self.unet, self.encoder, self.sigmas = unet, encoder, sigmas
+        self.network, self.encoder = network, encoder
         self.shape = (self.latents.channels, height // self.latents.down, width // self.latents.down)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Moves the model to ``device``, its U-Net in ``dtype``; the autoencoder keeps its own type."""
-        placed(self.unet, device, dtype)
+        self.network = self.network.to(device, dtype)
         self.latents.vae.to(device)
-        self.sigmas = self.sigmas.to(device)
         return self
 
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         return self.encoder(texts)
 
     def flow_map(self, x: Tensor, s: Tensor, t: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
-        first = 1 / (1 + self.sigmas[-1]).to(s)
-        known = s.clamp_min(first)
-        x = expand((1 - first) / (1 - s.clamp_max(first)), x) * x
-        noise = self.predict(x, known, in_type(condition, x.dtype))
-        data = (x - expand(1 - known, x) * noise) / expand(known, x)
-        return expand(t, x) * data + expand(1 - t, x) * noise
-
-    def predict(self, x: Tensor, t: Tensor, told: Mapping[str, Tensor]) -> Tensor:
-        """The noise in latents ``x (B, 4, h, w)`` at times ``t (B,)``, of the variance that the network knows."""
-        length = expand(((1 - t) ** 2 + t**2).sqrt(), x)
-        besides = {name: value for name, value in told.items() if name != TEXT}
-        times = self.times((1 - t) / t)
-        return self.unet(
-            x / length, times, told[TEXT], added_cond_kwargs=besides or None, return_dict=False
-        )[0]  # fmt: skip
-
-    def times(self, sigma: Tensor) -> Tensor:
-        """The times of the network at noise levels ``sigma (B,)``, linear in log sigma between those of training."""
-        levels = self.sigmas.log().to(sigma)
-        value = sigma.log()
-        above = torch.searchsorted(levels, value).clamp(1, len(levels) - 1)
-        low, high = levels[above - 1], levels[above]
-        return above - 1 + ((value - low) / (high - low)).clamp(0, 1)
+        found = self.network.split(x, s, in_type(condition, x.dtype))
+        return expand(t, x) * found.data + expand(1 - t, x) * found.noise
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents ``(B, 4, h, w)`` to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
@@ -108,7 +81,7 @@ def one_text(pipeline: Any, text: str) -> Mapping[str, Tensor]:
 
 def two_texts(pipeline: Any, text: str) -> Mapping[str, Tensor]:
     words, _, pooled, _ = pipeline.encode_prompt([text], do_classifier_free_guidance=False)
-    return {TEXT: words, "text_embeds": pooled}
+    return {TEXT: words, POOLED: pooled}
 
 
 ONE = {"text_encoder": "CLIPTextModel", "tokenizer": "CLIPTokenizer"}
@@ -119,17 +92,6 @@ FAMILIES = {
     ),
     "StableDiffusionXLPipeline": Family(TWO, ("vae", "unet", "scheduler"), two_texts),
 }
-
-
-def with_sizes(encoder: Encoder, height: int, width: int) -> Encoder:
-    """An encoder whose rows for SDXL also say the size of the picture, and that nothing was cropped."""
-
-    def told(texts: Sequence[str]) -> Mapping[str, Tensor]:
-        rows = encoder(texts)
-        sizes = torch.tensor([height, width, 0, 0, height, width], dtype=torch.float32)
-        return {**rows, "time_ids": sizes.expand(len(texts), -1)} if "text_embeds" in rows else rows
-
-    return told
 
 
 def load_generator(
@@ -160,10 +122,4 @@ def load_generator(
     unet = frozen(weights.part(diffusers.UNet2DConditionModel, "unet"), checkpointing)
     vae = frozen(weights.part(diffusers.AutoencoderKL, "vae"), checkpointing)
     encoder = with_sizes(PipelinePrompts(weights, name, family.parts, family.absent, family.encode), height, width)
-    return Generator(unet, vae, encoder, levels_of(schedule), height, width)
-
-
-def levels_of(schedule: Any) -> Tensor:
-    """The noise levels of an ``EulerDiscreteScheduler``, rising."""
-    kept = schedule.alphas_cumprod.double()
-    return ((1 - kept) / kept).sqrt().float()
+    return Generator(NoiseNetwork(unet, levels_of(schedule)), vae, encoder, height, width)
