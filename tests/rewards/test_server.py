@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -423,15 +422,13 @@ def test_a_judge_gives_no_gradient(judged: Callable[..., Outcome]) -> None:
 def test_the_script_serves_what_it_is_told_to(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "scripts" / "serve_reward.py"), "reward=rotation", "port=0", "device=cpu"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    server = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
-    try:
-        name, _, address = server.stdout.readline().strip().partition("=")
-        assert name == "reward.address"
-        assert torch.equal(Server(address)(PICTURES), Rotation()(PICTURES))
-    finally:
-        server.send_signal(signal.SIGINT)
-        server.wait(timeout=30)
-        server.stdout.close()
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            name, _, address = server.stdout.readline().strip().partition("=")
+            assert name == "reward.address"
+            assert torch.equal(Server(address)(PICTURES), Rotation()(PICTURES))
+        finally:
+            server.terminate()
     assert list(tmp_path.iterdir()) == []
 
 
