@@ -93,6 +93,11 @@ class Loop(ABC):
     def uses_gradient(self) -> bool:
         """Whether some step differentiates the reward."""
 
+    @property
+    def uses_laplacian(self) -> bool:
+        """Whether some step needs the Laplacian of the tilt."""
+        return False
+
     @abstractmethod
     def start(self) -> tuple[State, Info]:
         """The state before the first step."""

@@ -66,6 +66,10 @@ class Trajectory(Loop):
     def uses_gradient(self) -> bool:
         return any(needs.gradient for needs in self.needs)
 
+    @property
+    def uses_laplacian(self) -> bool:
+        return any(needs.laplacian for needs in self.needs)
+
     @cached_property
     def intervals(self) -> tuple[Interval, ...]:
         """The K steps."""

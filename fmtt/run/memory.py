@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fmtt.api import Run
+from fmtt.flow.batches import Batches
 from fmtt.flow.conditions import for_rows
 from fmtt.flow.memory import Memory
 from fmtt.flow.meter import Meter
@@ -41,7 +42,11 @@ class Estimate:
 
 
 def estimate(run: Run, gradient: bool) -> Estimate:
-    """What the batches of a run need, with the gradient of the reward or without."""
+    """What the batches of a run need, with the gradient of the reward or without.
+
+    Raises:
+        ValueError: if the run needs a Laplacian that the model does not have.
+    """
     (parts, one), (_, two) = (measured(run, size, gradient) for size in (1, 2))
     return Estimate(parts, max(0, 2 * one - two), max(0, two - one))
 
@@ -51,9 +56,9 @@ def measured(run: Run, size: int, gradient: bool) -> tuple[dict[str, int], int]:
     problem, meter = run.problem, Meter(run.meter.device)
     reward: Any = replace(problem.tilt.reward, meter=meter, decode=None)  # type: ignore[type-var]
     model = replace(problem.model, meter=meter)
-    tilt = replace(problem.tilt, model=model, reward=reward)
-    decode = problem.model.flow.decode
-    prompt = None if tilt.batches.prompt is None else tilt.batches.prompt[:1].expand(size)
+    decode, first = problem.model.flow.decode, None if run.prompts is None else run.prompt[:1]
+    tilt = replace(problem.tilt, model=model, reward=reward, batches=Batches(prompt=first))
+    prompt = None if first is None else first.expand(size)
     x = torch.zeros(size, *model.shape, device=meter.device, dtype=problem.noise.dtype, requires_grad=gradient)
     alive = []
     with torch.set_grad_enabled(gradient), Memory() as memory:
@@ -65,6 +70,8 @@ def measured(run: Run, size: int, gradient: bool) -> tuple[dict[str, int], int]:
         alive.append(memory.now)
         if gradient:
             torch.autograd.grad(value.sum(), x, allow_unused=True)
+        if gradient and run.loop.uses_laplacian:
+            tilt.laplacian(x.detach()[None], 0.0, torch.ones_like(x)[None, None])
     look_ahead, decoder, all_of_it = alive
     return {"look-ahead": look_ahead, "decoder": decoder - look_ahead, "reward": all_of_it - decoder}, memory.most
 

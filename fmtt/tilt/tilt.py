@@ -20,6 +20,11 @@ from fmtt.flow.protocols import Velocity
 from fmtt.flow.schedules import Ramp
 from fmtt.tilt.look_ahead import LookAhead
 
+CHECKPOINTED = (
+    "sampler.chi: its Laplacian cannot pass through layers that compute again for the gradient, as those of reward=vlm"
+    " and of model.checkpointing=true; use sampler/chi=zero"
+)
+
 
 class TiltValue(NamedTuple):
     """The tilt at the particles ``(G, N, *D)`` of a population, with which it is permuted.
@@ -202,7 +207,12 @@ class Tilt:
             def total(point: Tensor) -> Tensor:
                 return reward(look_ahead(point, time).sample).sum()
 
-            product = torch.func.jvp(torch.func.grad(total), (part,), (v,))[1]
+            try:
+                product = torch.func.jvp(torch.func.grad(total), (part,), (v,))[1]
+            except RuntimeError as error:
+                if "saved tensor hooks" not in str(error):
+                    raise
+                raise ValueError(CHECKPOINTED) from error
             return (v * product).flatten(1).sum(1)
 
         return joined(self.batches.each(along, x, direction)).double().reshape(x.shape[:2])

@@ -72,3 +72,10 @@ def test_a_run_that_was_stopped_goes_on(tilted: Callable[..., Outcome], monkeypa
     expected, found = (load_file(done.folder / "samples.safetensors") for done in (whole, resumed))
     assert expected.keys() == found.keys()
     assert all(torch.equal(expected[name], found[name]) for name in expected)
+
+
+def test_a_laplacian_through_checkpointed_layers_is_refused_in_one_line(tilted: Callable[..., Outcome]) -> None:
+    done = tilted("mode=importance", "mode.weights=jarzynski", "model.checkpointing=true", "sampler/chi=paper")
+    assert done.status == 2
+    (line,) = [line for line in done.complaint.splitlines() if line.startswith("fmtt:")]
+    assert line.startswith("fmtt: sampler.chi: its Laplacian cannot pass through layers that compute again")
