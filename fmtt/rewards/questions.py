@@ -16,6 +16,7 @@ from fmtt.data.scene_reader import Reading, judge, read
 from fmtt.models.checkpoints import load_network
 from fmtt.models.question_net import QuestionNet
 from fmtt.models.words import PADDING, caption_tokens, tokens_of, trimmed
+from fmtt.rewards.texts import listed
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,7 @@ class Questions:
     @property
     def given(self) -> list[str]:
         """The questions of the configuration."""
-        if self.question is None:
-            return []
-        return [self.question] if isinstance(self.question, str) else list(self.question)
+        return listed(self.question)
 
     def encode_prompts(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """The words of the questions about each prompt ``(P, Q, L)``, padded, and those of the prompts ``(P, L)``.

@@ -23,3 +23,10 @@ def texts_of(rows: Tensor) -> list[str]:
     if rows.dtype != torch.uint8:
         raise ValueError(f"conditions of type {rows.dtype}: this reward is told the texts of prompts")
     return [bytes(row).rstrip(b"\0").decode() for row in rows.tolist()]
+
+
+def listed(texts: str | Sequence[str] | None) -> list[str]:
+    """A setting that is a text, several, or none, as a list."""
+    if texts is None:
+        return []
+    return [texts] if isinstance(texts, str) else list(texts)

@@ -37,7 +37,7 @@ def rows(model: HunyuanImage, *which: int) -> dict[str, torch.Tensor]:
 def pipeline_of(model: HunyuanImage) -> HunyuanImagePipeline:
     parts = {"text_encoder": None, "tokenizer": None, "text_encoder_2": None, "tokenizer_2": None}
     scheduler = FlowMatchEulerDiscreteScheduler(shift=4.0)
-    made = HunyuanImagePipeline(scheduler, vae=model.vae, transformer=model.transformer, **parts)
+    made = HunyuanImagePipeline(scheduler, vae=model.latents.vae, transformer=model.transformer, **parts)
     made.set_progress_bar_config(disable=True)
     return made
 
@@ -63,7 +63,7 @@ def test_the_second_time_the_guidance_and_the_text_change_the_output(model: Huny
     assert (averages[0] - averages[1]).abs().max() > 1e-3 and (averages[1] - averages[2]).abs().max() > 1e-3
     assert torch.equal(model.velocity(noise[:1], s, rows(model, 0)), averages[0])
     assert (averages[0] - model.average(noise[:1], s, ends[0], rows(model, 2))).abs().max() > 1e-3
-    other = HunyuanImage(model.transformer, model.vae, told, 8, 12, guidance=1.0)
+    other = HunyuanImage(model.transformer, model.latents.vae, told, 8, 12, guidance=1.0)
     assert (averages[0] - other.average(noise[:1], s, ends[0], rows(model, 0))).abs().max() > 1e-3
 
 
@@ -119,7 +119,7 @@ def test_times_are_not_rounded_to_the_type_of_the_network(noise: torch.Tensor) -
 
 def test_encoding_inverts_the_scale_of_the_latents(model: HunyuanImage) -> None:
     pictures = torch.rand(2, 3, 8, 12, generator=torch.Generator().manual_seed(4)) * 2 - 1
-    plain = model.vae.encode(pictures).latent_dist.mode()
+    plain = model.latents.vae.encode(pictures).latent_dist.mode()
     torch.testing.assert_close(model.encode(pictures) / 0.75, plain, rtol=1e-5, atol=1e-6)
 
 

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fmtt.models.t2i.latents import CELL, Scaled
+from fmtt.models.t2i.latents import CELL, OnLatents, Scaled
 from fmtt.models.t2i.lora import load_lora, read_lora
 from fmtt.models.t2i.two_time import Times, TwoTime
 from fmtt.models.t2i.weights import Published, frozen, library, placed
@@ -30,7 +30,7 @@ class Told(NamedTuple):
 Encoder = Callable[[Sequence[str]], Told]
 
 
-class FluxLatents:
+class FluxLatents(OnLatents):
     """What all models of FLUX.1 share: latents, texts and the call of the transformer.
 
     Args:
@@ -57,11 +57,8 @@ class FluxLatents:
     ):
         self.latents = Scaled(vae)
         self.seen = self.latents if tiny is None else Scaled(tiny)
-        down = self.latents.down
-        if height % (CELL * down) or width % (CELL * down):
-            raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {CELL * down}")
+        self.shape = self.latents.shape(height, width, CELL)
         self.transformer, self.encoder, self.guidance = transformer, encoder, guidance
-        self.shape = (self.latents.channels, height // down, width // down)
         rows, columns = self.shape[1] // CELL, self.shape[2] // CELL
         self.image_ids = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns))
 
@@ -101,10 +98,6 @@ class FluxLatents:
     def render(self, latents: Tensor) -> Tensor:
         """The same by the large decoder."""
         return self.latents.decode(latents)
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures ``(B, 3, H, W)`` in [-1, 1] to latents."""
-        return self.latents.encode(pictures)
 
 
 class FluxVelocity(FluxLatents):

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fmtt.models.t2i.latents import Whitened
+from fmtt.models.t2i.latents import OnLatents, Whitened
 from fmtt.models.t2i.two_time import Times, TwoTime
 from fmtt.models.t2i.weights import Published, frozen, library, placed
 
@@ -25,7 +25,7 @@ LAYERS = (4, 8, 12, 16, 20, 24, 28, 32)  # of the text encoder that the transfor
 Encoder = Callable[[Sequence[str]], Sequence[Tensor]]  # texts to their windows, (T, C) each
 
 
-class Flux3Klein(TwoTime):
+class Flux3Klein(OnLatents, TwoTime):
     """Velocity and flow map on packed latents.
 
     Args:
@@ -44,11 +44,8 @@ class Flux3Klein(TwoTime):
         if not transformer.config.flow_map:
             raise ValueError("model.transformer: has no second time; FLUX.3 klein is needed, not klein-base")
         self.latents = Whitened(vae)
-        cell = self.latents.down
-        if height % cell or width % cell:
-            raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {cell}")
+        self.shape = self.latents.shape(height, width)
         self.transformer, self.encoder = transformer, encoder
-        self.shape = (transformer.config.in_channels, height // cell, width // cell)
         self.image_ids = positions(1, *self.shape[1:], 1)
         self.image_ids[:, 1:3] *= ROPE_SCALE
 
@@ -87,14 +84,6 @@ class Flux3Klein(TwoTime):
             return_dict=False,
         )[0]
         return made.transpose(1, 2).reshape(x.shape)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Packed latents ``(B, 128, h, w)`` to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
-        return self.latents.decode(latents)
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures ``(B, 3, H, W)`` in [-1, 1] to packed latents."""
-        return self.latents.encode(pictures)
 
 
 def positions(*sizes: int) -> Tensor:

@@ -10,14 +10,14 @@ from torch import Tensor
 
 from fmtt.checks import choice
 from fmtt.flow.interpolant import expand
-from fmtt.models.t2i.latents import Scaled
+from fmtt.models.t2i.latents import OnLatents, Scaled
 from fmtt.models.t2i.noise_network import POOLED, TEXT, NoiseNetwork, levels_of, with_sizes
 from fmtt.models.t2i.pipelines import pipeline_of
 from fmtt.models.t2i.prompts import Encode, Encoder, PipelinePrompts, in_type
 from fmtt.models.t2i.weights import Published, frozen, library
 
 
-class Generator:
+class Generator(OnLatents):
     """Jumps of a one-step generator. Methods in the space of the noise, best-of-N and rounds can use it.
 
     A jump is a step of DDIM, as ``EulerDiscreteScheduler`` makes it.
@@ -34,10 +34,8 @@ class Generator:
 
     def __init__(self, network: NoiseNetwork, vae: Any, encoder: Encoder, height: int, width: int):
         self.latents = Scaled(vae)
-        if height % self.latents.down or width % self.latents.down:
-            raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {self.latents.down}")
+        self.shape = self.latents.shape(height, width)
         self.network, self.encoder = network, encoder
-        self.shape = (self.latents.channels, height // self.latents.down, width // self.latents.down)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Moves the model to ``device``, its U-Net in ``dtype``; the autoencoder keeps its own type."""
@@ -51,14 +49,6 @@ class Generator:
     def flow_map(self, x: Tensor, s: Tensor, t: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
         found = self.network.split(x, s, in_type(condition, x.dtype))
         return expand(t, x) * found.data + expand(1 - t, x) * found.noise
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents ``(B, 4, h, w)`` to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
-        return self.latents.decode(latents)
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures ``(B, 3, H, W)`` in [-1, 1] to latents."""
-        return self.latents.encode(pictures)
 
 
 class Family(NamedTuple):

@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from fmtt.models.t2i.latents import Compressed, OnLatents
 from fmtt.models.t2i.prompts import Encoder, PipelinePrompts, in_type
 from fmtt.models.t2i.two_time import Times, TwoTime
 from fmtt.models.t2i.weights import Published, frozen, library, placed
@@ -31,7 +32,7 @@ PARTS = {
 }
 
 
-class HunyuanImage(TwoTime):
+class HunyuanImage(OnLatents, TwoTime):
     """Velocity and flow map on the latents of the autoencoder.
 
     Args:
@@ -58,12 +59,9 @@ class HunyuanImage(TwoTime):
     ):
         if not (transformer.config.use_meanflow and transformer.config.guidance_embeds):
             raise ValueError("model.transformer: has no second time; HunyuanImage-2.1-Distilled is needed")
-        cell = vae.config.spatial_compression_ratio * transformer.config.patch_size[0]
-        if height % cell or width % cell:
-            raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {cell}")
-        self.transformer, self.vae, self.encoder, self.guidance = transformer, vae, encoder, guidance
-        down = vae.config.spatial_compression_ratio
-        self.shape = (transformer.config.in_channels, height // down, width // down)
+        self.latents = Compressed(vae)
+        self.shape = self.latents.shape(height, width, transformer.config.patch_size[0])
+        self.transformer, self.encoder, self.guidance = transformer, encoder, guidance
         embed = transformer.time_guidance_embed
         for embedder in (embed.timestep_embedder, embed.timestep_embedder_r, embed.guidance_embedder):
             embedder.register_forward_pre_hook(in_type_of_weights)
@@ -71,7 +69,7 @@ class HunyuanImage(TwoTime):
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Moves the model to ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
         placed(self.transformer, device, dtype)
-        self.vae.to(device)
+        self.latents.vae.to(device)
         return self
 
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
@@ -87,14 +85,6 @@ class HunyuanImage(TwoTime):
             return_dict=False,
             **in_type(condition, x.dtype),
         )[0]
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents ``(B, 64, h, w)`` to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
-        return self.vae.decode((latents / self.vae.config.scaling_factor).to(self.vae.dtype), return_dict=False)[0]
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures ``(B, 3, H, W)`` in [-1, 1] to latents."""
-        return self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode() * self.vae.config.scaling_factor
 
 
 def in_type_of_weights(embedder: nn.Module, given: tuple[Tensor]) -> Tensor:

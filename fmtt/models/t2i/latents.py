@@ -27,6 +27,17 @@ class Latents(ABC):
     @abstractmethod
     def down(self) -> int: ...
 
+    def shape(self, height: int, width: int, patch: int = 1) -> tuple[int, int, int]:
+        """The shape of the latents of pictures of ``height`` x ``width`` pixels, in cells of ``patch`` x ``patch``.
+
+        Raises:
+            ValueError: if the size does not fit.
+        """
+        cell = patch * self.down
+        if height % cell or width % cell:
+            raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {cell}")
+        return self.channels, height // self.down, width // self.down
+
     @abstractmethod
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
@@ -34,6 +45,20 @@ class Latents(ABC):
     @abstractmethod
     def encode(self, pictures: Tensor) -> Tensor:
         """The latents of pictures, the mode of the autoencoder."""
+
+
+class OnLatents:
+    """What all models on ``latents`` of an autoencoder share."""
+
+    latents: Latents
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
+        return self.latents.decode(latents)
+
+    def encode(self, pictures: Tensor) -> Tensor:
+        """Pictures ``(B, 3, H, W)`` in [-1, 1] to latents."""
+        return self.latents.encode(pictures)
 
 
 class Scaled(Latents):
@@ -59,6 +84,16 @@ class Scaled(Latents):
     def encode(self, pictures: Tensor) -> Tensor:
         plain = self.vae.encode(pictures.to(self.vae.dtype)).latent_dist.mode()
         return (plain - self.shift) * self.vae.config.scaling_factor
+
+
+class Compressed(Scaled):
+    """An ``AutoencoderKLHunyuanImage``, which says itself how much smaller latents are, and shifts nothing."""
+
+    shift = 0.0
+
+    @property
+    def down(self) -> int:
+        return self.vae.config.spatial_compression_ratio
 
 
 class Whitened(Latents):

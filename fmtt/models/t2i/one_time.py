@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from fmtt.flow.protocols import Evaluations
-from fmtt.models.t2i.latents import Latents
+from fmtt.models.t2i.latents import Latents, OnLatents
 from fmtt.models.t2i.prompts import Encoder, in_type
 from fmtt.models.t2i.weights import placed
 
 NEGATIVE = "negative_"  # begins the names of what the network is told of the empty prompt
 
 
-class OneTime(ABC):
+class OneTime(OnLatents, ABC):
     """A velocity on latents, without a flow map.
 
     Args:
@@ -36,11 +36,8 @@ class OneTime(ABC):
 
     def __init__(self, transformer: Any, vae: Any, encoder: Encoder, height: int, width: int, guidance: float):
         self.latents = self.latents_of(vae)
-        cell = self.patch * self.latents.down
-        if height % cell or width % cell:
-            raise ValueError(f"model.height={height}, model.width={width}: must be multiples of {cell}")
+        self.shape = self.latents.shape(height, width, self.patch)
         self.transformer, self.encoder, self.guidance = transformer, encoder, guidance
-        self.shape = (self.latents.channels, height // self.latents.down, width // self.latents.down)
 
     def to(self, device: torch.device, dtype: torch.dtype) -> Self:
         """Moves the model to ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
@@ -74,14 +71,6 @@ class OneTime(ABC):
         if not self.guided:
             return positive
         return self.combined(positive, self.predict(x, t, of_negative(condition, x.dtype)))
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
-        return self.latents.decode(latents)
-
-    def encode(self, pictures: Tensor) -> Tensor:
-        """Pictures ``(B, 3, H, W)`` in [-1, 1] to latents."""
-        return self.latents.encode(pictures)
 
 
 def of_text(condition: Mapping[str, Tensor], dtype: torch.dtype) -> Mapping[str, Tensor]:

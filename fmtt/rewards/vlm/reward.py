@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fmtt.checks import finite
 from fmtt.rewards.t2i.published import PublishedReward
+from fmtt.rewards.texts import listed
 from fmtt.rewards.vlm.answers import answer_tokens
 from fmtt.rewards.vlm.families import load_viewer
 from fmtt.rewards.vlm.messages import asked
@@ -64,9 +65,7 @@ class LogOdds:
     @property
     def given(self) -> list[str]:
         """The questions of the configuration."""
-        if self.question is None:
-            return []
-        return [self.question] if isinstance(self.question, str) else list(self.question)
+        return listed(self.question)
 
     def encode_prompts(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """The tokens of the messages about each prompt, and which of them are known, ``(P, Q, L)`` each.
