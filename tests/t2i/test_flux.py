@@ -19,6 +19,7 @@ from fmtt.models.t2i.flux import (
     load_flux_schnell,
     with_two_times,
 )
+from tests.t2i.derivatives import check_gradient, landing
 from tests.t2i.tiny import clip_and_t5, flux_transformer, flux_vae, plain_tokenizer, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -92,17 +93,7 @@ def test_gradients_reach_the_latents_through_look_ahead_and_decoder() -> None:
     model = flow_map()
     model.transformer.double()
     model.latents.vae.double()
-    one, s = torch.ones(1).double(), torch.tensor([0.4]).double()
-    x, v = torch.randn(2, 1, 4, 8, 12, generator=torch.Generator().manual_seed(3)).double()
-
-    def reward(point: torch.Tensor) -> torch.Tensor:
-        return model.decode(model.flow_map(point, s, one, rows(model, 0))).square().mean()
-
-    point = x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(reward(point), point)
-    difference = (reward(x + 1e-4 * v) - reward(x - 1e-4 * v)) / 2e-4
-    assert (slope * v).sum().item() == pytest.approx(difference.item(), rel=1e-4)
-    assert reward(x + 1e-3 * slope / slope.norm()) > reward(x)
+    check_gradient(model, landing(model, rows(model, 0)))
 
 
 def test_encoding_inverts_the_scale_of_the_latents() -> None:

@@ -11,11 +11,11 @@ from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.modular_pipelines.flux3.decoders import Flux3DecodeStep
 from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep
 from diffusers.modular_pipelines.flux3.modular_blocks_flux3_distilled import Flux3DistilledCoreDenoiseStep
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import fmtt
 from fmtt.flow.schedules import ShiftedGrid
 from fmtt.models.t2i.flux3 import Flux3Klein, QwenWindows
+from tests.t2i.derivatives import check_gradient, check_material_derivative, landing
 from tests.t2i.tiny import LAYERS, Processor, flux3, flux3_transformer, flux3_vae, qwen3_vl, windows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -77,37 +77,15 @@ def test_a_batch_mixes_times_prompts_and_windows(model: Flux3Klein, noise: torch
 
 
 def test_gradients_reach_the_latents_through_look_ahead_and_decoder() -> None:
+    """Differences of shorter width meet the rotations of queries and keys, which are float32 in any precision."""
     double = Flux3Klein(flux3_transformer().double(), flux3_vae().double(), windows, 16, 24)
-    told, s, one = rows(double, 0), torch.tensor([0.4]).double(), torch.ones(1).double()
-    x, v = torch.randn(2, 1, 16, 4, 6, generator=torch.Generator().manual_seed(3)).double()
-
-    def reward(point: torch.Tensor) -> torch.Tensor:
-        return double.decode(double.flow_map(point, s, one, told)).square().mean()
-
-    assert torch.is_grad_enabled()
-    point = x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(reward(point), point)
-    h = 1e-4  # shorter steps meet the rounding of the rotations of queries and keys, which are float32 in any precision
-    difference = (reward(x + h * v) - reward(x - h * v)) / (2 * h)
-    assert (slope * v).sum().item() == pytest.approx(difference.item(), rel=1e-4)
-    assert reward(x + 1e-3 * slope / slope.norm()) > reward(x), "a step along the gradient raises the reward"
+    check_gradient(double, landing(double, rows(double, 0)))
 
 
 def test_the_material_derivative_agrees_with_differences_in_time() -> None:
     """Times are multiplied by 1000 inside: a step of 1e-3 would be 15% off, and shorter ones than 1e-5 meet float32."""
     double = Flux3Klein(flux3_transformer().double(), flux3_vae().double(), windows, 16, 24)
-    told, s, one = rows(double, 0), torch.tensor([0.4]).double(), torch.ones(1).double()
-    x = torch.randn(1, 16, 4, 6, generator=torch.Generator().manual_seed(3)).double()
-    with sdpa_kernel(SDPBackend.MATH):
-        velocity = double.velocity(x, s, told)
-
-        def landing(point: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-            return double.flow_map(point, time, one, told)
-
-        _, rate = torch.func.jvp(landing, (x, s), (velocity, torch.ones_like(s)))
-        h = 3e-5
-        ahead, behind = (landing(x + sign * h * velocity, s + sign * h) for sign in (1, -1))
-    assert (rate - (ahead - behind) / (2 * h)).norm() < 1e-3 * rate.norm()
+    check_material_derivative(double, landing(double, rows(double, 0)), rows(double, 0), h=3e-5)
 
 
 def test_encoding_inverts_the_whitening_and_packing(model: Flux3Klein) -> None:

@@ -15,6 +15,7 @@ from transformers import CLIPTextModelWithProjection
 from fmtt.models.t2i.generator import Generator, load_generator
 from fmtt.models.t2i.noise_network import TEXT, NoiseNetwork, levels_of
 from tests.command import Outcome
+from tests.t2i.derivatives import check_gradient, landing
 from tests.t2i.tiny_unet import POOLED, save, scheduler, text_config, told, unet, vae
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -87,17 +88,7 @@ def test_gradients_reach_the_noise() -> None:
     model = generator()
     for part in (model.network.unet, model.latents.vae):
         part.double()
-    condition, s, one = rows(model, 0), torch.tensor([0.2]).double(), torch.ones(1).double()
-    x, v = torch.randn(2, 1, 4, 8, 12, generator=torch.Generator().manual_seed(3)).double()
-
-    def reward(point: Tensor) -> Tensor:
-        return model.decode(model.flow_map(point, s, one, condition)).square().mean()
-
-    point = x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(reward(point), point)
-    difference = (reward(x + 1e-4 * v) - reward(x - 1e-4 * v)) / 2e-4
-    assert (slope * v).sum().item() == pytest.approx(difference.item(), rel=1e-4)
-    assert reward(x + 1e-3 * slope / slope.norm()) > reward(x)
+    check_gradient(model, landing(model, rows(model, 0)), at=0.2)
 
 
 @pytest.mark.parametrize("large", [False, True])

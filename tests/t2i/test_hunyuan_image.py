@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, HunyuanImagePipeline
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import fmtt
 from fmtt.flow.schedules import ShiftedGrid
 from fmtt.models.t2i.hunyuan_image import TOLD, HunyuanImage, load_hunyuan_image
+from tests.t2i.derivatives import check_gradient, check_material_derivative, landing
 from tests.t2i.tiny_hunyuan_image import hunyuan, hunyuan_transformer, hunyuan_vae, text_parts, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -77,34 +77,13 @@ def test_a_batch_mixes_times_and_prompts(model: HunyuanImage, noise: torch.Tenso
 
 def test_gradients_reach_the_latents_through_look_ahead_and_decoder() -> None:
     double = HunyuanImage(hunyuan_transformer().double(), hunyuan_vae().double(), told, 8, 12)
-    condition, s, one = rows(double, 1), torch.tensor([0.4]).double(), torch.ones(1).double()
-    x, v = torch.randn(2, 1, 16, 4, 6, generator=torch.Generator().manual_seed(3)).double()
-
-    def reward(point: torch.Tensor) -> torch.Tensor:
-        return double.decode(double.flow_map(point, s, one, condition)).square().mean()
-
-    point = x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(reward(point), point)
-    h = 1e-4  # shorter steps meet the rounding of the rotations of queries and keys, which are float32 in any precision
-    difference = (reward(x + h * v) - reward(x - h * v)) / (2 * h)
-    assert (slope * v).sum().item() == pytest.approx(difference.item(), rel=1e-4)
-    assert reward(x + 1e-3 * slope / slope.norm()) > reward(x), "a step along the gradient raises the reward"
+    check_gradient(double, landing(double, rows(double, 1)))
 
 
 def test_the_material_derivative_agrees_with_differences_in_time() -> None:
+    """Times are multiplied by 1000 inside, and their sines are float32."""
     double = HunyuanImage(hunyuan_transformer().double(), hunyuan_vae().double(), told, 8, 12)
-    condition, s, one = rows(double, 1), torch.tensor([0.4]).double(), torch.ones(1).double()
-    x = torch.randn(1, 16, 4, 6, generator=torch.Generator().manual_seed(3)).double()
-    with sdpa_kernel(SDPBackend.MATH):
-        velocity = double.velocity(x, s, condition)
-
-        def landing(point: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-            return double.flow_map(point, time, one, condition)
-
-        _, rate = torch.func.jvp(landing, (x, s), (velocity, torch.ones_like(s)))
-        h = 3e-5  # times are multiplied by 1000 inside, and their sines are float32
-        ahead, behind = (landing(x + sign * h * velocity, s + sign * h) for sign in (1, -1))
-    assert (rate - (ahead - behind) / (2 * h)).norm() < 1e-3 * rate.norm()
+    check_material_derivative(double, landing(double, rows(double, 1)), rows(double, 1), h=3e-5)
 
 
 def test_times_are_not_rounded_to_the_type_of_the_network(noise: torch.Tensor) -> None:

@@ -10,12 +10,12 @@ import diffusers
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import fmtt
 from fmtt.flow.schedules import ShiftedGrid
 from fmtt.models.t2i.one_time import NEGATIVE, OneTime
 from fmtt.models.t2i.pipelines import FAMILIES
+from tests.t2i.derivatives import check_gradient, check_material_derivative, denoised
 from tests.t2i.pipeline_cases import CASES, TEXTS, model_of, noise, rows, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -70,34 +70,14 @@ def double_of(name: str) -> OneTime:
 
 @BY_NAME
 def test_gradients_reach_the_latents_through_look_ahead_and_decoder(name: str) -> None:
-    model, t = double_of(name), torch.tensor([0.4]).double()
-    x, v = torch.randn(2, 1, *model.shape, generator=torch.Generator().manual_seed(3)).double()
-
-    def reward(point: torch.Tensor) -> torch.Tensor:
-        return model.decode(point + 0.6 * model.velocity(point, t, rows(model, 0))).square().mean()
-
-    point = x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(reward(point), point)
-    h = CASES[name].h
-    difference = (reward(x + h * v) - reward(x - h * v)) / (2 * h)
-    assert (slope * v).sum().item() == pytest.approx(difference.item(), rel=1e-4)
-    assert reward(x + 1e-3 * slope / slope.norm()) > reward(x)
+    model = double_of(name)
+    check_gradient(model, denoised(model, rows(model, 0)), h=CASES[name].h)
 
 
 @BY_NAME
 def test_the_material_derivative_agrees_with_differences_in_time(name: str) -> None:
-    model, t = double_of(name), torch.tensor([0.4]).double()
-    x = torch.randn(1, *model.shape, generator=torch.Generator().manual_seed(3)).double()
-    with sdpa_kernel(SDPBackend.MATH):
-        velocity = model.velocity(x, t, rows(model, 0))
-
-        def denoised(point: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-            return point + (1 - time)[:, None, None, None] * model.velocity(point, time, rows(model, 0))
-
-        _, rate = torch.func.jvp(denoised, (x, t), (velocity, torch.ones_like(t)))
-        h = CASES[name].time_h
-        ahead, behind = (denoised(x + sign * h * velocity, t + sign * h) for sign in (1, -1))
-    assert (rate - (ahead - behind) / (2 * h)).norm() < 1e-3 * rate.norm()
+    model = double_of(name)
+    check_material_derivative(model, denoised(model, rows(model, 0)), rows(model, 0), h=CASES[name].time_h)
 
 
 @BY_NAME

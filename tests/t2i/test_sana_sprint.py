@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import SanaPipeline, SanaSprintPipeline, SCMScheduler
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import Gemma2Config, Gemma2Model
 
 import fmtt
 from fmtt.models.t2i.one_time import NEGATIVE
 from fmtt.models.t2i.sana_sprint import TOLD, SanaSprint, load_sana_sprint
+from tests.t2i.derivatives import check_gradient, check_material_derivative, landing
 from tests.t2i.tiny import WIDTH, moved
 from tests.t2i.tiny_hunyuan_image import BYTES
 from tests.t2i.tiny_pipelines import byte_tokenizer
@@ -97,35 +97,14 @@ def double() -> SanaSprint:
 
 
 def test_gradients_reach_the_latents_through_look_ahead_and_decoder() -> None:
+    """The linear attention is float32 in any precision (shorter h), and has the corners of a ReLU (longer h)."""
     model = double()
-    condition, s, one = rows(model, 0), torch.tensor([0.4]).double(), torch.ones(1).double()
-    x, v = torch.randn(2, 1, 4, 8, 12, generator=torch.Generator().manual_seed(3)).double()
-
-    def reward(point: torch.Tensor) -> torch.Tensor:
-        return model.decode(model.flow_map(point, s, one, condition)).square().mean()
-
-    point = x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(reward(point), point)
-    h = 3e-4  # the linear attention is in float32 in any precision (shorter), and has the corners of a ReLU (longer)
-    difference = (reward(x + h * v) - reward(x - h * v)) / (2 * h)
-    assert (slope * v).sum().item() == pytest.approx(difference.item(), rel=1e-3)
-    assert reward(x + 1e-3 * slope / slope.norm()) > reward(x)
+    check_gradient(model, landing(model, rows(model, 0)), h=3e-4, rel=1e-3)
 
 
 def test_the_material_derivative_agrees_with_differences_in_time() -> None:
     model = double()
-    condition, s, one = rows(model, 0), torch.tensor([0.4]).double(), torch.ones(1).double()
-    x = torch.randn(1, 4, 8, 12, generator=torch.Generator().manual_seed(3)).double()
-    with sdpa_kernel(SDPBackend.MATH):
-        velocity = model.velocity(x, s, condition)
-
-        def landing(point: torch.Tensor, time: torch.Tensor) -> torch.Tensor:
-            return model.flow_map(point, time, one, condition)
-
-        _, rate = torch.func.jvp(landing, (x, s), (velocity, torch.ones_like(s)))
-        h = 1e-4  # between float32 and the corners, as above
-        ahead, behind = (landing(x + sign * h * velocity, s + sign * h) for sign in (1, -1))
-    assert (rate - (ahead - behind) / (2 * h)).norm() < 1e-3 * rate.norm()
+    check_material_derivative(model, landing(model, rows(model, 0)), rows(model, 0))
 
 
 def test_encoding_inverts_the_scale_of_the_latents(model: SanaSprint) -> None:

@@ -13,7 +13,6 @@ from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import CLIPTextModelWithProjection
 
 from fmtt.flow.protocols import Evaluations, as_flow
@@ -22,6 +21,7 @@ from fmtt.models.t2i.noise_network import TEXT, NoiseNetwork, levels_of
 from fmtt.models.t2i.one_time import NEGATIVE
 from fmtt.models.t2i.sdxl_lcm import SdxlLcm, load_sdxl_lcm, with_lora
 from tests.command import Outcome
+from tests.t2i.derivatives import check_gradient, check_material_derivative, landing
 from tests.t2i.tiny_unet import POOLED, save, scheduler, text_config, told, unet, vae
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -121,28 +121,11 @@ def test_a_batch_mixes_times_and_prompts(model: SdxlLcm, noise: Tensor) -> None:
 
 
 def test_gradients_and_the_material_derivative() -> None:
+    """Shorter differences in time meet the float32 of the sines of times."""
     networks = (NoiseNetwork(net.double(), levels_of(scheduler())) for net in (unet(True), other_unet()))
     double = SdxlLcm(*networks, vae().double(), both, 16, 24, GUIDANCE)
-    condition, s, one = rows(double, 0), torch.tensor([0.4]).double(), torch.ones(1).double()
-    x, v = torch.randn(2, 1, 4, 8, 12, generator=torch.Generator().manual_seed(3)).double()
-
-    def reward(point: Tensor) -> Tensor:
-        return double.decode(double.flow_map(point, s, one, condition)).square().mean()
-
-    point = x.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(reward(point), point)
-    difference = (reward(x + 1e-4 * v) - reward(x - 1e-4 * v)) / 2e-4
-    assert (slope * v).sum().item() == pytest.approx(difference.item(), rel=1e-4)
-    with sdpa_kernel(SDPBackend.MATH):
-        velocity = double.velocity(x, s, condition)
-
-        def landing(place: Tensor, time: Tensor) -> Tensor:
-            return double.flow_map(place, time, one, condition)
-
-        _, rate = torch.func.jvp(landing, (x, s), (velocity, torch.ones_like(s)))
-        h = 1e-4  # shorter ones meet the float32 of the sines of times
-        ahead, behind = (landing(x + sign * h * velocity, s + sign * h) for sign in (1, -1))
-    assert (rate - (ahead - behind) / (2 * h)).norm() < 1e-2 * rate.norm()
+    check_gradient(double, landing(double, rows(double, 0)))
+    check_material_derivative(double, landing(double, rows(double, 0)), rows(double, 0), tolerance=1e-2)
 
 
 def lora() -> dict[str, Tensor]:
