@@ -14,3 +14,12 @@ def klein(tmp_path_factory: pytest.TempPathFactory) -> str:
 
     folder: Path = tmp_path_factory.mktemp("klein")
     return save_klein(folder)
+
+
+@pytest.fixture
+def shallow_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prompts of FLUX.2 are the second layer of a tiny encoder and 100 tokens, not deep layers and 512 tokens."""
+    import diffusers
+
+    for kind in (diffusers.Flux2Pipeline, diffusers.Flux2KleinPipeline):
+        monkeypatch.setattr(kind.encode_prompt, "__defaults__", (None, 1, None, 100, (2,)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,17 +11,21 @@ import torch
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
+import fmtt
+from fmtt.flow.protocols import as_flow
 from fmtt.flow.schedules import PowerGrid, ShiftedGrid
 from fmtt.models.t2i.flux import (
     ClipAndT5,
     FluxFlowMap,
     FluxVelocity,
+    Told,
     load_flux,
     load_flux_schnell,
     with_two_times,
 )
+from fmtt.models.t2i.flux_ahead import FluxAhead, load_flux_ahead
 from tests.t2i.derivatives import check_gradient, landing
-from tests.t2i.tiny import clip_and_t5, flux_transformer, flux_vae, plain_tokenizer, told
+from tests.t2i.tiny import clip_and_t5, flux_transformer, flux_vae, moved, plain_tokenizer, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = ["a cat", "an analog clock", "a dog"]
@@ -134,3 +139,44 @@ def test_a_folder_is_a_model(tmp_path: Path) -> None:
     assert schnell.velocity(noise()[:2], torch.full((2,), 0.3), told_of).shape == (2, 4, 8, 12)
     with pytest.raises(ValueError, match=r"model\.lora=nowhere: is not a safetensors file"):
         load_flux("nowhere", str(tmp_path), 16, 24)
+
+
+def short(texts: Sequence[str]) -> Told:
+    """What schnell is told: shorter texts than dev is."""
+    return Told(told(texts).words[:, :6], 0.5 * told(texts).pooled)
+
+
+def dev_ahead() -> FluxAhead:
+    torch.manual_seed(6)
+    schnell = FluxVelocity(moved(flux_transformer(guidance=False)), flux_vae(), short, 16, 24)
+    return FluxAhead(FluxVelocity(flux_transformer(), flux_vae(), told, 16, 24, 2.5), schnell)
+
+
+def test_dev_moves_and_schnell_looks_ahead() -> None:
+    model, s = dev_ahead(), torch.tensor([0.0, 0.4, 0.7])
+    dev = FluxVelocity(flux_transformer(), flux_vae(), told, 16, 24, guidance=2.5)
+    assert torch.equal(model.velocity(noise(), s, rows(model, 0, 1, 2)), dev.velocity(noise(), s, rows(dev, 0, 1, 2)))
+    guess = model.flow_map(noise(), s, torch.ones(3), rows(model, 0, 1, 2))
+    sigma, texts = (1 - s)[:, None, None, None], rows(model.ahead, 0, 1, 2)
+    output = model.ahead.predict(noise(), 1 - s, texts)
+    torch.testing.assert_close(guess, noise() - sigma * output)
+    assert texts["words"].shape[1] == 6 and as_flow(model).data_only
+    own = noise() + sigma * model.velocity(noise(), s, rows(model, 0, 1, 2))
+    assert (guess - own).abs().max() > 1e-2
+
+
+def test_folders_of_dev_and_schnell_are_a_model(tmp_path: Path) -> None:
+    clip, t5 = clip_and_t5()
+    parts = {"vae": flux_vae(), "text_encoder": clip, "text_encoder_2": t5, "tokenizer": plain_tokenizer(20),
+             "tokenizer_2": plain_tokenizer(40)}  # fmt: skip
+    for name, guidance in {"dev": True, "schnell": False}.items():
+        for folder, part in {**parts, "transformer": flux_transformer(guidance)}.items():
+            part.save_pretrained(tmp_path / name / folder)
+    model = load_flux_ahead(str(tmp_path / "dev"), str(tmp_path / "schnell"), 16, 24)
+    result = fmtt.sample(
+        model.to(torch.device("cpu"), torch.float32), lambda pictures: -pictures.square().mean((1, 2, 3)),
+        conditions=["a cat", "a dog"], mode=fmtt.modes.search, scale=10.0, groups=1, particles=2, steps=3,
+    )  # fmt: skip
+    assert torch.isfinite(result.rewards).all() and result.meter.backward > 0
+    with pytest.raises(ValueError, match=r"model\.ahead=nowhere: the transformer is not on this machine"):
+        load_flux_ahead(str(tmp_path / "dev"), "nowhere", 16, 24)

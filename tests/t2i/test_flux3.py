@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
+from diffusers.guiders import ClassifierFreeGuidance
 from diffusers.modular_pipelines.flux3.decoders import Flux3DecodeStep
 from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep
+from diffusers.modular_pipelines.flux3.modular_blocks_flux3 import Flux3CoreDenoiseStep
 from diffusers.modular_pipelines.flux3.modular_blocks_flux3_distilled import Flux3DistilledCoreDenoiseStep
 
 import fmtt
+from fmtt.flow.protocols import Evaluations, as_flow
 from fmtt.flow.schedules import ShiftedGrid
-from fmtt.models.t2i.flux3 import Flux3Klein, QwenWindows
+from fmtt.models.t2i.flux3 import Flux3Klein, Flux3KleinOnBase, QwenWindows, load_flux3_klein
 from tests.t2i.derivatives import check_gradient, check_material_derivative, landing
-from tests.t2i.tiny import LAYERS, Processor, flux3, flux3_transformer, flux3_vae, qwen3_vl, windows
+from tests.t2i.tiny import LAYERS, Processor, flux3, flux3_transformer, flux3_vae, moved, qwen3_vl, windows
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = ["a cat", "an analog clock that shows exactly a quarter to five", "a dog"]
@@ -127,3 +131,55 @@ def test_what_does_not_fit_is_refused() -> None:
         Flux3Klein(flux3_transformer(flow_map=False), flux3_vae(), windows)
     with pytest.raises(ValueError, match=r"model\.height=18, model\.width=24: must be multiples of 4"):
         Flux3Klein(flux3_transformer(), flux3_vae(), windows, 18, 24)
+
+
+def on_base(guidance: float = 3.5) -> Flux3KleinOnBase:
+    torch.manual_seed(7)
+    base = moved(flux3_transformer(flow_map=False))
+    return Flux3KleinOnBase(flux3_transformer(), flux3_vae(), windows, 16, 24, base, guidance)
+
+
+@pytest.mark.parametrize("text", [0, 1])
+def test_steps_by_klein_base_are_those_of_the_pipeline(noise: torch.Tensor, text: int) -> None:
+    model, asked = on_base(), [windows([said])[0][None] for said in (TEXTS[text], "")]
+    pipeline = Flux3CoreDenoiseStep().init_pipeline()
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=6.93)
+    guider = ClassifierFreeGuidance(guidance_scale=3.5)
+    pipeline.update_components(transformer=model.base, scheduler=scheduler, guider=guider)
+    given = {"prompt_embeds": asked[0], "negative_prompt_embeds": asked[1], "latents": noise[:1]}
+    expected = pipeline(**given, num_inference_steps=4, height=64, width=96, batch_size=1, output="latents")
+    x = noise[:1]
+    for s, t in pairwise(ShiftedGrid(math.log(6.93)).times(4)):
+        x = x + (t - s) * model.velocity(x, torch.tensor([s]), rows(model, text))
+    torch.testing.assert_close(x, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_the_velocity_of_klein_base_counts_twice_and_leaves_the_map_as_it_is(
+    model: Flux3Klein, noise: torch.Tensor
+) -> None:
+    both, s, one = on_base(), torch.tensor([0.0, 0.4, 0.7]), torch.ones(3)
+    assert as_flow(both).evaluations == Evaluations(velocity=2, flow_map=1)
+    assert as_flow(on_base(1.0)).evaluations == Evaluations()
+    landed = both.flow_map(noise, s, one, rows(both, 0, 1, 2))
+    assert torch.equal(landed, model.flow_map(noise, s, one, rows(model, 0, 1, 2)))
+    together = both.velocity(noise, s, rows(both, 0, 1, 2))
+    for k in range(3):
+        alone = both.velocity(noise[[k]], s[[k]], rows(both, k))
+        torch.testing.assert_close(together[[k]], alone, rtol=1e-4, atol=1e-5)
+    assert (together - on_base(1.0).velocity(noise, s, rows(both, 0, 1, 2))).abs().max() > 1e-2
+    assert (together - model.velocity(noise, s, rows(model, 0, 1, 2))).abs().max() > 1e-2
+
+
+def test_klein_base_is_another_network() -> None:
+    with pytest.raises(ValueError, match=r"model\.base: has a second time; klein-base is needed, not FLUX\.3 klein"):
+        Flux3KleinOnBase(flux3_transformer(), flux3_vae(), windows, 16, 24, flux3_transformer())
+
+
+def test_folders_of_klein_and_klein_base_are_a_model(klein: str, tmp_path: Path) -> None:
+    flux3_transformer(flow_map=False).save_pretrained(tmp_path / "transformer")
+    model = load_flux3_klein(klein, str(tmp_path), height=16, width=24).to(torch.device("cpu"), torch.float32)
+    assert isinstance(model, Flux3KleinOnBase)
+    condition, noise = model.encode_prompts(["a cat"]), torch.zeros(1, 16, 4, 6)
+    assert model.velocity(noise, torch.tensor([0.3]), condition).shape == noise.shape
+    with pytest.raises(ValueError, match=r"model\.base=nowhere: the transformer is not on this machine"):
+        load_flux3_klein(klein, "nowhere", height=16, width=24)

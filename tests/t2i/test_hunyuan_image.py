@@ -14,6 +14,7 @@ import fmtt
 from fmtt.flow.schedules import ShiftedGrid
 from fmtt.models.t2i.hunyuan_image import TOLD, HunyuanImage, load_hunyuan_image
 from tests.t2i.derivatives import check_gradient, check_material_derivative, landing
+from tests.t2i.tiny import scheduler
 from tests.t2i.tiny_hunyuan_image import hunyuan, hunyuan_transformer, hunyuan_vae, text_parts, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -113,7 +114,7 @@ def test_the_engine_tilts_it_with_prompts_and_a_decoder(model: HunyuanImage) -> 
 
 def test_a_folder_is_a_model_whose_texts_are_encoded_as_by_the_pipeline(tmp_path: Path, noise: torch.Tensor) -> None:
     parts = {"transformer": hunyuan_transformer(), "vae": hunyuan_vae(), **text_parts()}
-    for name, part in parts.items():
+    for name, part in {**parts, "scheduler": scheduler()}.items():
         part.save_pretrained(tmp_path / name)
     model = load_hunyuan_image(str(tmp_path), 8, 12).to(torch.device("cpu"), torch.float32)
     found = model.encode_prompts(TEXTS[:2])

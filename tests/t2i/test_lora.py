@@ -50,18 +50,56 @@ def test_merged_weights_do_what_the_lora_does(tmp_path: Path) -> None:
 
 def test_a_file_for_two_times_is_refused_by_a_network_with_one() -> None:
     _, tensors = adapted()
-    with pytest.raises(ValueError, match=r"model\.lora=it: the key transformer\.time_text_embed\.original_embedder"):
+    line = r"model\.lora=it: 4 of 6 keys belong to no part of FluxTransformer2DModel: transformer\.time_text_embed\."
+    with pytest.raises(ValueError, match=line):
         load_lora(flux_transformer(), tensors, "it")
 
 
 def test_unknown_keys_and_empty_changes_are_refused() -> None:
     _, tensors = adapted()
-    for key in ("transformer.r_embedder.lora_A.weight", "transformer.transformer_blocks.0.attn.to_q.alpha", "other"):
-        with pytest.raises(ValueError, match=f"the key {key} belongs to no part of FluxTransformer2DModel"):
+    for key in ("transformer.r_embedder.lora_A.weight", "transformer.transformer_blocks.0.attn.to_q.scale", "other"):
+        with pytest.raises(ValueError, match=f"1 of 7 keys belong to no part of FluxTransformer2DModel: {key}$"):
             load_lora(with_two_times(flux_transformer()), tensors | {key: torch.zeros(1)}, "it")
     nothing = {name: 0 * value if name.endswith("lora_B.weight") else value for name, value in tensors.items()}
     with pytest.raises(ValueError, match="changes nothing"):
         load_lora(with_two_times(flux_transformer()), nothing, "it")
+
+
+def test_the_unknown_keys_of_ayf_are_counted_and_the_first_listed(tmp_path: Path) -> None:
+    """No code of NVIDIA's says where its second time belongs."""
+    ends = ("lora_down.weight", "lora_up.weight", "alpha")
+    foreign = {f"net.r_embedder.{number}.{end}": torch.ones(1, 1) for number in range(3) for end in ends}
+    save_file(foreign, tmp_path / "ayf.safetensors")
+    line = (
+        r"ayf\.safetensors: 9 of 9 keys belong to no part of FluxTransformer2DModel: net\.r_embedder\.0\.alpha,"
+        r" net\.r_embedder\.0\.lora_down\.weight, net\.r_embedder\.0\.lora_up\.weight and 6 more$"
+    )
+    tensors = read_lora(tmp_path / "ayf.safetensors")
+    with pytest.raises(ValueError, match=line):
+        load_lora(with_two_times(flux_transformer()), dict(sorted(tensors.items())), tmp_path / "ayf.safetensors")
+
+
+def test_half_a_layer_another_shape_and_numbers_that_are_none_are_refused() -> None:
+    """peft draws the other half at random."""
+    _, tensors = adapted()
+    begin = "transformer.transformer_blocks.0.attn.to_q.lora_"
+    down, up = tensors[f"{begin}A.weight"], tensors[f"{begin}B.weight"]
+    layer = r"^model\.lora=it: transformer_blocks\.0\.attn\.to_q"
+    for one, other in ("AB", "BA"):
+        half = {key: value for key, value in tensors.items() if key != f"{begin}{other}.weight"}
+        with pytest.raises(ValueError, match=rf"{layer} has lora_{one}\.weight alone, needs lora_A\.weight and lora_B"):
+            load_lora(with_two_times(flux_transformer()), half, "it")
+    line = rf"{layer} has matrices \(\d.*\) and \(\d.*\) for a weight \(32, 32\)$"
+    for changed in (
+        {"A.weight": down[:, 1:]}, {"A.weight": down[1:]}, {"B.weight": up[1:]}, {"A.weight": down[0]},
+        {"A.weight": down[:0], "B.weight": up[:, :0]},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=line):
+            load_lora(
+                with_two_times(flux_transformer()), tensors | {begin + end: part for end, part in changed.items()}, "it"
+            )
+    with pytest.raises(ValueError, match=f"{layer} is not finite$"):
+        load_lora(with_two_times(flux_transformer()), tensors | {f"{begin}A.weight": down * torch.nan}, "it")
 
 
 def test_a_file_that_is_none_is_refused(tmp_path: Path) -> None:

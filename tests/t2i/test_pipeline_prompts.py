@@ -18,16 +18,13 @@ from tests.t2i.pipeline_cases import CASES, TEXTS, noise
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "Flux2Pipeline"])
-def test_a_folder_is_a_model_whose_texts_are_encoded_as_by_the_pipeline(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if name == "Flux2KleinPipeline":  # its layers are those of a large encoder, and its text has 512 tokens
-        kind = diffusers.Flux2KleinPipeline
-        monkeypatch.setattr(kind.encode_prompt, "__defaults__", (None, 1, None, 60, (2,)))
+@pytest.mark.usefixtures("shallow_encoders")
+@pytest.mark.parametrize("name", CASES)
+def test_a_folder_is_a_model_whose_texts_are_encoded_as_by_the_pipeline(name: str, tmp_path: Path) -> None:
     case, texts = CASES[name], tiny_pipelines.text_parts(name)
     model, encoders = case.transformer(), dict(texts)
-    for folder, part in {"transformer": model, "vae": case.vae(), **encoders}.items():
+    networks = {"transformer": model, "vae": case.vae(), "scheduler": tiny.scheduler()}
+    for folder, part in {**networks, **encoders}.items():
         part.save_pretrained(tmp_path / folder)
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": name}))
     made = load_pipeline(str(tmp_path), 16, 24)
@@ -77,7 +74,12 @@ def klein_encoded(pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
     )
 
 
+def flux2_encoded(pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
+    return {"encoder_hidden_states": pipeline.encode_prompt(texts)[0]}
+
+
 ENCODED = {
+    "Flux2Pipeline": flux2_encoded,
     "StableDiffusion3Pipeline": sd3_encoded,
     "Lumina2Pipeline": lumina2_encoded,
     "ZImagePipeline": z_image_encoded,
@@ -90,7 +92,8 @@ def test_flux_1_of_a_folder_is_encoded_as_by_its_pipeline(tmp_path: Path) -> Non
     clip, t5 = tiny.clip_and_t5()
     texts = {"text_encoder": clip, "text_encoder_2": t5, "tokenizer": tiny.plain_tokenizer(20),
              "tokenizer_2": tiny.plain_tokenizer(40)}  # fmt: skip
-    for folder, part in {"transformer": tiny.flux_transformer(), "vae": tiny.flux_vae(), **texts}.items():
+    networks = {"transformer": tiny.flux_transformer(), "vae": tiny.flux_vae(), "scheduler": tiny.scheduler()}
+    for folder, part in {**networks, **texts}.items():
         part.save_pretrained(tmp_path / folder)
     (tmp_path / "model_index.json").write_text(json.dumps({"_class_name": "FluxPipeline"}))
     found = load_pipeline(str(tmp_path), 16, 24).encode_prompts(TEXTS[:2])

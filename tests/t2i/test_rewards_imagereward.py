@@ -23,17 +23,21 @@ def network() -> ImageRewardNetwork:
 
 
 def expected(net: ImageRewardNetwork, x: Tensor, text: str) -> Tensor:
-    """Scores of square pictures as in ``ImageReward.score``, through BLIP of transformers."""
+    """Scores of square pictures in [-1, 1] as in ``ImageReward.score``, through BLIP of transformers."""
+    processor = BlipImageProcessor(size={"height": 32, "width": 32})
+    return of_pixels(net, processor(list(x / 2 + 0.5), do_rescale=False, return_tensors="pt")["pixel_values"], text)
+
+
+def of_pixels(net: ImageRewardNetwork, seen: Tensor, text: str) -> Tensor:
+    """Scores of what the network sees."""
     blip = BlipForImageTextRetrieval(blip_config()).eval()
     blip.vision_model.load_state_dict(net.vision.state_dict())
     blip.text_encoder.load_state_dict(net.text.state_dict())
-    processor = BlipImageProcessor(size={"height": 32, "width": 32})
-    seen = processor(list(x / 2 + 0.5), do_rescale=False, return_tensors="pt")["pixel_values"]
     tokens = bert_tokenizer()(text, padding="max_length", truncation=True, max_length=35, return_tensors="pt")
     with torch.no_grad():
         words = blip(
-            input_ids=tokens.input_ids.expand(len(x), -1),
-            attention_mask=tokens.attention_mask.expand(len(x), -1),
+            input_ids=tokens.input_ids.expand(len(seen), -1),
+            attention_mask=tokens.attention_mask.expand(len(seen), -1),
             pixel_values=seen,
         ).question_embeds
         score = words[:, 0]

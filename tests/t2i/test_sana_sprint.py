@@ -8,16 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import SanaPipeline, SanaSprintPipeline, SCMScheduler
-from transformers import Gemma2Config, Gemma2Model
 
 import fmtt
+from fmtt.flow.protocols import as_flow
 from fmtt.models.t2i.one_time import NEGATIVE
 from fmtt.models.t2i.sana_sprint import TOLD, SanaSprint, load_sana_sprint
 from tests.t2i.derivatives import check_gradient, check_material_derivative, landing
-from tests.t2i.tiny import WIDTH, moved
-from tests.t2i.tiny_hunyuan_image import BYTES
-from tests.t2i.tiny_pipelines import byte_tokenizer
-from tests.t2i.tiny_sana_sprint import sana_sprint, sana_transformer, sana_vae, told
+from tests.t2i.tiny_sana_sprint import encoders, sana_sprint, sana_transformer, sana_vae, save_sana_sprint, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = ["a cat", "a clock", "a dog"]
@@ -72,9 +69,8 @@ def test_the_velocity_is_the_guided_teacher(model: SanaSprint, noise: torch.Tens
     assert (right + asked).abs().max() > 1e-2, "the negative prompt changes the velocity"
 
 
-def test_a_map_to_an_earlier_time_is_refused(model: SanaSprint, noise: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match="knows the flow map to t = 1 only; use lookahead=flowmap1"):
-        model.flow_map(noise, torch.zeros(3), torch.tensor([1.0, 0.5, 1.0]), rows(model, 0, 1, 2))
+def test_its_map_goes_to_the_data_only(model: SanaSprint) -> None:
+    assert as_flow(model).data_only
 
 
 def test_a_batch_mixes_times_and_prompts(model: SanaSprint, noise: torch.Tensor) -> None:
@@ -121,22 +117,18 @@ def test_the_engine_tilts_it_by_one_jump_and_refuses_two(model: SanaSprint) -> N
         )  # fmt: skip
 
     assert torch.isfinite(sample(1).rewards).all()
-    with pytest.raises(ValueError, match="use lookahead=flowmap1"):
+    with pytest.raises(
+        ValueError,
+        match=r"lookahead\.steps=2: the flow map of this model goes to the data only; use lookahead=flowmap1",
+    ):
         sample(2)
 
 
 def test_a_folder_is_a_model_whose_texts_are_encoded_as_by_the_pipeline(tmp_path: Path) -> None:
-    torch.manual_seed(5)
-    config = Gemma2Config(
-        vocab_size=BYTES, hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
-        num_key_value_heads=1, head_dim=8,
-    )  # fmt: skip
-    texts = {"text_encoder": moved(Gemma2Model(config)), "tokenizer": byte_tokenizer()}
-    for folder, part in {"transformer": sana_transformer(True), "vae": sana_vae(), **texts}.items():
-        part.save_pretrained(tmp_path / "student" / folder)
-    sana_transformer(False).save_pretrained(tmp_path / "teacher" / "transformer")
-    places = str(tmp_path / "student"), str(tmp_path / "teacher")
-    model = load_sana_sprint(*places, 16, 24).to(torch.device("cpu"), torch.float32)
+    texts = encoders()
+    model = load_sana_sprint(*save_sana_sprint(tmp_path, texts), 16, 24, checkpointing=True).to(
+        torch.device("cpu"), torch.float32
+    )
     found = model.encode_prompts(TEXTS[:2])
     seen: list[tuple[torch.Tensor, ...]] = []
 

@@ -116,8 +116,7 @@ def test_a_batch_mixes_times_and_prompts(model: SdxlLcm, noise: Tensor) -> None:
         )
         for whole, part in zip(together, alone, strict=True):
             torch.testing.assert_close(whole[[k]], part, rtol=1e-3, atol=1e-3)
-    with pytest.raises(ValueError, match="knows the flow map to t = 1 only; use lookahead=flowmap1"):
-        model.flow_map(noise, s, 0.9 * one, rows(model, 0, 1, 2))
+    assert as_flow(model).data_only
 
 
 def test_gradients_and_the_material_derivative() -> None:
@@ -161,9 +160,8 @@ def test_the_lora_makes_the_student(tmp_path: Path) -> None:
 
 def test_a_lora_of_another_network_is_refused() -> None:
     foreign = {name.replace("to_q", "to_elsewhere"): value for name, value in lora().items()}
-    with pytest.raises(
-        ValueError, match=r"model\.lora=it: the key .*to_elsewhere.* belongs to no part of UNet2DConditionModel"
-    ):
+    line = r"model\.lora=it: 16 of 64 keys belong to no part of UNet2DConditionModel: unet\..*\.to_elsewhere\.lora_A"
+    with pytest.raises(ValueError, match=line):
         with_lora(unet(True), foreign, "it")
     nothing = {name: 0 * value if "lora_B" in name else value for name, value in lora().items()}
     with pytest.raises(ValueError, match=r"model\.lora=it: changes nothing"):

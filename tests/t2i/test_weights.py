@@ -10,6 +10,7 @@ from diffusers import Flux3Transformer2DModel
 
 from fmtt.models.t2i import weights
 from fmtt.models.t2i.flux3 import load_flux3_klein
+from fmtt.models.t2i.placement import placed
 from tests.t2i.tiny import LAYERS
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -56,3 +57,18 @@ def test_layers_that_diffusers_keeps_in_float32_stay_so(klein: str) -> None:
     found = model.average(x, s, s + 1, told)
     model.transformer = expected
     assert torch.equal(found, model.average(x, s, s + 1, told))
+
+
+def test_weights_go_to_the_device_in_the_wanted_type() -> None:
+    """Not in that of the file: FLUX.1 in float32 needs twice the memory of the device."""
+    types: list[torch.dtype] = []
+
+    class Part(torch.nn.Linear):
+        _keep_in_fp32_modules = None
+
+        def to(self, *given: torch.device) -> Part:
+            types.append(self.weight.dtype)
+            return super().to(*given)
+
+    made = placed(Part(2, 2), torch.device("cpu"), torch.bfloat16)
+    assert types == [torch.bfloat16] == [made.weight.dtype]

@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, AutoencoderKLFlux2, Flux3Transformer2DModel, FluxTransformer2DModel
+from diffusers import (
+    AutoencoderKL,
+    AutoencoderKLFlux2,
+    FlowMatchEulerDiscreteScheduler,
+    Flux3Transformer2DModel,
+    FluxTransformer2DModel,
+)
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -158,6 +164,10 @@ def clip_and_t5() -> tuple[CLIPTextModel, T5EncoderModel]:
     )  # fmt: skip
     t5 = T5Config(d_model=WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2, **tokens)
     return moved(CLIPTextModel(clip)), moved(T5EncoderModel(t5))
+
+
+def scheduler() -> FlowMatchEulerDiscreteScheduler:
+    return FlowMatchEulerDiscreteScheduler(shift=3.0)
 
 
 def save_klein(folder: Path) -> str:

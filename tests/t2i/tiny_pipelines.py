@@ -17,6 +17,12 @@ from transformers import (
     CLIPTextModelWithProjection,
     Gemma2Config,
     Gemma2Model,
+    Mistral3Config,
+    Mistral3ForConditionalGeneration,
+    MistralConfig,
+    PixtralImageProcessor,
+    PixtralProcessor,
+    PixtralVisionConfig,
     Qwen3Config,
     Qwen3ForCausalLM,
     Qwen3Model,
@@ -24,7 +30,7 @@ from transformers import (
     T5EncoderModel,
 )
 
-from tests.t2i.tiny import TEMPLATE, WIDTH, moved, plain_tokenizer
+from tests.t2i.tiny import TEMPLATE, WIDTH, WORDS, moved, plain_tokenizer
 from tests.t2i.tiny_hunyuan_image import BYTES, qwen2_5_vl
 
 HEADS = {"attention_head_dim": 16, "num_attention_heads": 2}
@@ -106,6 +112,23 @@ def qwen3_config() -> Qwen3Config:
     )  # fmt: skip
 
 
+def mistral3() -> Mistral3ForConditionalGeneration:
+    heads = {"num_attention_heads": 2, "head_dim": 8, "intermediate_size": 16, "num_hidden_layers": 2}
+    text = MistralConfig(vocab_size=len(WORDS) + 1, hidden_size=WIDTH, num_key_value_heads=1, **heads)
+    vision = PixtralVisionConfig(hidden_size=16, image_size=16, patch_size=4, **heads)
+    config = Mistral3Config(vision_config=vision, text_config=text, image_token_index=len(WORDS))
+    return moved(Mistral3ForConditionalGeneration(config))
+
+
+def pixtral_processor() -> PixtralProcessor:
+    """Its template shows the texts of a message."""
+    texts = "{% for part in message['content'] %}{{ part['text'] }} {% endfor %}"
+    template = f"{{% for message in messages %}}<start> {{{{ message['role'] }}}} {texts}<end> {{% endfor %}}"
+    tokenizer = plain_tokenizer(200)
+    tokenizer.add_tokens("[IMG]")
+    return PixtralProcessor(PixtralImageProcessor(), tokenizer, chat_template=template)
+
+
 def clip_with_projection(width: int, seed: int) -> CLIPTextModelWithProjection:
     torch.manual_seed(seed)
     config = CLIPTextConfig(
@@ -131,5 +154,7 @@ def text_parts(pipeline: str) -> dict[str, object]:
         return {"text_encoder": moved(Gemma2Model(config)), "tokenizer": byte_tokenizer()}
     if pipeline == "QwenImagePipeline":
         return {"text_encoder": qwen2_5_vl(), "tokenizer": byte_tokenizer()}
+    if pipeline == "Flux2Pipeline":
+        return {"text_encoder": mistral3(), "tokenizer": pixtral_processor()}
     kind = Qwen3Model if pipeline == "ZImagePipeline" else Qwen3ForCausalLM
     return {"text_encoder": moved(kind(qwen3_config())), "tokenizer": byte_tokenizer()}

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import AutoencoderDC, SanaTransformer2DModel
 from torch import Tensor
+from transformers import Gemma2Config, Gemma2Model
 
 from fmtt.models.t2i.one_time import of_both
 from fmtt.models.t2i.sana_sprint import TOLD, SanaSprint
 from tests.t2i.tiny import WIDTH, moved
+from tests.t2i.tiny_hunyuan_image import BYTES
+from tests.t2i.tiny_pipelines import byte_tokenizer
 
 
 def sana_transformer(guidance: bool) -> SanaTransformer2DModel:
@@ -53,3 +58,21 @@ def told(texts: Sequence[str]) -> dict[str, Tensor]:
 
 def sana_sprint() -> SanaSprint:
     return SanaSprint(sana_transformer(True), sana_transformer(False), sana_vae(), told, 16, 24)
+
+
+def encoders() -> dict[str, Any]:
+    """The parts that encode texts, by the names of their folders."""
+    torch.manual_seed(5)
+    config = Gemma2Config(
+        vocab_size=BYTES, hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=8,
+    )  # fmt: skip
+    return {"text_encoder": moved(Gemma2Model(config)), "tokenizer": byte_tokenizer()}
+
+
+def save_sana_sprint(folder: Path, texts: Mapping[str, Any]) -> tuple[str, str]:
+    """Folders of a student and its teacher, laid out as the published ones."""
+    for name, part in {"transformer": sana_transformer(True), "vae": sana_vae(), **texts}.items():
+        part.save_pretrained(folder / "student" / name)
+    sana_transformer(False).save_pretrained(folder / "teacher" / "transformer")
+    return str(folder / "student"), str(folder / "teacher")

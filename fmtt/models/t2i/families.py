@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fmtt.models.t2i.flux3 import positions
+from fmtt.models.t2i.exact_times import exact_times
+from fmtt.models.t2i.flux3 import UNIT, positions
 from fmtt.models.t2i.latents import CELL, Frames, Scaled, Whitened
 from fmtt.models.t2i.one_time import OneTime, scaled_to
 
@@ -59,13 +60,14 @@ class QwenImage(OneTime):
 
     def predict(self, x: Tensor, t: Tensor, told: Mapping[str, Tensor]) -> Tensor:
         cells = F.pixel_unshuffle(x, CELL)
-        made = self.transformer(
-            hidden_states=cells.flatten(2).transpose(1, 2),
-            timestep=1 - t,
-            img_shapes=[[(1, *cells.shape[2:])]] * len(x),
-            return_dict=False,
-            **told,
-        )[0]
+        with exact_times(self.transformer.time_text_embed.time_proj, 1 - t):
+            made = self.transformer(
+                hidden_states=cells.flatten(2).transpose(1, 2),
+                timestep=1 - t,
+                img_shapes=[[(1, *cells.shape[2:])]] * len(x),
+                return_dict=False,
+                **told,
+            )[0]
         return -F.pixel_shuffle(made.transpose(1, 2).reshape(cells.shape), CELL)
 
     def combined(self, positive: Tensor, negative: Tensor) -> Tensor:
@@ -83,15 +85,16 @@ class Flux2Klein(OneTime):
         words = told["encoder_hidden_states"]
         places = positions(1, *x.shape[2:], 1), positions(1, 1, 1, words.shape[1])
         image, text = (ids.to(x.device).expand(len(x), -1, -1) for ids in places)
-        made = self.transformer(
-            hidden_states=x.flatten(2).transpose(1, 2),
-            encoder_hidden_states=words,
-            timestep=1 - t,
-            guidance=self.told_guidance(t),
-            img_ids=image,
-            txt_ids=text,
-            return_dict=False,
-        )[0]
+        with exact_times(self.transformer.time_guidance_embed.time_proj, UNIT * (1 - t)):
+            made = self.transformer(
+                hidden_states=x.flatten(2).transpose(1, 2),
+                encoder_hidden_states=words,
+                timestep=1 - t,
+                guidance=self.told_guidance(t),
+                img_ids=image,
+                txt_ids=text,
+                return_dict=False,
+            )[0]
         return -made.transpose(1, 2).reshape(x.shape)
 
     def told_guidance(self, t: Tensor) -> Tensor | None:

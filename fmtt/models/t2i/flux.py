@@ -8,16 +8,19 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fmtt.flow.schedules import ShiftedGrid
+from fmtt.models.t2i.exact_times import exact_times
 from fmtt.models.t2i.latents import CELL, OnLatents, Scaled
 from fmtt.models.t2i.lora import load_lora, read_lora
+from fmtt.models.t2i.tiny_decoders import with_tiny_decoder
 from fmtt.models.t2i.two_time import Times, TwoTime
-from fmtt.models.t2i.weights import Published, frozen, library, placed
+from fmtt.models.t2i.weights import Published, frozen, library
 
 
 class Told(NamedTuple):
@@ -26,6 +29,8 @@ class Told(NamedTuple):
     words: Tensor
     pooled: Tensor
 
+
+UNIT = 1000  # what the embedding of times is told of a noise level of 1
 
 Encoder = Callable[[Sequence[str]], Told]
 
@@ -39,11 +44,12 @@ class FluxLatents(OnLatents):
         encoder: texts to what the transformer is told.
         height, width: of the pictures, in pixels; divisible by 16 for the published autoencoder.
         guidance: the scale that the transformer is told, if it takes one.
-        tiny: an ``AutoencoderTiny`` by which rewards see pictures; people see those of ``vae``.
 
     Raises:
         ValueError: if the size does not fit the autoencoder.
     """
+
+    patch = CELL
 
     def __init__(
         self,
@@ -53,21 +59,14 @@ class FluxLatents(OnLatents):
         height: int = 1024,
         width: int = 1024,
         guidance: float = 3.5,
-        tiny: Any = None,
     ):
         self.latents = Scaled(vae)
-        self.seen = self.latents if tiny is None else Scaled(tiny)
         self.shape = self.latents.shape(height, width, CELL)
         self.transformer, self.encoder, self.guidance = transformer, encoder, guidance
         rows, columns = self.shape[1] // CELL, self.shape[2] // CELL
+        if transformer.config.guidance_embeds:  # dev; schnell has a uniform grid
+            self.grid = ShiftedGrid(shift_of_dev(rows * columns))
         self.image_ids = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns))
-
-    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        """Moves the model to ``device``, its transformer in ``dtype``; autoencoders keep their own type."""
-        placed(self.transformer, device, dtype)
-        for latents in (self.latents, self.seen):
-            latents.vae.to(device)
-        return self
 
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         """What the transformer is told of texts, by the names of :class:`Told`."""
@@ -78,26 +77,24 @@ class FluxLatents(OnLatents):
         words = condition["words"].to(x.dtype)
         told = x.new_full((len(x),), self.guidance) if self.transformer.config.guidance_embeds else None
         tokens = F.pixel_unshuffle(x, CELL).flatten(2).transpose(1, 2)
-        made = self.transformer(
-            hidden_states=tokens,
-            encoder_hidden_states=words,
-            pooled_projections=condition["pooled"].to(x.dtype),
-            timestep=times,
-            guidance=told,
-            img_ids=self.image_ids.to(x),
-            txt_ids=x.new_zeros(words.shape[1], 3),
-            return_dict=False,
-        )[0]
+        with exact_times(self.transformer.time_text_embed, UNIT * times):
+            made = self.transformer(
+                hidden_states=tokens,
+                encoder_hidden_states=words,
+                pooled_projections=condition["pooled"].to(x.dtype),
+                timestep=times,
+                guidance=told,
+                img_ids=self.image_ids.to(x),
+                txt_ids=x.new_zeros(words.shape[1], 3),
+                return_dict=False,
+            )[0]
         height, width = self.shape[1] // CELL, self.shape[2] // CELL
         return F.pixel_shuffle(made.transpose(1, 2).unflatten(2, (height, width)), CELL)
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents ``(B, 16, h, w)`` to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
-        return self.seen.decode(latents)
 
-    def render(self, latents: Tensor) -> Tensor:
-        """The same by the large decoder."""
-        return self.latents.decode(latents)
+def shift_of_dev(tokens: int) -> float:
+    """The shift of the noise levels of dev for pictures of so many tokens: .5 for 256, 1.15 for 4096."""
+    return 0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256)
 
 
 class FluxVelocity(FluxLatents):
@@ -183,8 +180,8 @@ class LoadedOnce:
 
     def __call__(self, texts: Sequence[str]) -> Told:
         kinds = library("transformers")
-        clip = self.weights.part(kinds.CLIPTextModel, "text_encoder", dtype="auto").eval()
-        t5 = self.weights.part(kinds.T5EncoderModel, "text_encoder_2", dtype="auto").eval()
+        clip = self.weights.network_in(kinds.CLIPTextModel, "text_encoder", dtype="auto", spare=True).eval()
+        t5 = self.weights.network_in(kinds.T5EncoderModel, "text_encoder_2", dtype="auto", spare=True).eval()
         tokenizers = (self.weights.part(kinds.AutoTokenizer, name) for name in ("tokenizer", "tokenizer_2"))
         clip_tokenizer, t5_tokenizer = tokenizers
         return ClipAndT5(clip, clip_tokenizer, t5, t5_tokenizer, self.longest)(texts)
@@ -207,8 +204,8 @@ def load_flux_schnell(
     """
     weights = Published(repository, "Apache-2.0", gated=True, download=download)
     transformer, vae = parts_of(weights, checkpointing)
-    tiny = tiny_of(tiny_decoder, download)
-    return FluxVelocity(transformer, vae, LoadedOnce(weights, 256), height, width, tiny=tiny)
+    made = FluxVelocity(transformer, vae, LoadedOnce(weights, 256), height, width)
+    return with_tiny_decoder(made, tiny_decoder, download)
 
 
 def load_flux(
@@ -228,7 +225,7 @@ def load_flux(
         repository: on the hub, or a folder of the same layout.
         height, width: of the pictures, in pixels.
         guidance: the scale that the transformer is told.
-        tiny_decoder: repository of an ``AutoencoderTiny`` by which rewards see pictures, such as madebyollin/taef1.
+        tiny_decoder: repository of :func:`fmtt.models.t2i.tiny_decoders.with_tiny_decoder`.
         checkpointing: as in :func:`fmtt.models.t2i.weights.frozen`.
         download: whether what is not on this machine is fetched.
 
@@ -239,21 +236,13 @@ def load_flux(
     tensors = read_lora(lora)
     transformer, vae = parts_of(weights, checkpointing)
     transformer = load_lora(with_two_times(transformer), tensors, lora)
-    tiny = tiny_of(tiny_decoder, download)
-    return FluxFlowMap(transformer, vae, LoadedOnce(weights, 512), height, width, guidance, tiny)
+    made = FluxFlowMap(transformer, vae, LoadedOnce(weights, 512), height, width, guidance)
+    return with_tiny_decoder(made, tiny_decoder, download)
 
 
 def parts_of(weights: Published, checkpointing: bool) -> tuple[Any, Any]:
     """The frozen transformer and autoencoder."""
     diffusers = library("diffusers")
-    transformer = weights.part(diffusers.FluxTransformer2DModel, "transformer")
-    vae = weights.part(diffusers.AutoencoderKL, "vae")
+    transformer = weights.network_in(diffusers.FluxTransformer2DModel, "transformer")
+    vae = weights.network_in(diffusers.AutoencoderKL, "vae")
     return frozen(transformer, checkpointing), frozen(vae, checkpointing)
-
-
-def tiny_of(repository: str | None, download: bool) -> Any:
-    """The frozen tiny autoencoder of a repository, or None."""
-    if repository is None:
-        return None
-    weights = Published(repository, "MIT", gated=False, download=download, setting="model.tiny_decoder")
-    return frozen(weights.part(library("diffusers").AutoencoderTiny, ""))

@@ -1,25 +1,34 @@
 """FLUX.3 klein: the official flow map of Black Forest Labs (``black-forest-labs/flux-3-image-klein``).
 
 As in diffusers' ``Flux3DistilledModularPipeline``: no guidance, text windows of multiples of 80 tokens whose padding is
-attended to, packed latents ``(128, H / 16, W / 16)``, whitened by the statistics of the autoencoder.
+attended to, packed latents ``(128, H / 16, W / 16)``, whitened by the statistics of the autoencoder. The velocity may
+be that of klein-base, as in ``Flux3ModularPipeline``: with classifier-free guidance.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fmtt.flow.protocols import Evaluations
+from fmtt.flow.schedules import ShiftedGrid
+from fmtt.models.t2i.exact_times import exact_times
 from fmtt.models.t2i.latents import OnLatents, Whitened
+from fmtt.models.t2i.one_time import guided, of_both, of_negative, of_text
 from fmtt.models.t2i.two_time import Times, TwoTime
-from fmtt.models.t2i.weights import Published, frozen, library, placed
+from fmtt.models.t2i.weights import Published, frozen, library
 
 ROPE_SCALE = 0.5  # of the positions of the image
+UNIT = 1000  # what the embedding of times is told of a noise level of 1
+SHIFT = 6.93  # of the noise levels in its pipeline
 WINDOW = 80  # tokens
+GUIDANCE = 3.5  # of klein-base in its pipeline
 LAYERS = (4, 8, 12, 16, 20, 24, 28, 32)  # of the text encoder that the transformer sees
 
 Encoder = Callable[[Sequence[str]], Sequence[Tensor]]  # texts to their windows, (T, C) each
@@ -39,6 +48,7 @@ class Flux3Klein(OnLatents, TwoTime):
     """
 
     times = Times()
+    grid = ShiftedGrid(math.log(SHIFT))
 
     def __init__(self, transformer: Any, vae: Any, encoder: Encoder, height: int = 1024, width: int = 1024):
         if not transformer.config.flow_map:
@@ -49,12 +59,6 @@ class Flux3Klein(OnLatents, TwoTime):
         self.image_ids = positions(1, *self.shape[1:], 1)
         self.image_ids[:, 1:3] *= ROPE_SCALE
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        """Moves the model to ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
-        placed(self.transformer, device, dtype)
-        self.latents.vae.to(device)
-        return self
-
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         """The windows of all texts, padded to the longest ``(P, T, C)``, and their lengths ``(P,)``."""
         windows = self.encoder(texts)
@@ -63,27 +67,88 @@ class Flux3Klein(OnLatents, TwoTime):
         return {"text": padded, "length": torch.tensor([len(window) for window in windows], device=padded.device)}
 
     def network(self, x: Tensor, first: Tensor, second: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
-        """As :meth:`TwoTime.network`; texts whose windows differ in length are put through one after the other."""
+        return self.predict(self.transformer, x, {"timestep": first, "target_timestep": second}, condition)
+
+    def predict(
+        self, transformer: Any, x: Tensor, times: Mapping[str, Tensor], condition: Mapping[str, Tensor]
+    ) -> Tensor:
+        """The output of a transformer for latents ``x (B, *D)`` and its ``times (B,)``.
+
+        Texts whose windows differ in length are put through one after the other.
+        """
         if condition["text"].shape[1] == WINDOW:  # all are as short as can be; the device need not be asked
-            return self._same_window(x, first, second, condition["text"])
+            return self._same_window(transformer, x, times, condition["text"])
         found = torch.empty_like(x)
         for length in condition["length"].unique().tolist():
             rows = condition["length"] == length
-            text = condition["text"][rows, :length]
-            found[rows] = self._same_window(x[rows], first[rows], second[rows], text)
+            text, own = condition["text"][rows, :length], {name: time[rows] for name, time in times.items()}
+            found[rows] = self._same_window(transformer, x[rows], own, text)
         return found
 
-    def _same_window(self, x: Tensor, first: Tensor, second: Tensor, text: Tensor) -> Tensor:
-        made = self.transformer(
-            hidden_states=x.flatten(2).transpose(1, 2),
-            encoder_hidden_states=text.to(x.dtype),
-            timestep=first,
-            target_timestep=second,
-            img_ids=self.image_ids.to(x.device),
-            txt_ids=positions(1, 1, 1, text.shape[1]).to(x.device),
-            return_dict=False,
-        )[0]
+    def _same_window(self, transformer: Any, x: Tensor, times: Mapping[str, Tensor], text: Tensor) -> Tensor:
+        first, *second = (UNIT * time for time in times.values())
+        with exact_times(transformer.time_proj, first, None, *second):  # between them, the time 0 of the text
+            made = transformer(
+                hidden_states=x.flatten(2).transpose(1, 2),
+                encoder_hidden_states=text.to(x.dtype),
+                img_ids=self.image_ids.to(x.device),
+                txt_ids=positions(1, 1, 1, text.shape[1]).to(x.device),
+                return_dict=False,
+                **times,
+            )[0]
         return made.transpose(1, 2).reshape(x.shape)
+
+
+class Flux3KleinOnBase(Flux3Klein):
+    """The flow map of FLUX.3 klein, and the guided velocity of klein-base in the place of its diagonal.
+
+    Args:
+        transformer, vae, encoder, height, width: as for :class:`Flux3Klein`.
+        base: a ``Flux3Transformer2DModel`` with ``flow_map=False``, frozen.
+        guidance: the scale; 1 for none.
+
+    Raises:
+        ValueError: as :class:`Flux3Klein`, and if ``base`` is a flow map.
+    """
+
+    def __init__(
+        self,
+        transformer: Any,
+        vae: Any,
+        encoder: Encoder,
+        height: int,
+        width: int,
+        base: Any,
+        guidance: float = GUIDANCE,
+    ):
+        if base.config.flow_map:
+            raise ValueError("model.base: has a second time; klein-base is needed, not FLUX.3 klein")
+        super().__init__(transformer, vae, encoder, height, width)
+        self.base, self.guidance = base, guidance
+
+    @property
+    def networks(self) -> Sequence[Any]:
+        return (self.transformer, self.base)
+
+    @property
+    def evaluations(self) -> Evaluations:
+        """Two for each velocity with guidance."""
+        return Evaluations(velocity=1 if self.guidance == 1 else 2)
+
+    def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
+        """As :meth:`Flux3Klein.encode_prompts`, with the empty text beside each."""
+        told = super().encode_prompts([*texts, ""])
+        return of_both(
+            {name: rows[:-1] for name, rows in told.items()},
+            {name: rows[-1:].expand(len(texts), *rows.shape[1:]) for name, rows in told.items()},
+        )
+
+    def velocity(self, x: Tensor, t: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
+        times = {"timestep": 1 - t}
+        positive = -self.predict(self.base, x, times, of_text(condition, x.dtype))
+        if self.guidance == 1:
+            return positive
+        return guided(positive, -self.predict(self.base, x, times, of_negative(condition, x.dtype)), self.guidance)
 
 
 def positions(*sizes: int) -> Tensor:
@@ -137,7 +202,8 @@ class LoadedOnce:
 
     def __call__(self, texts: Sequence[str]) -> list[Tensor]:
         transformers = library("transformers")
-        model = self.weights.part(transformers.Qwen3VLForConditionalGeneration, "text_encoder", dtype="auto")
+        kind = transformers.Qwen3VLForConditionalGeneration
+        model = self.weights.network_in(kind, "text_encoder", dtype="auto", spare=True)
         processor = self.weights.part(transformers.AutoProcessor, "tokenizer")
         return QwenWindows(model.eval(), processor, layers_of(model))(texts)
 
@@ -150,6 +216,8 @@ def layers_of(model: Any) -> Sequence[int]:
 
 def load_flux3_klein(
     repository: str = "black-forest-labs/flux-3-image-klein",
+    base: str | None = None,
+    guidance: float | None = None,
     height: int = 1024,
     width: int = 1024,
     checkpointing: bool = False,
@@ -159,16 +227,24 @@ def load_flux3_klein(
 
     Args:
         repository: on the hub, or a folder of the same layout.
+        base: where klein-base is, if it gives the velocity.
+        guidance: the scale of its classifier-free guidance; None for :data:`GUIDANCE`.
         height, width: of the pictures, in pixels.
         checkpointing: as in :func:`fmtt.models.t2i.weights.frozen`.
         download: whether what is not on this machine is fetched.
 
     Raises:
-        ValueError: if diffusers or weights are missing, or the size does not fit.
+        ValueError: if diffusers or weights are missing, the size does not fit, or there is a guidance without ``base``.
     """
     diffusers = library("diffusers")
     weights = Published(repository, "FLUX Non-Commercial", gated=True, download=download)
-    transformer = weights.part(diffusers.Flux3Transformer2DModel, "transformer")
-    vae = weights.part(diffusers.AutoencoderKLFlux2, "vae")
+    transformer = weights.network_in(diffusers.Flux3Transformer2DModel, "transformer")
+    vae = weights.network_in(diffusers.AutoencoderKLFlux2, "vae")
     transformer, vae = (frozen(part, checkpointing) for part in (transformer, vae))
-    return Flux3Klein(transformer, vae, LoadedOnce(weights), height, width)
+    if base is None and guidance is not None:
+        raise ValueError(f"model.guidance={guidance}: FLUX.3 klein has none; it is for the velocity of model.base")
+    if base is None:
+        return Flux3Klein(transformer, vae, LoadedOnce(weights), height, width)
+    others = Published(base, "FLUX Non-Commercial", gated=True, download=download, setting="model.base")
+    slow = frozen(others.network_in(diffusers.Flux3Transformer2DModel, "transformer"), checkpointing)
+    return Flux3KleinOnBase(transformer, vae, LoadedOnce(weights), height, width, slow, guidance or GUIDANCE)

@@ -13,7 +13,9 @@ from fmtt.flow.interpolant import expand
 from fmtt.models.t2i.latents import OnLatents, Scaled
 from fmtt.models.t2i.noise_network import POOLED, TEXT, NoiseNetwork, levels_of, with_sizes
 from fmtt.models.t2i.pipelines import pipeline_of
+from fmtt.models.t2i.placement import Place
 from fmtt.models.t2i.prompts import Encode, Encoder, PipelinePrompts, in_type
+from fmtt.models.t2i.tiny_decoders import with_tiny_decoder
 from fmtt.models.t2i.weights import Published, frozen, library
 
 
@@ -37,11 +39,13 @@ class Generator(OnLatents):
         self.shape = self.latents.shape(height, width)
         self.network, self.encoder = network, encoder
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        """Moves the model to ``device``, its U-Net in ``dtype``; the autoencoder keeps its own type."""
-        self.network = self.network.to(device, dtype)
-        self.latents.vae.to(device)
-        return self
+    def arranged(self, place: Place, device: torch.device, dtype: torch.dtype) -> Self:
+        self.network = self.network.arranged(place, device, dtype)
+        return super().arranged(place, device, dtype)
+
+    @property
+    def networks(self) -> Sequence[Any]:
+        return ()  # it has its times with it
 
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         return self.encoder(texts)
@@ -88,6 +92,7 @@ def load_generator(
     repository: str = "stabilityai/sd-turbo",
     height: int = 512,
     width: int = 512,
+    tiny_decoder: str | None = None,
     checkpointing: bool = False,
     download: bool = False,
 ) -> Generator:
@@ -96,6 +101,7 @@ def load_generator(
     Args:
         repository: on the hub, or a folder of the same layout.
         height, width: of the pictures, in pixels.
+        tiny_decoder: repository of :func:`fmtt.models.t2i.tiny_decoders.with_tiny_decoder`.
         checkpointing: as in :func:`fmtt.models.t2i.weights.frozen`.
         download: whether what is not on this machine is fetched.
 
@@ -109,7 +115,8 @@ def load_generator(
     schedule = weights.part(diffusers.EulerDiscreteScheduler, "scheduler")
     if schedule.config.prediction_type != "epsilon":
         raise ValueError(f"model.repository={repository}: predicts {schedule.config.prediction_type}, must be epsilon")
-    unet = frozen(weights.part(diffusers.UNet2DConditionModel, "unet"), checkpointing)
-    vae = frozen(weights.part(diffusers.AutoencoderKL, "vae"), checkpointing)
+    unet = frozen(weights.network_in(diffusers.UNet2DConditionModel, "unet"), checkpointing)
+    vae = frozen(weights.network_in(diffusers.AutoencoderKL, "vae"), checkpointing)
     encoder = with_sizes(PipelinePrompts(weights, name, family.parts, family.absent, family.encode), height, width)
-    return Generator(NoiseNetwork(unet, levels_of(schedule)), vae, encoder, height, width)
+    made = Generator(NoiseNetwork(unet, levels_of(schedule)), vae, encoder, height, width)
+    return with_tiny_decoder(made, tiny_decoder, download)

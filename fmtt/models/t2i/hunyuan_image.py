@@ -7,15 +7,16 @@ embedding; without it the network would silently run with one time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from fmtt.models.t2i.grids import grid_of
 from fmtt.models.t2i.latents import Compressed, OnLatents
 from fmtt.models.t2i.prompts import Encoder, PipelinePrompts, in_type
 from fmtt.models.t2i.two_time import Times, TwoTime
-from fmtt.models.t2i.weights import Published, frozen, library, placed
+from fmtt.models.t2i.weights import Published, frozen, library
 
 UNIT = 1000.0  # of times and of the guidance
 TOLD = (
@@ -66,12 +67,6 @@ class HunyuanImage(OnLatents, TwoTime):
         for embedder in (embed.timestep_embedder, embed.timestep_embedder_r, embed.guidance_embedder):
             embedder.register_forward_pre_hook(in_type_of_weights)
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        """Moves the model to ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
-        placed(self.transformer, device, dtype)
-        self.latents.vae.to(device)
-        return self
-
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         """What the transformer is told of texts, by the names of :data:`TOLD`."""
         return self.encoder(texts)
@@ -119,10 +114,12 @@ def load_hunyuan_image(
     """
     diffusers = library("diffusers")
     weights = Published(repository, "Tencent Hunyuan Community", gated=False, download=download)
-    transformer = weights.part(diffusers.HunyuanImageTransformer2DModel, "transformer")
-    vae = weights.part(diffusers.AutoencoderKLHunyuanImage, "vae")
+    transformer = weights.network_in(diffusers.HunyuanImageTransformer2DModel, "transformer")
+    vae = weights.network_in(diffusers.AutoencoderKLHunyuanImage, "vae")
     encoder = PipelinePrompts(
         weights, "HunyuanImagePipeline", PARTS, ("scheduler", "vae", "transformer"), words_and_glyphs
     )
     transformer, vae = (frozen(part, checkpointing) for part in (transformer, vae))
-    return HunyuanImage(transformer, vae, encoder, height, width, guidance)
+    made = HunyuanImage(transformer, vae, encoder, height, width, guidance)
+    made.grid = grid_of(weights, made.shape[1] * made.shape[2])
+    return made

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from fmtt.flow.schedules import Grid
+from fmtt.models.t2i.placement import Place, placed, waiting
 
 CELL = 2  # latent pixels along each side of a packed one
 
@@ -18,6 +22,7 @@ class Latents(ABC):
     """An autoencoder and the scale of its latents, ``(B, channels, H / down, W / down)``."""
 
     vae: Any
+    tiny: ClassVar[str | None] = None  # the class in diffusers of small autoencoders with the same latents
 
     @property
     @abstractmethod
@@ -48,12 +53,50 @@ class Latents(ABC):
 
 
 class OnLatents:
-    """What all models on ``latents`` of an autoencoder share."""
+    """What all models on ``latents`` of an autoencoder share.
+
+    Attributes:
+        latents: the autoencoder by which people see pictures.
+        seen: a small one by which rewards see them; None: the same.
+        grid: the time grid of the pipeline; None: uniform.
+        transformer: the network.
+    """
 
     latents: Latents
+    seen: Latents | None = None
+    grid: Grid | None = None
+    transformer: Any
+
+    @property
+    def networks(self) -> Sequence[Any]:
+        """All networks but the autoencoders."""
+        return (self.transformer,)
+
+    @property
+    def autoencoders(self) -> Sequence[Any]:
+        return tuple(one.vae for one in (self.latents, self.seen) if one is not None)
+
+    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
+        """Moves the model to ``device``, its networks in ``dtype``; autoencoders keep their own type."""
+        return self.arranged(placed, device, dtype)
+
+    def offloaded(self, device: torch.device, dtype: torch.dtype) -> Self:
+        """The same, but the weights of its networks wait on the CPU and come to ``device`` block by block."""
+        return self.arranged(waiting, device, dtype)
+
+    def arranged(self, place: Place, device: torch.device, dtype: torch.dtype) -> Self:
+        for network in self.networks:
+            place(network, device, dtype)
+        for autoencoder in self.autoencoders:
+            autoencoder.to(device)
+        return self
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Latents to pictures ``(B, 3, H, W)`` in [-1, 1], up to the decoder's overshoot."""
+        """Latents to the pictures ``(B, 3, H, W)`` that rewards see, in [-1, 1], up to the decoder's overshoot."""
+        return (self.seen or self.latents).decode(latents)
+
+    def render(self, latents: Tensor) -> Tensor:
+        """Latents to the pictures that people see."""
         return self.latents.decode(latents)
 
     def encode(self, pictures: Tensor) -> Tensor:
@@ -63,6 +106,8 @@ class OnLatents:
 
 class Scaled(Latents):
     """An ``AutoencoderKL``, whose latents are shifted and multiplied by a number."""
+
+    tiny: ClassVar[str | None] = "AutoencoderTiny"
 
     @property
     def channels(self) -> int:
@@ -89,6 +134,7 @@ class Scaled(Latents):
 class Compressed(Scaled):
     """An ``AutoencoderKLHunyuanImage``, which says itself how much smaller latents are, and shifts nothing."""
 
+    tiny = None
     shift = 0.0
 
     @property
@@ -153,6 +199,8 @@ class Frames(Latents):
 
 class Deep(Latents):
     """An ``AutoencoderDC``, which has no noise: its latents are multiplied by a number."""
+
+    tiny = "AutoencoderDC"
 
     @property
     def channels(self) -> int:

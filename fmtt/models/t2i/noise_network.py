@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from fmtt.flow.interpolant import expand
+from fmtt.models.t2i.placement import Place
 from fmtt.models.t2i.prompts import Encoder
-from fmtt.models.t2i.weights import placed
 
 TEXT = "encoder_hidden_states"
 POOLED, SIZES = "text_embeds", "time_ids"  # what SDXL is told besides
@@ -48,9 +48,9 @@ class NoiseNetwork:
     unet: Any
     sigmas: Tensor
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        """The network on ``device`` and in ``dtype``."""
-        return type(self)(placed(self.unet, device, dtype), self.sigmas.to(device))
+    def arranged(self, place: Place, device: torch.device, dtype: torch.dtype) -> Self:
+        """The network put on ``device`` in ``dtype`` by ``place``, with its noise levels there."""
+        return type(self)(place(self.unet, device, dtype), self.sigmas.to(device))
 
     def split(self, x: Tensor, t: Tensor, told: Mapping[str, Tensor]) -> Split:
         """What is data and what is noise in latents ``x (B, 4, h, w)`` at times ``t (B,)``."""
@@ -60,7 +60,9 @@ class NoiseNetwork:
         seen = x / expand(((1 - known) ** 2 + known**2).sqrt(), x)
         times = self.times((1 - known) / known)
         besides = {name: value for name, value in told.items() if name != TEXT}
-        made = self.unet(seen, times, told[TEXT], added_cond_kwargs=besides or None, return_dict=False)
+        made = self.unet(
+            seen.to(told[TEXT].dtype), times, told[TEXT], added_cond_kwargs=besides or None, return_dict=False
+        )
         return Split((x - expand(1 - known, x) * made[0]) / expand(known, x), made[0], seen, times)
 
     def times(self, sigma: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -12,7 +12,6 @@ from torch import Tensor
 from fmtt.flow.protocols import Evaluations
 from fmtt.models.t2i.latents import Latents, OnLatents
 from fmtt.models.t2i.prompts import Encoder, in_type
-from fmtt.models.t2i.weights import placed
 
 NEGATIVE = "negative_"  # begins the names of what the network is told of the empty prompt
 
@@ -39,12 +38,6 @@ class OneTime(OnLatents, ABC):
         self.shape = self.latents.shape(height, width, self.patch)
         self.transformer, self.encoder, self.guidance = transformer, encoder, guidance
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        """Moves the model to ``device``, its transformer in ``dtype``; the autoencoder keeps its own type."""
-        placed(self.transformer, device, dtype)
-        self.latents.vae.to(device)
-        return self
-
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         return self.encoder(texts)
 
@@ -64,13 +57,18 @@ class OneTime(OnLatents, ABC):
 
     def combined(self, positive: Tensor, negative: Tensor) -> Tensor:
         """The velocity of both prompts together (classifier-free guidance, arXiv 2207.12598)."""
-        return negative + self.guidance * (positive - negative)
+        return guided(positive, negative, self.guidance)
 
     def velocity(self, x: Tensor, t: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
         positive = self.predict(x, t, of_text(condition, x.dtype))
         if not self.guided:
             return positive
         return self.combined(positive, self.predict(x, t, of_negative(condition, x.dtype)))
+
+
+def guided(positive: Tensor, negative: Tensor, scale: float) -> Tensor:
+    """The velocity of classifier-free guidance (arXiv 2207.12598); a scale of 1 is none."""
+    return negative + scale * (positive - negative)
 
 
 def of_text(condition: Mapping[str, Tensor], dtype: torch.dtype) -> Mapping[str, Tensor]:

@@ -14,8 +14,10 @@ from torch import Tensor
 from fmtt.checks import choice
 from fmtt.models.t2i.families import Flux2, Flux2Klein, Lumina2, QwenImage, StableDiffusion3, ZImage
 from fmtt.models.t2i.flux import FluxVelocity, Told
+from fmtt.models.t2i.grids import Mu, by_tokens, by_tokens_and_steps, grid_of
 from fmtt.models.t2i.one_time import OneTime, of_both
 from fmtt.models.t2i.prompts import Encode, Encoder, PipelinePrompts
+from fmtt.models.t2i.tiny_decoders import with_tiny_decoder
 from fmtt.models.t2i.weights import Published, frozen, library
 
 Row = Mapping[str, Tensor]
@@ -30,6 +32,7 @@ class Family(NamedTuple):
         parts: the folders of the parts that encode prompts, and their classes in transformers.
         encode: one text to what the model is told of it.
         guidance: its usual scale.
+        mu: the shift of its noise levels, where its scheduler wants one.
     """
 
     model: Callable[..., Any]
@@ -38,6 +41,7 @@ class Family(NamedTuple):
     parts: Mapping[str, str]
     encode: Encode
     guidance: float
+    mu: Mu = by_tokens
 
 
 def flux_dev(transformer: Any, vae: Any, encoder: Encoder, height: int, width: int, guidance: float) -> FluxVelocity:
@@ -98,10 +102,11 @@ FAMILIES = {
     "Flux2Pipeline": Family(
         Flux2, "Flux2Transformer2DModel", "AutoencoderKLFlux2",
         {"text_encoder": "Mistral3ForConditionalGeneration", "tokenizer": "AutoProcessor"}, flux2_row, 4.0,
+        by_tokens_and_steps,
     ),
     "Flux2KleinPipeline": Family(
         Flux2Klein, "Flux2Transformer2DModel", "AutoencoderKLFlux2",
-        {"text_encoder": "Qwen3ForCausalLM", **ONE}, flux2_klein_rows, 1.0,
+        {"text_encoder": "Qwen3ForCausalLM", **ONE}, flux2_klein_rows, 1.0, by_tokens_and_steps,
     ),
     "Lumina2Pipeline": Family(
         Lumina2, "Lumina2Transformer2DModel", "AutoencoderKL",
@@ -128,6 +133,7 @@ def load_pipeline(
     width: int = 1024,
     guidance: float | None = None,
     licence: str = "see its page on the hub",
+    tiny_decoder: str | None = None,
     checkpointing: bool = False,
     download: bool = False,
 ) -> OneTime | FluxVelocity:
@@ -138,6 +144,7 @@ def load_pipeline(
         height, width: of the pictures, in pixels.
         guidance: the scale, as the pipeline counts it; None for its usual one.
         licence: the name that is shown where weights are missing.
+        tiny_decoder: repository of :func:`fmtt.models.t2i.tiny_decoders.with_tiny_decoder`.
         checkpointing: as in :func:`fmtt.models.t2i.weights.frozen`.
         download: whether what is not on this machine is fetched.
 
@@ -148,12 +155,13 @@ def load_pipeline(
     name = choice("model.repository", pipeline_of(weights), FAMILIES)
     family = FAMILIES[name]
     scale = family.guidance if guidance is None else guidance
-    transformer = weights.part(getattr(diffusers, family.transformer), "transformer")
-    vae = weights.part(getattr(diffusers, family.vae), "vae")
+    transformer = weights.network_in(getattr(diffusers, family.transformer), "transformer")
+    vae = weights.network_in(getattr(diffusers, family.vae), "vae")
     encoder = PipelinePrompts(weights, name, family.parts, ("scheduler", "vae", "transformer"), family.encode)
     transformer, vae = (frozen(part, checkpointing) for part in (transformer, vae))
     made: OneTime | FluxVelocity = family.model(transformer, vae, encoder, height, width, scale)
-    return made
+    made.grid = grid_of(weights, made.shape[1] * made.shape[2] // made.patch**2, family.mu)
+    return with_tiny_decoder(made, tiny_decoder, download)
 
 
 def pipeline_of(weights: Published) -> str:

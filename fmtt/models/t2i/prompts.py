@@ -42,7 +42,9 @@ class PipelinePrompts:
         return one_batch([self.encode(pipeline, text) for text in texts])
 
     def _part(self, folder: str, kind: Any) -> Any:
-        return self.weights.part(kind, folder, dtype="auto")
+        if folder.startswith("tokenizer"):
+            return self.weights.part(kind, folder)
+        return self.weights.network_in(kind, folder, dtype="auto", spare=True)
 
 
 def one_batch(told: Sequence[Mapping[str, Tensor]]) -> Mapping[str, Tensor]:

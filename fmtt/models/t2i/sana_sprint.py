@@ -7,8 +7,8 @@ the trigonometry of TrigFlow (arXiv 2503.09641) cancels: ``X_{t,1}(x) = x - (1 -
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +17,8 @@ from fmtt.flow.interpolant import expand
 from fmtt.models.t2i.latents import Deep
 from fmtt.models.t2i.one_time import OneTime, of_both, of_text
 from fmtt.models.t2i.prompts import Encoder, PipelinePrompts
-from fmtt.models.t2i.weights import Published, frozen, library, placed
+from fmtt.models.t2i.tiny_decoders import with_tiny_decoder
+from fmtt.models.t2i.weights import Published, frozen, library
 
 PARTS = {"text_encoder": "Gemma2Model", "tokenizer": "AutoTokenizer"}
 TOLD = ("encoder_hidden_states", "encoder_attention_mask")  # arguments of both transformers
@@ -36,6 +37,7 @@ class SanaSprint(OneTime):
 
     latents_of = Deep
     patch = 1
+    data_only = True
 
     def __init__(
         self, student: Any, teacher: Any, vae: Any, encoder: Encoder, height: int, width: int, guidance: float = 4.5
@@ -45,21 +47,15 @@ class SanaSprint(OneTime):
         super().__init__(teacher, vae, encoder, height, width, guidance)
         self.student = student
 
-    def to(self, device: torch.device, dtype: torch.dtype) -> Self:
-        placed(self.student, device, dtype)
-        return super().to(device, dtype)
+    @property
+    def networks(self) -> Sequence[Any]:
+        return (self.student, self.transformer)
 
     def predict(self, x: Tensor, t: Tensor, told: Mapping[str, Tensor]) -> Tensor:
         return -self.transformer(hidden_states=x, timestep=1 - t, return_dict=False, **told)[0]
 
     def flow_map(self, x: Tensor, s: Tensor, t: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
-        """``X_{s,1}(x)``.
-
-        Raises:
-            ValueError: if a time t is not 1.
-        """
-        if (t != 1).any():
-            raise ValueError("model=sana_sprint: knows the flow map to t = 1 only; use lookahead=flowmap1")
+        """``X_{s,1}(x)``, whatever t is."""
         scale = self.student.config.guidance_embeds_scale * self.guidance
         made = self.student(
             hidden_states=x,
@@ -85,6 +81,7 @@ def load_sana_sprint(
     height: int = 1024,
     width: int = 1024,
     guidance: float = 4.5,
+    tiny_decoder: str | None = None,
     checkpointing: bool = False,
     download: bool = False,
 ) -> SanaSprint:
@@ -94,6 +91,7 @@ def load_sana_sprint(
         repository, teacher: on the hub, or folders of the same layout.
         height, width: of the pictures, in pixels.
         guidance: the scale that the student is told, and that of the teacher's classifier-free guidance.
+        tiny_decoder: repository of :func:`fmtt.models.t2i.tiny_decoders.with_tiny_decoder`.
         checkpointing: as in :func:`fmtt.models.t2i.weights.frozen`.
         download: whether what is not on this machine is fetched.
 
@@ -102,9 +100,10 @@ def load_sana_sprint(
     """
     diffusers, licence = library("diffusers"), "NVIDIA Open Model; see its page"
     weights, taught = (Published(place, licence, gated=False, download=download) for place in (repository, teacher))
-    student = weights.part(diffusers.SanaTransformer2DModel, "transformer")
-    old = taught.part(diffusers.SanaTransformer2DModel, "transformer")
-    vae = weights.part(diffusers.AutoencoderDC, "vae")
+    student = weights.network_in(diffusers.SanaTransformer2DModel, "transformer")
+    old = taught.network_in(diffusers.SanaTransformer2DModel, "transformer")
+    vae = weights.network_in(diffusers.AutoencoderDC, "vae")
     encoder = PipelinePrompts(weights, "SanaPipeline", PARTS, ("scheduler", "vae", "transformer"), words)
     student, old, vae = (frozen(part, checkpointing) for part in (student, old, vae))
-    return SanaSprint(student, old, vae, encoder, height, width, guidance)
+    made = SanaSprint(student, old, vae, encoder, height, width, guidance)
+    return with_tiny_decoder(made, tiny_decoder, download)

@@ -34,17 +34,18 @@ class Times:
         unit: what a noise level of 1 is for the network, 1 or 1000.
         second: from both noise levels to the second time, before the unit.
         sign: 1 if the network returns u, -1 if it returns the velocity toward the data.
-        diagonal: whether the network was trained as a velocity, too: u(x, sigma, sigma) = dx / d sigma.
     """
 
     unit: float = 1.0
     second: Callable[[Tensor, Tensor], Tensor] = absolute
     sign: float = 1.0
-    diagonal: bool = True
 
 
 class TwoTime(ABC):
-    """Velocity and flow map of a network with two times."""
+    """Velocity and flow map of a network with two times, trained on all pairs of them.
+
+    The velocity is the diagonal of the flow map. A model whose diagonal is none has a velocity of its own.
+    """
 
     times: ClassVar[Times]
 

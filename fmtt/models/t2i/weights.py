@@ -1,15 +1,39 @@
-"""Published weights: loaded from this machine, or fetched if the user asks for it; what is missing gets one line."""
+"""Published weights: loaded whole, or fetched if the user asks for it; what is missing gets one line."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import torch
+from safetensors import SafetensorError
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import apply_activation_checkpointing
+from torch.utils.checkpoint import checkpoint
+
+BLOCKS = {  # those that compute again, of autoencoders for which diffusers has no switch
+    "AutoencoderDC": ("ResBlock", "EfficientViTBlock"),
+    "AutoencoderKLHunyuanImage": ("HunyuanImageResnetBlock", "HunyuanImageAttentionBlock"),
+    "AutoencoderKLQwenImage": (),  # its blocks hand on what they have seen, and cannot compute again
+}
+
+
+KEPT: ContextVar[dict[Any, Any] | None] = ContextVar("KEPT", default=None)
+
+
+@contextmanager
+def loaded_once() -> Iterator[None]:
+    """What is loaded inside is loaded once, and stays in memory until the end: for encoders of many texts."""
+    token = KEPT.set({})
+    try:
+        yield
+    finally:
+        KEPT.reset(token)
 
 
 @dataclass(frozen=True)
@@ -30,24 +54,66 @@ class Published:
     download: bool
     setting: str = "model.repository"
 
-    def part(self, kind: Any, folder: str, dtype: Any = None) -> Any:
-        """The part in a ``folder`` of the repository; ``kind`` is its class in diffusers or transformers.
+    def part(self, kind: Any, folder: str) -> Any:
+        """The part without weights in a ``folder`` of the repository, such as a scheduler or a tokenizer.
 
         Args:
-            kind: the class.
+            kind: its class in diffusers or transformers, or another with such a ``from_pretrained``.
             folder: where the part is.
-            dtype: of its numbers, or ``auto`` for that of the file; None for the usual one of the class.
 
         Raises:
             ValueError: if it is not there.
         """
-        options = {} if dtype is None else {"dtype": dtype}
+        return self._loaded(kind, folder, {})
+
+    def network_in(self, kind: Any, folder: str, dtype: Any = None, spare: bool = False) -> Any:
+        """The network in a ``folder`` of the repository. All of its weights come from the file.
+
+        diffusers and transformers only warn of weights that a file lacks, and fill them at random. Weights that are
+        tied to others are not lacking. Tensors that the libraries ignore by design, such as ``position_ids``, do not
+        count.
+
+        Args:
+            kind: its class in diffusers or transformers.
+            folder: where the network is.
+            dtype: of its numbers, or ``auto`` for that of the file; None for the usual one of the class.
+            spare: whether the file may hold more. Those of text encoders often have heads and towers that are not used
+                here; those of transformers and autoencoders have none.
+
+        Raises:
+            ValueError: if it is not there, lacks weights, has some of other shapes, or holds more than it may.
+        """
+        # Without ignore_mismatched_sizes other shapes are an error of several lines instead of a report.
+        options = {"output_loading_info": True, "ignore_mismatched_sizes": True}
+        network, report = self._loaded(kind, folder, options if dtype is None else options | {"dtype": dtype})
+        begin, name = f"{self.setting}={self.repository}: the {folder or 'network'}", type(network).__name__
+        lacking, others, unknown = (sorted(report[f"{key}_keys"]) for key in ("missing", "mismatched", "unexpected"))
+        if lacking:
+            raise ValueError(f"{begin} lacks {len(lacking)} of the weights of {name}, the first is {lacking[0]}")
+        if others:
+            key, found, wanted = others[0]
+            raise ValueError(f"{begin} has {key} of shape {tuple(found)}, must be {tuple(wanted)}")
+        if unknown and not spare:
+            raise ValueError(f"{begin} has {len(unknown)} tensors that {name} does not use, the first is {unknown[0]}")
+        return network
+
+    def _loaded(self, kind: Any, folder: str, options: Mapping[str, Any]) -> Any:
+        """What ``from_pretrained`` gives.
+
+        Raises:
+            ValueError: if there is nothing that can be read.
+        """
+        kept, key = KEPT.get(), (self.repository, folder, kind)
+        if kept is not None and key in kept:
+            return kept[key]
         try:
             made = kind.from_pretrained(
                 self.repository, subfolder=folder, local_files_only=not self.download, **options
             )
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             raise ValueError(self.missing(folder)) from error
+        if kept is not None:
+            kept[key] = made
         return made
 
     def missing(self, folder: str) -> str:
@@ -71,18 +137,11 @@ def frozen(part: Any, checkpointing: bool = False) -> Any:
     Laplacian of a reward, which some drifts need, cannot go through it.
     """
     part.eval().requires_grad_(False)
-    if checkpointing:
-        part.enable_gradient_checkpointing()
-    return part
-
-
-def placed(part: Any, device: torch.device, dtype: torch.dtype) -> Any:
-    """A part of diffusers on ``device`` and in ``dtype``, but for the layers that diffusers itself keeps in float32."""
-    kept = set(part._keep_in_fp32_modules or ())
-    part.to(device)
-    for name, value in chain(part.named_parameters(), part.named_buffers()):
-        if value.is_floating_point() and kept.isdisjoint(name.split(".")):
-            value.data = value.data.to(dtype)
+    kind = type(part).__name__
+    if checkpointing and kind in BLOCKS:
+        apply_activation_checkpointing(part, check_fn=lambda layer: type(layer).__name__ in BLOCKS[kind])
+    elif checkpointing:
+        part.enable_gradient_checkpointing(partial(checkpoint, use_reentrant=False))  # diffusers' own takes no keywords
     return part
 
 
