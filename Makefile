@@ -7,7 +7,8 @@ RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-t2i demo test test-all lint docs validate digests toy-a toy-b geodesic frontier frontier-untuned \
-	frontier-sampling figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit bench train-mnist train-clocks clean
+	frontier-sampling figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit scenes-tuning scenes-geneval scenes-rates scenes-law scenes-edit \
+	bench train-mnist train-clocks train-scenes fuzz kill soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -46,6 +47,15 @@ test: setup lint .venv/optuna ## lint, then the tests that are not marked slow
 test-all: setup setup-t2i lint .venv/optuna .venv/docs ## lint, then all tests (5 to 12 minutes on 2 cores, depending on the processor)
 	$(PYTEST) tests
 
+fuzz: setup ## 2,000 random command lines: each runs, or says on one line why not
+	FMTT_TRIES=2000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/reliability/test_fuzz.py
+
+kill: setup ## 50 runs killed three times each at random moments, and resumed: the bytes of a run that was left alone
+	FMTT_TRIES=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/reliability/test_kill.py
+
+soak: setup ## a run of 10,000 steps: its memory stays flat
+	FMTT_TRIES=10000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/reliability/test_soak.py
+
 lint: setup ## ruff, import-linter, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -59,7 +69,7 @@ docs: setup .venv/docs ## the pages of docs/ and the API reference as a site: si
 validate: setup ## the statistical suite: 500 random problems, orders of convergence, mutants; outputs/validation/report.html
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.validation.suite
 
-digests: setup ## what 97 small runs give, to the last bit, in outputs/digests.json (2 minutes); compare it with another one
+digests: setup ## what 99 small runs give, to the last bit, in outputs/digests.json (2 minutes); compare it with another one
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.digests record outputs/digests.json
 	@echo "python -m tests.digests compare BEFORE.json outputs/digests.json"
 
@@ -189,6 +199,57 @@ edit: setup ## a picture of a 3 becomes an 8, and a clock another time: outputs/
 	$(EDIT) mode=wide_search sampler.epsilon.c=3 model=clocks reward=edit_clock reward.terms.change.hour=4 sampler.start.path=clock \
 		population.particles=16 hydra.sweep.dir=$(FIGURES)/edit/clock
 
+# settings of each method are chosen on 40 prompts and reported on 128 others; the lists of trials are those of docs/scenes.md
+# lines begin with - since a run that no budget allows is a failure that the tables list
+SCENES := $(SWEEP) experiment=scenes_geneval
+TRIALS := $(SCENES) prompts_file=docs/data/scenes_tuning.txt population.groups=2 'hydra.sweep.subdir=$${hydra.job.num}' hydra.sweep.dir=$(FIGURES)/scenes_tuning
+SCALES := reward.scale=4,1,16,64
+scenes-tuning: setup ## the trials of every method on the prompts of tuning (hours, goes on where it stopped): a table, the words of each
+	-$(TRIALS)/best_of_n_map mode=best_of_n sampler.steps=4,1,2,3,6,8,12,16
+	-$(TRIALS)/best_of_n_ode mode=best_of_n sampler.transport=euler sampler.steps=4,6,8,12,16,20,24,32
+	-$(TRIALS)/multi_best_of_n mode=multi_best_of_n lookahead=flowmap4,flowmap1 sampler.steps=10,5,16,24
+	-$(TRIALS)/beam mode=beam lookahead=flowmap4,denoiser mode.rounds=4,2,8,16
+	-$(TRIALS)/fk_steering mode=fk_steering $(SCALES) mode.interval=4,2
+	-$(TRIALS)/das mode=das $(SCALES) mode.tempering=0.9,0.5
+	-for lookahead in denoiser diffusion4 flowmap1 flowmap2 flowmap4; do \
+		$(TRIALS)/search_$$lookahead mode=search lookahead=$$lookahead $(SCALES) sampler/chi=zero,paper; done
+	-$(TRIALS)/noise_opt mode=noise_opt mode.rate=5,1,12,25 mode.regularisation=0.01,0.1
+	-$(TRIALS)/noise_smc mode=noise_smc $(SCALES) mode.move=pcn,hmc
+	-$(TRIALS)/fmrg mode=fmrg mode.factor=2,1,4,8 'mode.window=[0,0.25],[0,0.5]'
+	-$(TRIALS)/auto mode=auto lookahead=flowmap1,flowmap2 mode.rate=12,3,6,24
+	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_tuning/* --out $(FIGURES)/scenes_tuning
+
+GENEVAL := $(SCENES) hydra.sweep.dir=$(FIGURES)/scenes_geneval
+BASE := mode=base sampler/epsilon=zero population.particles=1 budget.nfe=null role=null
+TUNED := docs/data/scenes_tuned.txt
+DAMPED := sampler/damping=gaussian sampler.damping.sigma=0.46
+BUDGETS := budget.nfe=16,64,250
+scenes-geneval: setup ## GenEval in small: every method with its tuned settings at three budgets (hours, goes on where it stopped)
+	$(GENEVAL) $(BASE) sampler.steps=40
+	$(GENEVAL) $(BASE) sampler/transport=flowmap sampler.steps=1,4
+	-set -f; while read -r words; do $(GENEVAL) $$words $(BUDGETS); done < $(TUNED)
+	-set -f; grep -E 'mode=search.*lookahead=(denoiser|flowmap1)' $(TUNED) | while read -r words; do $(GENEVAL) $$words $(DAMPED) $(BUDGETS); done
+	$(BIN)/python scripts/scenes_geneval.py $(FIGURES)/scenes_geneval --out $(FIGURES)/scenes_geneval
+
+RATES := $(SCENES) mode=base sampler/transport=flowmap sampler/epsilon=zero sampler.steps=4 population.particles=1 budget.nfe=null role=null
+scenes-rates: setup ## how often the base model shows each uncommon prompt, of 1,000 pictures each (20 minutes): a table
+	$(RATES) population.groups=1000 hydra.sweep.dir=$(FIGURES)/scenes_rates
+	$(BIN)/python scripts/scenes_rates.py $(FIGURES)/scenes_rates --out $(FIGURES)/scenes_rates
+
+SCENES_LAW := $(SWEEP) experiment=scenes_law hydra.sweep.dir=$(FIGURES)/scenes_law
+scenes-law: setup ## whether tilted scenes have the law that rejection gives, prompt by prompt: a table
+	$(SCENES_LAW) mode=base population.particles=1024
+	$(SCENES_LAW) mode=importance mode.weights=kernel,material
+	$(BIN)/python scripts/scenes_law.py $(FIGURES)/scenes_law --out $(FIGURES)/scenes_law
+
+SCENES_EDIT := $(SWEEP) experiment=scenes_edit baseline=false report=false hydra.sweep.dir=$(FIGURES)/scenes_edit
+scenes-edit: setup ## six scenes are changed by a question each (docs/data/scenes_edits.txt), by several methods: a table, outputs/scenes_edit.png
+	while IFS='|' read -r path prompt question; do \
+		edit="sampler.start.path=$$path 'prompt=\"$$prompt\"' 'reward.terms.change.question=\"$$question\"'"; \
+		eval $(SCENES_EDIT) $$edit mode=base && eval $(SCENES_EDIT) $$edit mode=search lookahead=denoiser,flowmap1,flowmap4 && \
+		eval $(SCENES_EDIT) $$edit mode=tilted_ode,fmrg || exit 1; done < docs/data/scenes_edits.txt
+	$(BIN)/python scripts/scenes_edit.py $(FIGURES)/scenes_edit --out $(FIGURES)/scenes_edit
+
 UNTUNED := $(FRONTIER) hydra.sweep.dir=outputs/frontier_untuned seed=0,1,2,3
 frontier-untuned: setup ## the same for the best of them, on rewards that nothing was tuned on and one that the data contradict (an hour)
 	for task in "reward=mask reward.shape=half,keyhole,infinity" "reward=digit reward.digit=2,5,7,8" "reward=antisymmetry"; do \
@@ -228,6 +289,12 @@ train-clocks: setup ## train the bundled flow map and readers of clocks again (t
 	$(RUN) scripts/train_clock_reader.py seed=1 net.width=24 net.features=96 \
 		export=fmtt/models/bundled/clock_evaluator.safetensors
 	$(RUN) scripts/train_flow_map.py --config-name=clocks
+
+train-scenes: setup ## train the bundled velocity and flow map of scenes, and the networks that answer questions, again (hours)
+	$(RUN) scripts/train_questions.py
+	$(RUN) scripts/train_questions.py seed=1 net.width=64 export=fmtt/models/bundled/question_evaluator.safetensors
+	$(RUN) scripts/train_flow_map.py --config-name=scenes export=fmtt/models/bundled/scenes_velocity.safetensors
+	$(RUN) scripts/train_flow_map.py --config-name=scenes_map export=fmtt/models/bundled/scenes.safetensors
 
 clean: ## delete .venv, outputs, site and caches
 	rm -rf .venv outputs site .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache fmtt.egg-info

@@ -1,8 +1,6 @@
 """``python run.py lookahead=flowmap4 reward=symmetry``: one run, or with ``-m`` a sweep. See README.md."""
 
-import sys
-
-from fmtt.run.cli import main
+from fmtt.run.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -1,8 +1,6 @@
 """``python -m fmtt`` is the command ``fmtt``."""
 
-import sys
-
-from fmtt.run.cli import main
+from fmtt.run.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

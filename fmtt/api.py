@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from fmtt.checks import not_a_word, whole_number
-from fmtt.flow.batches import Batches, joined
+from fmtt.flow.batches import Alone, Batches, Processes, joined
 from fmtt.flow.conditions import count, encoded, entries, moved
 from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
 from fmtt.flow.noise import Noise
@@ -27,6 +27,7 @@ from fmtt.methods.loop import Loop, State
 from fmtt.methods.method import Method
 from fmtt.methods.pilots import Tuned
 from fmtt.methods.problem import Problem, normal_start
+from fmtt.methods.role import returned, role_of
 from fmtt.smc.diagnostics import log_mean_and_error, weighted_mean
 from fmtt.step.damping import Damping, NoDamping
 from fmtt.step.transport import Euler, FlowMapTransport, Transport
@@ -43,6 +44,7 @@ class Run:
     Attributes:
         problem: what the method is given.
         method: the method.
+        role: whether a group returns its best particle, ``maximise``, or a draw by weight, ``sample``.
         loop: the method on the problem.
         prompt: the number of the prompt of each group, ``(G,)``; 0 where there are no conditions.
         prompts: how many prompts there are, or None where there are no conditions.
@@ -51,6 +53,7 @@ class Run:
 
     problem: Problem
     method: Method
+    role: str
     loop: Loop
     prompt: Tensor
     prompts: int | None
@@ -60,12 +63,17 @@ class Run:
     def meter(self) -> Meter:
         return self.problem.model.meter
 
-    def tuned(self) -> Run:
-        """The run with all schedules in place; the pilots are run here, and their calls counted."""
+    def scheduled(self) -> Run:
+        """The run with all schedules in place; their pilots are run here, and their calls counted."""
         loop = self.loop
         for schedule in self.pending:
             loop = schedule.tune(loop)  # type: ignore[arg-type]
         return replace(self, loop=loop, pending=())
+
+    def tuned(self) -> Run:
+        """The run with all schedules in place, and with what the pilot of its mode finds; calls are counted."""
+        made = self.scheduled()
+        return replace(made, loop=made.loop.tuned())
 
     def baseline(self) -> Run:
         """The run of the base model from the same noise, with a meter of its own.
@@ -85,7 +93,7 @@ class Run:
         loop = method.loop(problem)
         if self.method.through_time and model.velocity is not None:  # a pilot may have placed its times
             loop = replace(loop, times=self.loop.times)  # type: ignore[attr-defined]
-        return Run(problem, method, loop, self.prompt, self.prompts)
+        return Run(problem, method, method.role, loop, self.prompt, self.prompts)
 
 
 @dataclass(frozen=True)
@@ -150,9 +158,10 @@ def assemble(
     conditions: Tensor | Sequence[Any] | None = None,
     look_ahead: MakeLookAhead = partial(FlowMapJumps, steps=1),
     mode: Method | Callable[[], Method] = modes.importance,
+    role: str | None = None,
     scale: float = 1.0,
     steps: int = 40,
-    grid: Grid = PowerGrid(),
+    grid: Grid | None = None,
     epsilon: Epsilon = PowerEpsilon(),
     beta: Ramp = PowerRamp(),
     transport: Callable[[Velocity], Transport] = Euler,
@@ -167,6 +176,7 @@ def assemble(
     device: torch.device | str = "cpu",
     precision: str = "32-true",
     group_numbers: Sequence[int] | None = None,
+    processes: Processes = Alone(),
 ) -> Run:
     """A run of ``mode`` on ``model`` tilted by ``exp(scale * reward)``.
 
@@ -178,12 +188,15 @@ def assemble(
             ``condition``, the rows that belong to its batch. Texts are encoded once, by ``model.encode_prompts``.
         look_ahead: makes the look-ahead of the model, such as ``partial(FlowMapJumps, steps=4)`` or ``Denoiser``.
         mode: the method, or what makes it, such as ``modes.search`` or ``modes.importance(weights="kernel")``.
+        role: ``maximise`` returns the best particle of each group, ``sample`` a draw by weight; None is what the method
+            is made for.
         scale: multiplies the reward.
         steps: steps K of the time grid.
-        grid, epsilon, beta, chi: the schedules; those that a pilot finds wait for :meth:`Run.tuned`.
+        grid: the time grid; None for that of the model, which is uniform if it names none.
+        epsilon, beta, chi: the schedules; those that a pilot finds, grids too, wait for :meth:`Run.tuned`.
         transport: makes the transport along the base ODE of the model.
         damping: how guidance is weakened early, against reward hacking.
-        start: prepares where particles start, such as ``methods.noise_smc.AnnealedStart(8)``; by default N(0, I).
+        start: prepares where particles start, such as ``methods.annealed_start.AnnealedStart(8)``; by default N(0, I).
         probes: random directions for the Laplacian that chi needs where the dimension is above 16.
         groups: R independent populations of each prompt; group g has prompt ``g // R``.
         particles: N in each group.
@@ -191,7 +204,8 @@ def assemble(
         seed: every draw is a function of it, the group, the step and the purpose.
         device: where the particles live.
         precision: ``32-true``, ``64-true``, ``bf16-true``, ``16-true``, or ``bf16-mixed`` and ``16-mixed``.
-        group_numbers: the groups that this process holds; None for all P R of them.
+        group_numbers: the groups of this run; None for all P R of them.
+        processes: those that share out what the network computes, such as :class:`fmtt.run.processes.Together`.
 
     Raises:
         ValueError: if a value is impossible, the model has no flow map where one is needed, or the weights are wrong
@@ -202,10 +216,11 @@ def assemble(
     whole_number("population.groups", groups, 1)
     whole_number("population.particles", particles, 1)
     whole_number("seed", seed, 0)
+    flow, record, kind = as_flow(model), as_reward(reward), precision_of(precision)
+    grid = grid or flow.grid or PowerGrid()
     times = grid.times(steps)
     if any(then <= now for now, then in pairwise(times)):
         raise ValueError(f"sampler.grid: {type(grid).__name__} with {steps} steps has two steps at the same time")
-    flow, record, kind = as_flow(model), as_reward(reward), precision_of(precision)
     given = None if conditions is None else moved(entries(conditions), device)
     if given is not None and not flow.conditional:
         raise ValueError("conditions: the model takes none; its velocity needs a parameter `condition`")
@@ -220,7 +235,8 @@ def assemble(
     metered = MeteredModel(flow, meter, kind.network, told)
     asked = None if given is None or not record.conditional else moved(encoded(given, record.encode_prompts), device)
     judged = MeteredReward(record, meter, flow.decode, asked)
-    batches = Batches(flow.chunk if chunk is None else chunk, None if given is None else prompt, prompts or 1)
+    rows = None if given is None else prompt
+    batches = Batches(flow.chunk if chunk is None else chunk, rows, prompts or 1, processes=processes)
     tilt = Tilt(metered, look_ahead, judged, scale, beta, batches)
     noise = Noise(seed, numbers, device, kind.samples)
     problem = start(Problem(metered, tilt, epsilon, chi, damping, transport, probes, times, particles, noise))
@@ -231,7 +247,7 @@ def assemble(
     pending = tuple(schedule for schedule in (grid, beta) if isinstance(schedule, Tuned))
     if pending and not method.through_time:
         raise ValueError(f"sampler.grid, sampler.beta: {type(loop).__name__} has no steps that a pilot could place")
-    return Run(problem, method, loop, prompt, prompts, pending)
+    return Run(problem, method, role_of(method, role), loop, prompt, prompts, pending)
 
 
 def finish(run: Run, state: State) -> Result:
@@ -242,7 +258,7 @@ def finish(run: Run, state: State) -> Result:
         decoded=run.problem.model.rendered(population.x, run.problem.tilt.batches),
         log_weights=population.log_weights,
         rewards=population.tilt.reward,
-        selected=run.method.choose(population, run.loop.noise),
+        selected=returned(run.role, population, run.loop.noise),
         log_z=population.log_evidence,
         ess=population.ess,
         ancestors=population.ancestors,

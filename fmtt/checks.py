@@ -6,10 +6,19 @@ import math
 from collections.abc import Collection, Sequence
 
 
-def whole_number(name: str, value: object, at_least: int) -> int:
-    """``value`` as int; ValueError unless it is a whole number of at least ``at_least``."""
+def whole_number(name: str, value: object, at_least: int, at_most: int | None = None) -> int:
+    """``value`` as int; ValueError unless it is a whole number of at least ``at_least``, and not above ``at_most``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
         raise ValueError(f"{name}={value}: must be a whole number of at least {at_least}")
+    if at_most is not None and value > at_most:
+        raise ValueError(f"{name}={value}: must be at most {at_most}")
+    return value
+
+
+def switch(name: str, value: object) -> bool:
+    """``value``; ValueError unless it is true or false."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{name}={value}: must be true or false")
     return value
 
 
@@ -41,6 +50,15 @@ def fraction(name: str, value: object) -> float:
     return float(value)  # type: ignore[arg-type]
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def choice(name: str, value: object, allowed: Collection[str]) -> str:
     """``value``; ValueError unless it is one of ``allowed``."""
     if value not in allowed:
@@ -52,6 +70,15 @@ def not_a_word(name: str, value: object, example: str) -> None:
     """ValueError if ``value`` is a word of the command line where the library wants an object."""
     if isinstance(value, str):
         raise ValueError(f"{name}={value}: the library takes objects, such as {name}={example}")
+
+
+def rising_steps(name: str, value: object) -> tuple[int, ...]:
+    """``value`` as numbers of steps; ValueError unless it is a rising list of whole numbers from 1 on."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        steps = [whole_number(name, step, 1) for step in value]
+        if steps and sorted(set(steps)) == steps:
+            return tuple(steps)
+    raise ValueError(f"{name}={value}: must be a rising list of steps, such as [8, 16]")
 
 
 def numbers(name: str, value: object) -> list[float]:

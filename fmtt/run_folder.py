@@ -6,6 +6,7 @@ Every function takes the folder. Writers and readers share this module, so a nam
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 import yaml
 from omegaconf import DictConfig, OmegaConf
+
+from fmtt.files import read_hashes, sha256, whole, write_hashes, write_whole
 
 # of a run
 METRICS = "metrics.json"
@@ -30,6 +33,9 @@ ENVIRONMENT = "environment.json"
 ERROR = "error.txt"
 PROMPTS = "prompts.csv"  # with prompts
 RETURNED = "returned.csv"  # what is said of the sample that is returned for each group
+MANIFEST = "manifest.json"  # the last file of a run that is done: which files it left, with their hashes
+DRAWN = (SAMPLES_PICTURE, CURVES_PICTURE, REPORT)  # from the others, as the returned pictures are
+COMPUTED = (CONFIG, ENVIRONMENT, HISTORY, SAMPLES, FILM, METRICS, PROMPTS, RETURNED)
 
 # Hydra's records of a run
 HYDRA = ".hydra"
@@ -80,7 +86,7 @@ def checkpoint_name(digest: str) -> str:
 
 def write_metrics(folder: Path, metrics: Metrics) -> None:
     """``metrics.json``: flat names to numbers, or to lists with one number per group; NaN becomes null."""
-    (folder / METRICS).write_text(json.dumps({name: _with_null(value) for name, value in metrics.items()}, indent=2))
+    write_whole(folder / METRICS, json.dumps({name: _with_null(value) for name, value in metrics.items()}, indent=2))
 
 
 def read_metrics(folder: Path) -> Metrics:
@@ -110,10 +116,7 @@ def _with_nan(value: Any) -> Any:
 
 def write_history(folder: Path, rows: Sequence[Mapping[str, float]]) -> None:
     """``history.csv``: one row per step, with the columns of the first row; without rows the head alone."""
-    with (folder / HISTORY).open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else HISTORY_COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    _write_table(folder / HISTORY, rows, HISTORY_COLUMNS)
 
 
 def read_history(folder: Path) -> dict[str, Array]:
@@ -160,14 +163,15 @@ def read_returned(folder: Path) -> list[dict[str, str]]:
 
 def verdicts_in(row: Mapping[str, str]) -> dict[str, float]:
     """What a row of ``returned.csv`` says of a sample beside its reward; NaN for what is not a number."""
-    return {name: number_in(value) for name, value in row.items() if name not in ("group", "prompt", "reward")}
+    return {name: number_in(value) for name, value in row.items() if name not in ("group", "prompt", "reward", "apart")}
 
 
-def _write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+def _write_table(path: Path, rows: Sequence[Mapping[str, object]], without_rows: Sequence[str] = ()) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]) if rows else without_rows)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, text.getvalue())
 
 
 def _read_table(path: Path) -> list[dict[str, str]]:
@@ -183,9 +187,17 @@ def write_samples(folder: Path, arrays: Mapping[str, Array]) -> None:
 
 
 def read_samples(folder: Path) -> dict[str, Array]:
-    """The arrays of :data:`SAMPLES_ARRAYS`, as far as they are there."""
+    """The arrays of :data:`SAMPLES_ARRAYS`, as far as they are there.
+
+    Raises:
+        FileNotFoundError: if there is no file.
+        ValueError: if the file is not the one that the run has left.
+    """
     from safetensors.numpy import load_file
 
+    known = read_hashes(folder / MANIFEST)[1].get(SAMPLES)
+    if known is not None and known != sha256(folder / SAMPLES):
+        raise ValueError(f"{folder / SAMPLES} is damaged; resume=true makes it again")
     return load_file(folder / SAMPLES)
 
 
@@ -212,12 +224,13 @@ def _write_arrays(path: Path, arrays: Mapping[str, Array], known: Mapping[str, s
 
     if unknown := arrays.keys() - known.keys():
         raise ValueError(f"{path.name} has no arrays {sorted(unknown)}")
-    path.write_bytes(save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
+    write_whole(path, save({name: np.ascontiguousarray(array) for name, array in arrays.items()}))
 
 
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
     """``config.yaml``: the resolved configuration."""
-    OmegaConf.save(OmegaConf.create(dict(config)), folder / CONFIG)
+    with whole(folder / CONFIG) as path:
+        OmegaConf.save(OmegaConf.create(dict(config)), path)
 
 
 def read_config(folder: Path) -> DictConfig:
@@ -234,7 +247,7 @@ def read_yaml(path: Path) -> Any:
 
 def write_environment(folder: Path, environment: Mapping[str, Any]) -> None:
     """``environment.json``: package versions, commit and device."""
-    (folder / ENVIRONMENT).write_text(json.dumps(environment, indent=2))
+    write_whole(folder / ENVIRONMENT, json.dumps(environment, indent=2))
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
@@ -245,7 +258,7 @@ def read_environment(folder: Path) -> dict[str, Any]:
 
 def write_error(folder: Path, status: int, reason: str) -> None:
     """``error.txt``: the exit status of a run that failed, and why it did, on one line."""
-    (folder / ERROR).write_text(f"{status} {reason}\n")
+    write_whole(folder / ERROR, f"{status} {reason}\n")
 
 
 def read_error(folder: Path) -> tuple[int, str] | None:
@@ -253,8 +266,32 @@ def read_error(folder: Path) -> tuple[int, str] | None:
     path = folder / ERROR
     if not path.is_file():
         return None
-    status, _, reason = path.read_text().partition(" ")
-    return int(status), reason.strip()
+    status, _, reason = path.read_text(errors="replace").partition(" ")
+    return (int(status), reason.strip()) if status.isdecimal() else (1, "for a reason that cannot be read")
+
+
+def write_manifest(folder: Path, digest: str) -> None:
+    """``manifest.json``: the files of a run that is done, with their hashes, and the digest of its configuration."""
+    names = [name for name in (*COMPUTED, *DRAWN) if (folder / name).is_file()]
+    pictures = sorted(f"{RETURNED_PICTURES}/{path.name}" for path in (folder / RETURNED_PICTURES).glob("*.png"))
+    write_hashes(folder / MANIFEST, digest, [*names, *pictures])
+
+
+def damaged(folder: Path, digest: str, report: bool) -> list[str] | None:
+    """The files of a run that is done which are missing or changed; with ``report`` it must have a page.
+
+    None if no run of the configuration with this digest is done in the folder.
+    """
+    made, known = read_hashes(folder / MANIFEST)
+    if made != digest:
+        return None
+    wanted = {**({REPORT: None} if report else {}), **known}
+    return [name for name, hashed in wanted.items() if not (folder / name).is_file() or sha256(folder / name) != hashed]
+
+
+def drawn(name: str) -> bool:
+    """Whether a file of a run is made from the others."""
+    return name in DRAWN or name.startswith(f"{RETURNED_PICTURES}/")
 
 
 def read_overrides(folder: Path) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Estimate the memory of text-to-image models: ``python scripts/memory.py [--models flux ...] [--pixels 512 ...]``.
+"""Estimate memory and work of text-to-image models: ``python scripts/memory.py [--models flux] [--pixels 512]``.
 
 Nothing is loaded and no GPU is needed; the extra t2i is.
 """

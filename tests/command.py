@@ -44,8 +44,10 @@ def fmtt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
         where = tmp_path / folder
         place = "hydra.sweep.dir" if "-m" in words else "hydra.run.dir"
         loggers = [] if any(word.startswith("logger=") for word in words) else ["logger=none"]
+        foreign = any(word.startswith("--config-dir") for word in words) and not any("trust=" in word for word in words)
         flags, settings = [w for w in words if w.startswith("-")], [w for w in words if not w.startswith("-")]
-        arguments = [*flags, *(SMALL if small else []), *loggers, *settings, f"{place}={where}"]
+        trust = ["trust=[tests]"] if foreign else []
+        arguments = [*flags, *(SMALL if small else []), *loggers, *trust, *settings, f"{place}={where}"]
         monkeypatch.setattr(sys, "argv", ["run.py", *arguments])
         monkeypatch.chdir(tmp_path)
         GlobalHydra.instance().clear()

@@ -86,6 +86,8 @@ RUNS = {
     "svdd-greedy": f"{POINTS} mode=svdd mode.greedy=true",
     "fmrg-no-jacobian": f"{POINTS} mode=fmrg mode.jacobian=false",
     "das-kept": f"{LINE} mode=das mode.tempering=.8",
+    "das-heaviest": f"{LINE} mode=das mode.heaviest=true",
+    "diamond-length": f"{POINTS} mode=diamond mode.length=2",
     **{f"moves-{word}": f"{POINTS} mode=noise_smc mode.move={word} mode.moves=2" for word in ("pcnl", "hmc")},
     "temperatures": f"{POINTS} mode=noise_smc sampler.steps=3 'mode.temperatures=[.2,.5,1]'",
     "model-gmm8": f"model=gmm8 reward=halfplane {PLANE}",

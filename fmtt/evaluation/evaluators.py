@@ -12,11 +12,9 @@ from fmtt.data.clock_templates import LEGIBLE, TemplateReader
 from fmtt.data.scene_reader import PIECES, read
 from fmtt.flow.protocols import Verdict
 from fmtt.models.checkpoints import load_network
-from fmtt.models.classifier import DigitClassifier
+from fmtt.models.classifier import SURE, DigitClassifier
 from fmtt.models.clock_reader import HOUR, ClockReader
 from fmtt.models.question_net import QuestionNet
-
-SURE = 0.9  # a digit is recognised if the probability of its class is above this
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 ENOUGH = 10  # with this many independent particles the error of a mean is a third of their standard deviation
 UNCERTAIN = 0.5  # largest standard error of log Z without a warning
 LEFT = 2  # smallest number of effective particles of a group; below it one particle has most of the weight
+WORSE = 4.0  # standard errors
 TOO_LONG = 0.1  # largest mean overshoot of the kicks; above it log Z is off by a few tenths, see step.weights.overshoot
 
 
 def reasons_for_doubt(metrics: Mapping[str, Any]) -> list[str]:
-    """Reasons to doubt the results of a run with weights, counted over all groups; empty if there are none."""
+    """Reasons to doubt the results of a run, counted over all groups; empty if there are none."""
+    return [*doubts_of_returned(metrics), *doubts_of_weights(metrics)]
+
+
+def doubts_of_returned(metrics: Mapping[str, Any]) -> list[str]:
+    """Of the samples that the groups return, where they are worse than those of the base model."""
+    names = ("reward/selected_mean", "reward/base_mean")
+    if any(name not in metrics for name in names):
+        return []
+    returned, base = (metrics[name] for name in names)
+    error = math.hypot(*(metrics[f"{name}/stderr"] for name in names))
+    if math.copysign(1.0, metrics["reward/scale"]) * (returned - base) > -WORSE * error:
+        return []
+    return ["the returned samples are worse than those of the base model: more steps, or a weaker gradient"]
+
+
+def doubts_of_weights(metrics: Mapping[str, Any]) -> list[str]:
+    """Of the weights, for a method that has some."""
     error = metrics.get("log_z/genealogical_stderr")
     if error is None:
         return []

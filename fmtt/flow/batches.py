@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from math import ceil
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +28,36 @@ class Room:
     most: int | None = None
 
 
+class Processes(Protocol):
+    """The processes that hold a run together. Each of them knows all particles and computes some of the batches.
+
+    Attributes:
+        rank: the number of this process.
+        count: how many there are.
+    """
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def count(self) -> int: ...
+
+    def exchange(self, compute: Callable[[], list[Made]]) -> list[Made]:
+        """What ``compute`` makes in each of the processes, in their order; an error of one is raised in all."""
+        ...
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A single process."""
+
+    rank: int = 0
+    count: int = 1
+
+    def exchange(self, compute: Callable[[], list[Made]]) -> list[Made]:
+        return compute()
+
+
 @dataclass(frozen=True)
 class Batches:
     """The rule.
@@ -36,12 +67,14 @@ class Batches:
         prompt: the number of the prompt of each group, ``(G,)``, or None for a model that is told nothing.
         prompts: how many prompts the whole run has; this process may hold the groups of some of them only.
         room: shared by all copies of a rule.
+        processes: those that share the batches out among themselves.
     """
 
     chunk: int | None = None
     prompt: Tensor | None = None
     prompts: int = 1
     room: Room = field(default_factory=Room, compare=False)
+    processes: Processes = Alone()
 
     def __post_init__(self) -> None:
         if self.chunk is not None:
@@ -58,10 +91,14 @@ class Batches:
         """
         flat = [values.flatten(0, 1) for values in (x, *others)]
         prompts = None if self.prompt is None else self.prompt[:, None].expand(x.shape[:2]).flatten()
+        return self.processes.exchange(lambda: self._own(call, flat, prompts))
+
+    def _own(self, call: Callable[..., Made], flat: Sequence[Tensor], prompts: Tensor | None) -> list[Made]:
+        """``call`` for the rows of this process."""
         made: list[Made] = []
-        start = 0
-        while start < len(flat[0]):
-            rows = slice(start, start + self._size(len(flat[0])))
+        start, stop, most = self._share(len(flat[0]))
+        while start < stop:
+            rows = slice(start, min(start + self._size(most), stop))
             parts = [values[rows] for values in flat]
             try:
                 made.append(call(*parts, None if prompts is None else prompts[rows]))
@@ -72,6 +109,17 @@ class Batches:
             else:
                 start = rows.stop
         return made
+
+    def _share(self, rows: int) -> tuple[int, int, int]:
+        """The first and the last row of this process, and its largest batch.
+
+        Batches are those of a single process, unless they are fewer than the processes; then they are smaller.
+        """
+        count = self.processes.count
+        most = min(size for size in (self.chunk, ceil(rows / count)) if size is not None)
+        each = ceil(ceil(rows / most) / count) * most
+        first = self.processes.rank * each
+        return first, min(first + each, rows), most
 
     def _size(self, most: int) -> int:
         """The largest batch now, of at most ``most`` rows."""

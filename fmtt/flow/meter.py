@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fmtt.flow.batches import Batches, joined
 from fmtt.flow.conditions import Encoded, rows
+from fmtt.flow.faults import CallError, checked
 from fmtt.flow.protocols import Flow, Reward
 
 Mark = float | torch.cuda.Event
@@ -97,13 +98,13 @@ class Meter:
         ``evaluations`` is what one row costs.
 
         Raises:
-            ValueError: if the model does not return the shape of ``x``.
+            CallError: if the model raises, or does not return the shape of ``x``.
         """
         start = self.forward_time.mark()
-        out = call(x, *times)
+        out = checked(call, "the model", x, *times)
         self.forward_time.add(start)
         if out.shape != x.shape:
-            raise ValueError(f"the model returned shape {tuple(out.shape)} for x of shape {tuple(x.shape)}")
+            raise CallError(f"the model returned shape {tuple(out.shape)} for x of shape {tuple(x.shape)}")
         self._count("forward", "backward", self.backward_time, x, out, evaluations)
         return out
 
@@ -111,13 +112,13 @@ class Meter:
         """``call(x)`` of a decoder, counted.
 
         Raises:
-            ValueError: if the decoder does not return one row for each row of ``x``.
+            CallError: if the decoder raises, or does not return one row for each row of ``x``.
         """
         start = self.decode_time.mark()
-        out = call(x)
+        out = checked(call, "the decoder", x)
         self.decode_time.add(start)
         if out.shape[:1] != x.shape[:1]:
-            raise ValueError(f"the decoder returned {tuple(out.shape)} for latents of shape {tuple(x.shape)}")
+            raise CallError(f"the decoder returned {tuple(out.shape)} for latents of shape {tuple(x.shape)}")
         self._count("decode", "decode_backward", self.decode_time, x, out)
         return out
 
@@ -125,13 +126,13 @@ class Meter:
         """``call(x)`` of a reward, counted.
 
         Raises:
-            ValueError: if the reward does not return one number per sample.
+            CallError: if the reward raises, or does not return one number per sample.
         """
         start = self.reward_time.mark()
-        out = call(x)
+        out = checked(call, "the reward", x)
         self.reward_time.add(start)
         if out.shape != x.shape[:1]:
-            raise ValueError(f"a reward must return shape ({x.shape[0]},), got {tuple(out.shape)}")
+            raise CallError(f"a reward must return shape ({x.shape[0]},), got {tuple(out.shape)}")
         self._count("reward", "reward_backward", self.reward_time, x, out)
         return out
 
@@ -223,6 +224,10 @@ class MeteredModel:
     @property
     def exact_flow_map(self) -> bool:
         return self.flow.exact_flow_map
+
+    @property
+    def data_only(self) -> bool:
+        return self.flow.data_only
 
     @property
     def usual_error(self) -> float | None:

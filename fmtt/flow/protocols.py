@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from fmtt.flow.conditions import Encoded
+from fmtt.flow.schedules import Grid
 
 
 class Velocity(Protocol):
@@ -86,7 +87,9 @@ class Flow:
         encode: the other way, for editing.
         encode_prompts: texts to what ``condition`` holds, one row each: a tensor or a mapping of tensors.
         evaluations: what a call costs.
+        grid: its own time grid, such as the noise levels of its pipeline; None for a uniform one.
         exact_flow_map: whether ``flow_map`` is that of ``velocity`` itself, not a learned one.
+        data_only: whether ``flow_map`` knows t = 1 only.
         chunk: the largest batch that suits the model; None for any.
         usual_error: its own :func:`fmtt.tilt.typicality.usual_error`, if it is known.
         evaluator: grades decoded samples; no reward uses it.
@@ -102,7 +105,9 @@ class Flow:
     encode: Callable[[Tensor], Tensor] | None = None
     encode_prompts: Callable[[Sequence[str]], Encoded] | None = None
     evaluations: Evaluations = Evaluations()
+    grid: Grid | None = None
     exact_flow_map: bool = False
+    data_only: bool = False
     chunk: int | None = None
     usual_error: float | None = None
     evaluator: Evaluator | None = None
@@ -205,6 +210,16 @@ def require_flow_map(model: Velocity, user: str, instead: str) -> FlowMap:
     if as_flow(model).flow_map is None:
         raise ValueError(f"{user} needs a flow map, and the model has a velocity only; use {instead}")
     return model  # type: ignore[return-value]
+
+
+def refuse_data_only(model: Velocity, setting: str, instead: str) -> None:
+    """For users of flow maps to times before the data.
+
+    Raises:
+        ValueError: if the flow map of the model knows t = 1 only, with the ``setting`` and what to use ``instead``.
+    """
+    if as_flow(model).data_only:
+        raise ValueError(f"{setting}: the flow map of this model goes to the data only; use {instead}")
 
 
 def require_velocity(model: Velocity, user: str, instead: str) -> Velocity:

@@ -11,6 +11,9 @@ from typing import Protocol
 
 from fmtt.checks import at_least, finite, fraction, positive, whole_number
 
+MOST_STEPS = 1_000_000
+LARGEST_MU = 30  # beyond it, all steps but one are at the same time
+
 
 class Grid(Protocol):
     """Places ``steps + 1`` increasing times from 0 to 1."""
@@ -28,7 +31,8 @@ class PowerGrid:
         positive("sampler.grid.power", self.power)
 
     def times(self, steps: int) -> tuple[float, ...]:
-        return tuple(1 - (1 - k / steps) ** self.power for k in range(whole_number("sampler.steps", steps, 1) + 1))
+        whole_number("sampler.steps", steps, 1, MOST_STEPS)
+        return tuple(1 - (1 - k / steps) ** self.power for k in range(steps + 1))
 
 
 @dataclass(frozen=True)
@@ -38,10 +42,11 @@ class ShiftedGrid:
     mu: float = 1.15
 
     def __post_init__(self) -> None:
-        finite("sampler.grid.mu", self.mu)
+        if abs(finite("sampler.grid.mu", self.mu)) > LARGEST_MU:
+            raise ValueError(f"sampler.grid.mu={self.mu}: must lie between -{LARGEST_MU} and {LARGEST_MU}")
 
     def times(self, steps: int) -> tuple[float, ...]:
-        levels = [1 - k / steps for k in range(1, whole_number("sampler.steps", steps, 1))]
+        levels = [1 - k / steps for k in range(1, whole_number("sampler.steps", steps, 1, MOST_STEPS))]
         shift = math.exp(self.mu)
         return (0.0, *(1 - shift / (shift + 1 / u - 1) for u in levels), 1.0)
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fmtt.checks import choice
+from fmtt.checks import choice, switch
 from fmtt.methods.composition import Composition
+from fmtt.methods.role import HEAVIEST, MAXIMISE, SAMPLE
 from fmtt.smc.potentials import POTENTIALS
 from fmtt.smc.resampling import RESAMPLERS
 from fmtt.smc.selection import ChooseAmongDuplicates, KeepAll, ResampleOnEss, TopAndClone
 from fmtt.smc.tempering import EssTempering
-from fmtt.step.guidance import LikeVelocity, TiltGradient, ValueGradient, Window
+from fmtt.step.guidance import LikeVelocity, TiltGradient, ValueGradient, ValueTerms, Window
 from fmtt.step.weights import Kernel, NoWeights
 from fmtt.tilt.look_ahead import WithoutJacobian
 from fmtt.tilt.posterior import Posterior
@@ -23,7 +24,7 @@ def best_of_n() -> Composition:
     sampler/epsilon=zero``, the preset), by the ODE (``sampler/transport=euler sampler/epsilon=zero``) or by the SDE
     (``sampler/epsilon=linear``).
     """
-    return Composition(None, NoWeights(), KeepAll(), greedy=True)
+    return Composition(None, NoWeights(), KeepAll(), role=MAXIMISE)
 
 
 def reweight() -> Composition:
@@ -40,7 +41,7 @@ def beam(keep: int | None = None, rounds: int = 4) -> Composition:
     It uses no gradients. Clones differ only by the noise of the SDE, so epsilon must not be zero. This is a baseline
     of arXiv 2511.22688; its settings there are not public.
     """
-    return Composition(None, NoWeights(), TopAndClone(keep, rounds), greedy=True, parts_clones=True)
+    return Composition(None, NoWeights(), TopAndClone(keep, rounds), role=MAXIMISE, parts_clones=True)
 
 
 def fk_steering(
@@ -82,16 +83,18 @@ def das(
     tempering: float = 0.9,
     resampler: str = "ssp",
     ess_threshold: float = 0.5,
+    heaviest: bool = False,
 ) -> Composition:
     """DAS (arXiv 2501.05803): TDS with tempering by effective sample size, and SSP resampling.
 
     In each step the tilt grows as far as a conditional ESS of ``tempering`` N allows, but never above the ramp. In the
-    last step it is 1. There are two differences from the published code. It finds the scale by 500 steps of Adam; here
-    it is found by bisection. It returns the particle of the largest weight; here the sample is drawn by weight.
+    last step it is 1. The published code finds the scale by 500 steps of Adam; here it is found by bisection. That code
+    returns the particle of the largest weight, as here with ``heaviest``; by default the sample is drawn by weight.
     """
     choice("mode.resampler", resampler, RESAMPLERS)
     selection = ResampleOnEss(ess_threshold, RESAMPLERS[resampler])
-    return Composition(TiltGradient(), Kernel(), selection, tempering=EssTempering(tempering))
+    role = HEAVIEST if switch("mode.heaviest", heaviest) else SAMPLE
+    return Composition(TiltGradient(), Kernel(), selection, role, tempering=EssTempering(tempering))
 
 
 def svdd(duplicates: int = 4, greedy: bool = False) -> Composition:
@@ -102,7 +105,8 @@ def svdd(duplicates: int = 4, greedy: bool = False) -> Composition:
     Proposals of different parents do not compete, so the method is biased. One difference: the ``duplicates`` proposals
     of the first step start from different noise here; in the paper they have one parent.
     """
-    return Composition(None, NoWeights(), ChooseAmongDuplicates(duplicates, greedy), greedy=True, parts_clones=True)
+    selection = ChooseAmongDuplicates(duplicates, switch("mode.greedy", greedy))
+    return Composition(None, NoWeights(), selection, role=MAXIMISE, parts_clones=True)
 
 
 def fmrg(
@@ -117,8 +121,8 @@ def fmrg(
     difference: the paper restarts its first steps two or three times; here there are no restarts.
     """
     return Composition(
-        LikeVelocity(factor), NoWeights(), KeepAll(), greedy=True, window=Window.of(window),
-        change_look_ahead=None if jacobian else WithoutJacobian,
+        LikeVelocity(factor), NoWeights(), KeepAll(), role=MAXIMISE, window=Window.of(window),
+        change_look_ahead=None if switch("mode.jacobian", jacobian) else WithoutJacobian,
     )  # fmt: skip
 
 
@@ -126,17 +130,20 @@ def diamond(
     samples: int = 4,
     snr_drop: float = 3.0,
     window: Sequence[float] = (0.0, 1.0),
+    length: float | None = None,
 ) -> Composition:
     """Weighted Diamond Maps guidance (arXiv 2602.05993): the drift ``b + chi grad V_t`` with a value by samples.
 
     ``chi = (1 - t) / t``; ``sampler/chi=paper`` keeps it finite at the start. The samples have the complete weights of
-    the paper. The published code uses ``softmax(r)`` and normalises three terms of the gradient, which is biased. The
-    method samples the tilted law in the limit of many ``samples`` and many steps.
+    the paper. The method samples the tilted law in the limit of many ``samples`` and steps. The published code has
+    weights ``softmax(r)`` and brings each of three terms of the gradient to one length, which is biased.
 
     Args:
         samples: renoised look-aheads of each particle.
         snr_drop: factor by which renoising lowers the signal-to-noise ratio.
         window: guidance acts in the steps that start between these two times.
+        length: that of the three terms of the published code, which has 20; None for the gradient of the paper.
     """
-    guidance = ValueGradient(Posterior(samples, snr_drop))
+    posterior = Posterior(samples, snr_drop)
+    guidance = ValueGradient(posterior) if length is None else ValueTerms(posterior, length)
     return Composition(guidance, NoWeights(), KeepAll(), window=Window.of(window))

@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from torch import Tensor
-
-from fmtt.flow.noise import Noise
 from fmtt.flow.protocols import Velocity
-from fmtt.methods.method import best, drawn
+from fmtt.methods.method import OF_THE_SCALE
 from fmtt.methods.problem import Problem
+from fmtt.methods.role import SAMPLE
 from fmtt.methods.trajectory import Trajectory
-from fmtt.smc.population import Population
 from fmtt.smc.potentials import Difference, Potential
 from fmtt.smc.selection import Selection
 from fmtt.smc.tempering import Tempering
@@ -33,7 +30,7 @@ class Composition:
         guidance: the term that is added to the drift, or None.
         weights: the increments of the log-weights.
         selection: the selection between steps, such as resampling.
-        greedy: whether the particle returned for a group is the best one; otherwise it is drawn by weight.
+        role: what the method is made for, ``maximise`` or ``sample``.
         window: the steps in which guidance acts.
         field: a velocity that replaces that of the model, or None.
         potential: the potential of the intermediate weights.
@@ -45,7 +42,7 @@ class Composition:
     guidance: Guidance | None
     weights: WeightRule
     selection: Selection
-    greedy: bool = False
+    role: str = SAMPLE
     window: Window = Window()
     field: Field | None = None
     potential: Potential = Difference()
@@ -80,10 +77,11 @@ class Composition:
             "sampler.chi": self.guidance is None,
             "sampler.damping": self.guidance is None,
             "sampler.beta": not ((tilted and watched) or driven),
-            "reward.scale": not tilted and self.guidance is None and self.field is None,
             "lookahead": self.guidance is None and self.field is None and not watched,
         }
-        return frozenset(name for name, without_effect in passive.items() if without_effect)
+        ranks_alone = not tilted and self.guidance is None and self.field is None
+        scale = OF_THE_SCALE if ranks_alone else frozenset()
+        return scale | {name for name, without_effect in passive.items() if without_effect}
 
     def loop(self, problem: Problem) -> Trajectory:
         if problem.particles % self.block:
@@ -116,9 +114,6 @@ class Composition:
             replace(dynamics, weights=weights), self.selection, problem.times, problem.particles, problem.noise,
             self.potential, self.tempering, problem.opening, problem.image,
         )  # fmt: skip
-
-    def choose(self, population: Population, noise: Noise) -> Tensor:
-        return best(population) if self.greedy else drawn(population, noise)
 
 
 def _changed(look_ahead: Callable[[Velocity], LookAhead], change: ChangeLookAhead) -> Callable[[Velocity], LookAhead]:

@@ -106,6 +106,14 @@ class Loop(ABC):
     def step(self, state: State) -> tuple[State, Info]:
         """The state one step later."""
 
+    def check_pilot(self) -> None:
+        """ValueError if the run is too small for its pilot; by default there is none. Dry runs may be too small."""
+        return
+
+    def tuned(self) -> Self:
+        """The loop with what a pilot run finds; by default there is none."""
+        return self
+
     def run(self, state: State | None = None) -> Iterator[tuple[State, Info]]:
         """The states of a run from its start, or the states after ``state``, each with the record of its step.
 

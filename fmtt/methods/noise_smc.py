@@ -9,7 +9,7 @@ resample, move.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 
@@ -19,17 +19,20 @@ from torch import Tensor
 from fmtt.checks import at_least, choice, fraction, positive, whole_number
 from fmtt.flow.noise import Noise
 from fmtt.methods.loop import Info, Loop, State
-from fmtt.methods.method import NO_TRAJECTORY, drawn
-from fmtt.methods.noise_moves import MOVES, MetropolisMove, Point, accept
+from fmtt.methods.method import NO_TRAJECTORY
+from fmtt.methods.noise_moves import MOVES, MetropolisMove
+from fmtt.methods.pilots import PILOT
 from fmtt.methods.problem import Problem
+from fmtt.methods.rejuvenation import KeepChains, MoveAll, Moving, Rejuvenated, Rejuvenation
+from fmtt.methods.role import SAMPLE
 from fmtt.smc.population import Population, effective_fraction, require_finite
 from fmtt.smc.resampling import RESAMPLERS, Resampler, multinomial
-from fmtt.smc.selection import resample
 from fmtt.smc.tempering import largest
 from fmtt.smc.totals import Totals
 from fmtt.tilt.tilt import Tilt, TiltValue, require_generator
 
 SHORTEST = 1e-3  # lower bound of the stride
+LONGEST = 64  # sweeps of a pilot
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,12 @@ class NoiseSmc:
         move: ``pcn`` (no gradient; usually the best at equal cost, see docs/frontier.md), ``pcnl`` (Langevin) or
             ``hmc`` (Hamiltonian with three leaps).
         moves: Metropolis moves in each sweep.
+        chain: 1, or how many states of each chain are kept (:class:`fmtt.methods.rejuvenation.KeepChains`).
         ess_threshold: the temperature rises until the ESS is this share of N; then the group is resampled.
         resampler: ``systematic``, ``stratified``, ``residual``, ``multinomial`` or ``ssp``.
         temperatures: one for each sweep, rising to 1; by default they are adaptive.
+        pilot: particles of a pilot run that says how many sweeps are needed; the particles are then as many as cost
+            what ``sampler.steps`` sweeps of ``population.particles`` would. 0: no pilot.
         stride: stride of the first sweep, in (0, 1]: the share of new noise in a proposal.
         adapt: rate at which the logarithm of the stride follows the acceptance rate.
 
@@ -73,15 +79,20 @@ class NoiseSmc:
 
     move: str = "pcn"
     moves: int = 1
+    chain: int = 1
     ess_threshold: float = 0.5
     resampler: str = "systematic"
     temperatures: Sequence[float] = ()
+    pilot: int = 0
     stride: float = 0.5
     adapt: float = 1.0
+    rejuvenation: Rejuvenation = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         choice("mode.move", self.move, MOVES)
-        whole_number("mode.moves", self.moves, 1)
+        if whole_number("mode.chain", self.chain, 1) > 1 and self.moves != 1:
+            raise ValueError(f"mode.moves={self.moves}: must be 1 with mode.chain={self.chain}, which keeps every move")
+        object.__setattr__(self, "rejuvenation", MoveAll(self.moves) if self.chain == 1 else KeepChains(self.chain))
         if fraction("mode.ess_threshold", self.ess_threshold) in (0, 1):
             raise ValueError(f"mode.ess_threshold={self.ess_threshold}: must lie between 0 and 1")
         choice("mode.resampler", self.resampler, RESAMPLERS)
@@ -92,6 +103,10 @@ class NoiseSmc:
         if positive("mode.stride", self.stride) > 1:
             raise ValueError(f"mode.stride={self.stride}: must be at most 1")
         at_least("mode.adapt", self.adapt, 0)
+        if whole_number("mode.pilot", self.pilot, 0) and levels:
+            raise ValueError(f"mode.pilot={self.pilot}: has no use if mode.temperatures are given")
+        if self.pilot % self.block:
+            raise ValueError(f"mode.pilot={self.pilot}: must be a multiple of mode.chain={self.chain}")
 
     @cached_property
     def metropolis(self) -> MetropolisMove:
@@ -101,9 +116,16 @@ class NoiseSmc:
     def scheme(self) -> Resampler:
         return RESAMPLERS[self.resampler]
 
-    weighted, through_time = True, False
-    block = min_particles = 1
+    role, weighted, through_time = SAMPLE, True, False
     unused = NO_TRAJECTORY
+
+    @property
+    def block(self) -> int:
+        return self.rejuvenation.block
+
+    @property
+    def min_particles(self) -> int:
+        return self.block
 
     @property
     def multinomial(self) -> bool:
@@ -118,11 +140,10 @@ class NoiseSmc:
             raise ValueError(
                 f"mode.temperatures: needs one for each of the {sweeps} sweeps, got {len(self.temperatures)}"
             )
+        if problem.particles % self.block:
+            raise ValueError(f"population.particles={problem.particles}: must be a multiple of mode.chain={self.chain}")
         generator, shape = require_generator(problem.generator, "noise_smc"), problem.model.shape
         return NoiseAnnealing(generator, shape, sweeps, problem.particles, problem.noise, self, target, lands)
-
-    def choose(self, population: Population, noise: Noise) -> Tensor:
-        return drawn(population, noise)
 
 
 @dataclass(frozen=True)
@@ -205,9 +226,12 @@ class NoiseAnnealing(Loop):
         weighed, ess = population, population.ess
         # an adaptive temperature below its target stopped at the threshold, up to the rounding of the bisection
         borne = (temperature >= self.target) | bool(self.rule.temperatures)
-        selected = ((ess <= self.rule.ess_threshold) | ~borne) & (k + 1 < self.sweeps)
-        population = resample(population, self.rule.scheme, selected, k + 1, self.noise)
-        population, acceptance = self.moved(population, temperature, state.stride, k)
+        wanted = ((ess <= self.rule.ess_threshold) | ~borne) & (k + 1 < self.sweeps)
+        moving = Moving(
+            self.rule.metropolis, self.rule.scheme, self.evaluate, self.noise, temperature, state.stride, k, wanted,
+            last=k + 1 == self.sweeps,
+        )  # fmt: skip
+        population, acceptance, selected = self.rejuvenated(population, moving)
         if k + 1 == self.sweeps and self.lands:
             assert population.tilt.sample is not None
             population = replace(population, x=population.tilt.sample)
@@ -218,46 +242,39 @@ class NoiseAnnealing(Loop):
         )  # fmt: skip
         return later, Info(weighed, selected, before, increment, numbers=later.numbers)
 
-    def moved(
-        self, population: Population, temperature: Tensor, stride: Tensor, sweep: int
-    ) -> tuple[Population, Tensor]:
-        """The population after the moves of a sweep, and their mean acceptance probability ``(G,)``."""
-        here, chances = Point(population.x, population.tilt), []
-        for number in range(sweep * self.rule.moves, (sweep + 1) * self.rule.moves):
-            normal = self.noise.normal(population.x.shape[1:], number, "proposal").to(population.x.dtype)
-            u = self.noise.uniform(population.x.shape[1:2], number, "acceptance")
-            there, log_ratio = self.rule.metropolis.propose(here, temperature, stride, normal, self.evaluate)
-            found = {"the reward": there.tilt.reward, "the logarithm of an acceptance ratio": log_ratio}
-            require_finite(found, sweep + 1, self.noise.groups)
-            here, chance = accept(here, there, log_ratio, u)
-            chances.append(chance.mean(1))
-        return replace(population, x=here.z, tilt=here.tilt), torch.stack(chances).mean(0)
+    @property
+    def longest_pilot(self) -> int:
+        """The sweeps of a pilot, at most; it may cost half of the run."""
+        cost, prompts = self.rule.rejuvenation.evaluations, self.tilt.batches.prompts
+        most = cost(self.sweeps, self.particles) * len(self.noise.groups) / 2
+        # the last sweep of the pilot moves, too
+        return max((k for k in range(LONGEST + 1) if cost(k + 1, self.rule.pilot) * prompts <= most), default=0)
 
+    def check_pilot(self) -> None:
+        if self.rule.pilot and not self.longest_pilot:
+            raise ValueError(f"mode.pilot={self.rule.pilot}: costs more than half of this run")
 
-@dataclass(frozen=True)
-class AnnealedStart:
-    """Starts a run through time from noise that ``sweeps`` sweeps have annealed to the tilt in force at t = 0.
+    def tuned(self) -> NoiseAnnealing:
+        """As many sweeps as a pilot needs, which has one group for each prompt; the rest is spent on particles."""
+        self.check_pilot()
+        if not self.rule.pilot:
+            return self
+        batches, all_groups = self.tilt.batches, len(self.noise.groups)
+        prompt = None if batches.prompt is None else torch.arange(batches.prompts, device=batches.prompt.device)
+        scout = replace(
+            self, sweeps=self.longest_pilot, particles=self.rule.pilot, lands=False, rule=replace(self.rule, pilot=0),
+            tilt=replace(self.tilt, batches=replace(batches, prompt=prompt)),
+            noise=replace(self.noise, groups=tuple(PILOT - number for number in range(batches.prompts))),
+        )  # fmt: skip
+        sweeps = next(state.step for state, _ in scout.run() if bool((state.temperature >= self.target).all()))
+        cost, block = self.rule.rejuvenation.evaluations, self.rule.block
+        left = cost(self.sweeps, self.particles) * all_groups - cost(sweeps + 1, self.rule.pilot) * batches.prompts
+        blocks = left // (cost(sweeps, block) * all_groups)
+        return replace(self, sweeps=sweeps, particles=max(blocks, 1) * block, rule=scout.rule)
 
-    The run starts from ``N(0, I) exp(beta(0) scale r(L_0))``, where beta is the ramp. Its weights, log Z and ancestors
-    continue those of the annealing. The other arguments are as in :func:`noise_smc`. The base model that a run is
-    compared with starts from plain N(0, I).
-    """
-
-    sweeps: int = 8
-    move: str = "pcn"
-    moves: int = 1
-    ess_threshold: float = 0.5
-    stride: float = 0.5
-
-    def __post_init__(self) -> None:
-        whole_number("sampler.start.sweeps", self.sweeps, 1)
-
-    def __call__(self, problem: Problem) -> Problem:
-        target = problem.tilt.ramp(0.0)
-        if target == 0:
-            raise ValueError("sampler.start=annealed: no tilt is in force at t = 0; use sampler/beta=from")
-        smc = NoiseSmc(self.move, self.moves, self.ess_threshold, stride=self.stride)
-        return replace(problem, opening=smc.annealing(problem, self.sweeps, target, lands=False))
+    def rejuvenated(self, population: Population, moving: Moving) -> Rejuvenated:
+        """The population after the selection and the moves of a sweep."""
+        return self.rule.rejuvenation(population, moving)
 
 
 noise_smc = NoiseSmc  # by its word on the command line

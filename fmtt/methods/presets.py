@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fmtt.checks import choice, fraction, whole_number
+from fmtt.checks import choice, fraction, rising_steps
 from fmtt.methods.composition import Composition
+from fmtt.methods.role import MAXIMISE
 from fmtt.smc.resampling import RESAMPLERS, Resampler
 from fmtt.smc.selection import KeepAll, ResampleAtSteps, ResampleOnEss, Selection, TopAndClone
 from fmtt.step.field import LocalTilt
@@ -61,7 +62,7 @@ def importance(
 
 def fixed_steps(at: Sequence[int], resampler: Resampler) -> Selection:
     """Resampling of all groups after the steps ``at``, counted from 1."""
-    return ResampleAtSteps(tuple(whole_number("mode.resample_at", step, 1) for step in at), resampler)
+    return ResampleAtSteps(rising_steps("mode.resample_at", at), resampler)
 
 
 def tilted_ode(gradient: Guidance = TiltGradient(16.0), window: Sequence[float] = (0.0, 1.0)) -> Composition:
@@ -73,11 +74,13 @@ def tilted_ode(gradient: Guidance = TiltGradient(16.0), window: Sequence[float] 
         gradient: the guidance. The drift is ``b + (eps + chi) gradient``; without noise it is ``b + chi gradient``.
         window: the gradient is added in the steps that start between these two times.
     """
-    return Composition(gradient, NoWeights(), KeepAll(), greedy=True, window=Window.of(window))
+    return Composition(gradient, NoWeights(), KeepAll(), role=MAXIMISE, window=Window.of(window))
 
 
 def search(
     keep: int | None = None, rounds: int = 4, gradient: Guidance = TiltGradient(), window: Sequence[float] = (0.0, 1.0)
 ) -> Composition:
     """FMTT search: tilted dynamics; at ``rounds`` steps the ``keep`` best of a group are cloned to fill it."""
-    return Composition(gradient, NoWeights(), TopAndClone(keep, rounds), greedy=True, window=Window.of(window))
+    return Composition(
+        gradient, NoWeights(), TopAndClone(keep, rounds), role=MAXIMISE, parts_clones=True, window=Window.of(window)
+    )

@@ -10,8 +10,9 @@ from torch import Tensor
 from fmtt.flow.noise import Noise
 from fmtt.flow.schedules import RampFrom
 from fmtt.methods.loop import Info, Loop, State
-from fmtt.methods.method import OF_TRAJECTORIES, Maximiser, best
+from fmtt.methods.method import OF_THE_SCALE, OF_TRAJECTORIES, Maximiser
 from fmtt.methods.problem import Problem
+from fmtt.methods.role import best
 from fmtt.smc.population import Population, require_finite
 from fmtt.smc.potentials import PathValue
 from fmtt.tilt.tilt import Tilt, TiltValue, require_generator
@@ -100,7 +101,7 @@ class MultiBestOfN(Maximiser):
     renoises the best landing so far with N noises, and looks ahead from these N points. No gradient is needed.
     """
 
-    unused = OF_TRAJECTORIES | {"reward.scale"}
+    unused = OF_TRAJECTORIES | OF_THE_SCALE
 
     def loop(self, problem: Problem) -> Rounds:
         generator = require_generator(problem.generator, "multi_best_of_n")

@@ -12,10 +12,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fmtt.checks import numbers, points, positive, whole_number
+from fmtt.checks import at_least, numbers, points, positive, whole_number
 from fmtt.flow import noise
 from fmtt.flow.interpolant import expand
 from fmtt.flow.ode import runge_kutta
+
+SMALLEST_STD = 1e-9  # its square must be a number in float32
 
 
 class MixtureLaw(NamedTuple):
@@ -159,13 +161,14 @@ class GaussianMixture:
 
 def ring_of_gaussians(count: int, radius: float, std: float, steps: int = 24) -> GaussianMixture:
     """``count`` equal modes at the corners of a regular polygon; with 8 the toy A of arXiv 2511.22688."""
-    angle = torch.arange(count, dtype=torch.float64) * (2 * torch.pi / count)
+    angle = torch.arange(whole_number("model.count", count, 1), dtype=torch.float64) * (2 * torch.pi / count)
+    positive("model.radius", radius)
     corners = radius * torch.stack([angle.cos(), angle.sin()], dim=1)
     return GaussianMixture(corners.tolist(), std, steps=steps)
 
 
 def _stds(name: str, std: float | Sequence[float], shape: tuple[int, ...]) -> Tensor:
-    values = [positive(name, entry) for entry in numbers(name, std)]
+    values = [at_least(name, positive(name, entry), SMALLEST_STD) for entry in numbers(name, std)]
     if len(values) not in (1, *shape):
         raise ValueError(f"{name}={std}: must be one number or {shape[0]} numbers")
     return torch.tensor(values, dtype=torch.float64).expand(shape)

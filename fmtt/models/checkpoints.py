@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
+
+from fmtt.files import sha256, write_whole
 
 Network = TypeVar("Network", bound=nn.Module)
 BUNDLED = Path(__file__).parent / "bundled"
+fingerprints: dict[str, str] = {}  # the hashes of the files that this process has loaded
 
 
 class CheckpointError(ValueError):
@@ -29,9 +35,29 @@ def save_network(net: nn.Module, arguments: dict[str, object], path: Path | str,
     """
     state = net.state_dict()
     tensors = {name: (v.half() if v.is_floating_point() else v).contiguous() for name, v in state.items()}
-    header = {"architecture": type(net).__name__, "arguments": json.dumps(arguments), "card": json.dumps(card)}
+    header = {
+        "architecture": type(net).__name__,
+        "arguments": json.dumps(arguments),
+        "card": json.dumps(card),
+        "sha256": hash_of(tensors),
+    }
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_bytes(save(tensors, metadata=header))
+    write_whole(Path(path), save(tensors, metadata=header))
+
+
+def hash_of(tensors: Mapping[str, Tensor]) -> str:
+    """The hash of the content of tensors, in the order of their names."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
+        found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+def bundled_hashes() -> dict[str, str]:
+    """The hash of each bundled file, by its name."""
+    lines = (BUNDLED / "SHA256SUMS").read_text().splitlines()
+    return {name: hashed for hashed, name in (line.split() for line in lines)}
 
 
 def load_network(path: Path | str, *kinds: type[Network]) -> Network:
@@ -46,10 +72,15 @@ def load_network(path: Path | str, *kinds: type[Network]) -> Network:
     if not file.is_file():
         bundled = ", ".join(sorted(entry.stem for entry in BUNDLED.glob("*.safetensors")))
         raise CheckpointError(f"checkpoint '{path}' does not exist; give the path of a file or one of {bundled}")
+    fingerprints[str(file.resolve())] = sha256(file)
     try:
+        if file.parent == BUNDLED and bundled_hashes()[file.name] != fingerprints[str(file.resolve())]:
+            raise OSError("its content has another hash; install fmtt again")
         with safe_open(str(file), framework="pt") as handle:
             header = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
+        if header.get("sha256") not in (None, hash_of(tensors)):
+            raise OSError("its content has another hash")
         name = header.get("architecture", "none")
         kind = next((kind for kind in kinds if kind.__name__ == name), None)
         if kind is None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from fmtt.models.convolutional import ConvolutionalNetwork
 
+SURE = 0.9  # a digit is recognised if the probability of its class is above this
+
 
 class DigitClassifier(ConvolutionalNetwork):
     """Logits of the classes of images ``(B, 1, 28, 28)`` in [-1, 1].

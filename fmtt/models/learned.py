@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fmtt.checks import positive
 from fmtt.flow.interpolant import expand
 from fmtt.flow.protocols import Evaluator
 from fmtt.models.analytic import GaussianMixture, MixtureLaw
@@ -43,7 +44,8 @@ class TwoTimeModel:
         map_net: nn.Module | None = None,
     ):
         self.net, self.shape, self.evaluator, self.law = net, tuple(shape), evaluator, law
-        self.usual_error, self.map_net = usual_error, map_net or net
+        self.usual_error = None if usual_error is None else positive("model.usual_error", usual_error)
+        self.map_net = map_net or net
 
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         return self.net(x, t, t)

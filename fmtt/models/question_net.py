@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fmtt.data.questions import QUESTION_WORDS
-from fmtt.models.sequence import Layer, SequenceAttention
 from fmtt.models.words import Reader
 
 
@@ -43,42 +42,59 @@ class Cells(nn.Module):
 class QuestionNet(nn.Module):
     """The log-odds of yes.
 
+    Gates that read the question change what each cell says (FiLM, arXiv 1709.07871), which knows its place. What cells
+    say is summed, since questions count objects, and its largest value is taken, since they ask how far objects reach.
+
     Args:
         size: height and width of the pictures.
         width: of cells and words.
-        layers: how often the words of the question look at the picture.
+        hidden: width of what cells say about a question.
+        layers: how often gates change that.
     """
 
-    def __init__(self, size: int = 32, width: int = 96, layers: int = 2):
+    at: Tensor
+
+    def __init__(self, size: int = 32, width: int = 96, hidden: int = 128, layers: int = 2):
         super().__init__()
-        self.size = size
+        self.size, self.width = size, width
         self.cells = Cells(size, width)
-        self.around = Layer(width)
+        self.norm = nn.LayerNorm(width)
         self.reader = Reader(len(QUESTION_WORDS), width, layers=1)
-        self.looks = nn.ModuleList(SequenceAttention(width, width) for _ in range(layers))
-        self.thoughts = nn.ModuleList(Layer(width) for _ in range(layers))
-        self.answer = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1))
+        axis = torch.linspace(-1, 1, size // 4)
+        self.register_buffer("at", torch.cartesian_prod(axis, axis), persistent=False)
+        self.says = nn.ModuleList(nn.Linear(width + 2 if k == 0 else hidden, hidden) for k in range(layers))
+        self.together = nn.ModuleList(nn.Linear(2 * hidden if k == 0 else hidden, hidden) for k in range(layers))
+        self.gates = nn.ModuleList(nn.Linear(width, 2 * hidden) for _ in range(2 * layers))
+        self.answer = nn.Linear(hidden, 1)
 
     def on(self, device: torch.device) -> Self:
         """The network itself, on ``device``: see :meth:`fmtt.models.convolutional.ConvolutionalNetwork.on`."""
         return self if self.cells.places.device == device else self.to(device)
 
     def see(self, x: Tensor) -> Tensor:
-        """What the network sees of pictures ``(B, 3, size, size)``, for any number of questions."""
-        return self.around(self.cells(x.to(self.cells.places.dtype)))
+        """What cells show of pictures ``(B, 3, size, size)``, and their places, ``(B, cells, width + 2)``."""
+        cells = self.norm(self.cells(x.to(self.cells.places.dtype)))
+        return torch.cat([cells, self.at.to(cells).expand(len(cells), -1, -1)], dim=2)
 
     def ask(self, seen: Tensor, tokens: Tensor) -> Tensor:
         """The log-odds of yes for Q questions ``tokens (B, Q, L)`` about each picture, ``(B, Q)``."""
-        questions = tokens.shape[:2]
         words, known = self.reader(tokens.flatten(0, 1))
-        for look, thought in zip(self.looks, self.thoughts, strict=True):
-            together = words.unflatten(0, questions).flatten(
-                1, 2
-            )  # what words look at is prepared once for all of them
-            words = thought(words + look(together, seen).reshape(words.shape), known)
-        mean = (words * known[..., None]).sum(1) / known.sum(1, keepdim=True)
-        return self.answer(mean)[:, 0].unflatten(0, questions)
+        question = ((words * known[..., None]).sum(1) / known.sum(1, keepdim=True)).unflatten(0, tokens.shape[:2])
+        gates = iter(self.gates)
+        h = seen[:, None]
+        for layer in self.says:
+            h = gated(layer(h), next(gates)(question)[:, :, None])
+        h = torch.cat([h.sum(2) / seen.shape[1] ** 0.5, h.amax(2)], dim=2)
+        for layer in self.together:
+            h = gated(layer(h), next(gates)(question))
+        return self.answer(h)[..., 0]
 
     def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
         """The log-odds for one question ``tokens (B, L)`` about each picture, ``(B,)``."""
         return self.ask(self.see(x), tokens[:, None])[:, 0]
+
+
+def gated(h: Tensor, gate: Tensor) -> Tensor:
+    """``silu(h (1 + gain) + shift)``; ``gate`` holds both, along its last axis."""
+    gain, shift = gate.chunk(2, dim=-1)
+    return F.silu(h * (1 + gain) + shift)

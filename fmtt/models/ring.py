@@ -12,10 +12,12 @@ import math
 import torch
 from torch import Tensor
 
-from fmtt.checks import positive, whole_number
+from fmtt.checks import at_least, positive, whole_number
 from fmtt.flow.interpolant import expand
 from fmtt.flow.ode import runge_kutta
 from fmtt.models.analytic import MixtureLaw
+
+THINNEST = 1e-5  # smallest standard deviation, in units of the radius; the law would have too many modes
 
 
 class Ring:
@@ -35,7 +37,8 @@ class Ring:
     exact_flow_map = True
 
     def __init__(self, radius: float, std: float, steps: int = 32):
-        self.radius, self.std = positive("model.radius", radius), positive("model.std", std)
+        self.radius = positive("model.radius", radius)
+        self.std = at_least("model.std", positive("model.std", std), THINNEST * radius)
         self.steps = whole_number("model.steps", steps, 1)
         # With K modes at angles 2 pi k / K, the relative variation of the density around the circle is
         # 2 exp(-(K std / radius)^2 / 2).

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from fmtt.checks import positive
 from fmtt.flow.interpolant import expand
 from fmtt.flow.protocols import Evaluator
 from fmtt.models.checkpoints import load_network
@@ -28,7 +29,8 @@ class TextModel:
     chunk = 128
 
     def __init__(self, net: TextUNet, evaluator: Evaluator | None = None, usual_error: float | None = None):
-        self.net, self.shape, self.evaluator, self.usual_error = net, net.shape, evaluator, usual_error
+        self.net, self.shape, self.evaluator = net, net.shape, evaluator
+        self.usual_error = None if usual_error is None else positive("model.usual_error", usual_error)
 
     def velocity(self, x: Tensor, t: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
         return self.net(x, t, t, condition)

@@ -40,6 +40,9 @@ class WeightedSum:
         finite("reward.scale", self.scale)
         if not self.terms:
             raise ValueError("reward.terms={}: needs at least one reward")
+        for name, term in self.terms.items():
+            if not callable(term):
+                raise ValueError(f"reward.terms.{name}={term}: must be a reward")
 
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         """What the terms encode of texts; ``<term>/<name>`` for a term that encodes several tensors."""

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from fmtt.checks import finite, positive, whole_number
+from fmtt.flow.faults import UnavailableError
 from fmtt.rewards.geometry import images
 from fmtt.rewards.texts import bytes_of, texts_of
 from fmtt.rewards.wire import Question, packed, rewards_in
@@ -23,7 +24,7 @@ LONGEST_REASON = 300  # characters of the text with which a judge refuses
 PASSING = (408, 429)  # time-out, too many requests: worth another attempt, as all from 500 on are
 
 
-class JudgeError(RuntimeError):
+class JudgeError(UnavailableError):
     """A judge does not answer, or what it answers is wrong. The message is one line that names its address."""
 
 

@@ -10,14 +10,12 @@ import hashlib
 import sys
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, fields
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
@@ -27,10 +25,12 @@ from fmtt.benchmarks.benchmark import Array, BenchmarkPrompt
 from fmtt.benchmarks.folder import BenchmarkFolder
 from fmtt.checks import choice, whole_number
 from fmtt.flow.noise import generator
+from fmtt.models.t2i.weights import loaded_once
 from fmtt.report.common.pixels import in_colour, is_picture
-from fmtt.run.build import build
+from fmtt.run.build import build, encoded_by, flow_of
 from fmtt.run.checkpoint import digest
 from fmtt.run.configs import CONFIGS
+from fmtt.run.trust import check_trust, made
 
 FIXED = ("prompt", "prompts_file", "population.groups", "logger", "baseline", "report", "resume", "checkpoint.every")
 
@@ -92,12 +92,14 @@ def make_pictures(task: Task, typed: Sequence[str]) -> str:
         "run": digest(config),
         "typed": list(typed),
     })  # fmt: skip
-    keep_objects(config)
+    KEPT.clear()
+    missing = [prompt for prompt in prompts[task.part :: task.parts] if not folder.done(prompt)]
     try:
-        for prompt in tqdm(prompts[task.part :: task.parts], disable=not sys.stderr.isatty(), unit="prompt"):
-            if not folder.done(prompt):
-                result = result_of(config, prompt)
-                folder.keep(prompt, pictures_of(result), record_of(prompt, result))
+        for k, prompt in enumerate(tqdm(missing, disable=not sys.stderr.isatty(), unit="prompt")):
+            if k % TOGETHER == 0:
+                encode_ahead(config, missing[k : k + TOGETHER])
+            result = result_of(config, prompt)
+            folder.keep(prompt, pictures_of(result), record_of(prompt, result))
     finally:
         folder.note(prompts)
     return str(folder.pictures)
@@ -120,25 +122,34 @@ def run_config(typed: Sequence[str], samples: int) -> DictConfig:
     return config
 
 
-def keep_objects(config: DictConfig) -> None:
-    """Model and reward are made once for all prompts."""
-    OmegaConf.set_struct(config, False)
-    for group in ("model", "reward"):
-        text = OmegaConf.to_yaml(config[group], resolve=True)
-        config[group] = {"_target_": f"{__name__}.made_once", "text": text}
+TOGETHER = 32  # prompts whose encodings are in memory at the same time
+KEPT: dict[str, Any] = {}  # model, reward and the other parts of the runs, by their YAML
 
 
-@cache
-def made_once(text: str) -> Any:
-    """The object that the YAML ``text`` configures, the same each time."""
-    return instantiate(OmegaConf.create(text))
+def made_once(node: Any, trust: Sequence[str]) -> Any:
+    """The object that a part of a configuration describes, the same for all prompts."""
+    text = "null" if node is None else OmegaConf.to_yaml(node, resolve=True)
+    if text not in KEPT:
+        KEPT[text] = made(node, trust)
+    return KEPT[text]
+
+
+def encode_ahead(config: DictConfig, prompts: Sequence[BenchmarkPrompt]) -> None:
+    """Encode prompts, each by itself, so that it does not depend on the others; their encoder is loaded once."""
+    model = made_once(config.model, check_trust(config.trust))
+    encoded_by(model).clear()
+    encode = flow_of(model).encode_prompts
+    if encode is not None:
+        with loaded_once():
+            for prompt in prompts:
+                encode([prompt.text])
 
 
 def result_of(config: DictConfig, prompt: BenchmarkPrompt) -> Result:
     """The result of the run for a prompt."""
     own = config.copy()
     own.prompt, own.seed = [prompt.text], seed_of(config.seed, prompt)
-    job = build(own)
+    job = build(own, made_once)
     with torch.no_grad(), mixed(config.precision, job.fabric.device):
         run = job.run.tuned()
         return finish(run, run.loop.last())

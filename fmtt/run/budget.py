@@ -1,7 +1,8 @@
 """One budget for every method: how many particles and steps can be afforded, and what a run has cost.
 
-The cost of a group is ``forward + backward_cost x backward`` evaluations of the network, one per particle. Nothing of
-it depends on what the network answers, so the cost of a run is known before it starts, by a dry run on a toy model.
+The unit of cost is one forward evaluation of the network for one particle. Backward evaluations, rewards and decoders
+cost multiples of it. Nothing of it depends on what the network answers, so the cost of a run is known before it starts,
+by a dry run on a toy model.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from fmtt.checks import at_least, positive, whole_number
-from fmtt.flow.meter import Meter
+from fmtt.flow.meter import COUNTS, Meter
+from fmtt.methods.role import MAXIMISE, SAMPLE
+
+FEWEST = {MAXIMISE: 1, SAMPLE: 4}  # a single particle has no weights to compare, and so no law
 
 
 class Size(NamedTuple):
@@ -27,25 +31,38 @@ class Budget:
 
     Attributes:
         nfe: the most that a group may cost, or None for no limit.
-        backward_cost: cost of a backward evaluation, in forward ones.
-        min_particles: particles below which steps are saved instead.
+        backward_cost, reward_cost, reward_backward_cost, decode_cost, decode_backward_cost: what such a call costs for
+            one particle, in forward evaluations of the network; ``scripts/measure_costs.py`` measures them.
+        min_particles: particles below which steps are saved instead; None: :data:`FEWEST` for the role of the method.
     """
 
     nfe: float | None = None
     backward_cost: float = 2.0
-    min_particles: int = 4
+    reward_cost: float = 0.0
+    reward_backward_cost: float = 0.0
+    decode_cost: float = 0.0
+    decode_backward_cost: float = 0.0
+    min_particles: int | None = None
 
     def __post_init__(self) -> None:
         if self.nfe is not None:
             positive("budget.nfe", self.nfe)
-        at_least("budget.backward_cost", self.backward_cost, 0)
-        whole_number("budget.min_particles", self.min_particles, 1)
+        for name in COUNTS[1:]:
+            at_least(f"budget.{name}_cost", self.price(name), 0)
+        if self.min_particles is not None:
+            whole_number("budget.min_particles", self.min_particles, 1)
+
+    def price(self, name: str) -> float:
+        """What one call of the kind ``name`` costs, one of :data:`fmtt.flow.meter.COUNTS`."""
+        prices = dict(zip(COUNTS, (1.0, self.backward_cost, self.decode_cost, self.decode_backward_cost,
+                                   self.reward_cost, self.reward_backward_cost), strict=True))  # fmt: skip
+        return prices[name]
 
     def cost(self, meter: Meter) -> float:
         """What a ledger amounts to."""
-        return meter.forward + self.backward_cost * meter.backward
+        return sum(self.price(name) * count for name, count in meter.counts.items())
 
-    def afford(self, cost: Callable[[Size], float], size: Size, block: int, least: int = 1) -> Size:
+    def afford(self, cost: Callable[[Size], float], size: Size, block: int, least: int = 1, role: str = SAMPLE) -> Size:
         """The size of a run within the budget; ``size`` itself without a limit.
 
         As many particles as can be afforded for ``size.steps`` steps. If these are fewer than ``min_particles``, then
@@ -56,13 +73,15 @@ class Budget:
             size: what was asked for.
             block: particles come in multiples of this.
             least: the fewest particles that the method works with.
+            role: of the method (:mod:`fmtt.methods.role`).
 
         Raises:
             ValueError: if not even one step of the fewest particles can be afforded.
         """
         if self.nfe is None:
             return size
-        least, min_particles = (-(-particles // block) * block for particles in (least, max(least, self.min_particles)))
+        wanted = FEWEST[role] if self.min_particles is None else self.min_particles
+        least, min_particles = (-(-particles // block) * block for particles in (least, max(least, wanted)))
         particles = self._particles(cost, size.steps, block, least)
         if particles >= min_particles:
             return Size(size.steps, particles)

@@ -3,39 +3,43 @@
 from __future__ import annotations
 
 import copy
+import math
 import sys
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from lightning.fabric import Fabric
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from fmtt.api import Run, assemble
-from fmtt.checks import choice, whole_number
+from fmtt.api import Run, assemble, finish
+from fmtt.checks import choice, positive, whole_number
+from fmtt.flow.batches import Alone
 from fmtt.flow.conditions import Encoded
-from fmtt.flow.meter import Meter
-from fmtt.flow.precision import PRECISIONS, precision_of
+from fmtt.flow.meter import MeteredReward
+from fmtt.flow.precision import precision_of
 from fmtt.flow.protocols import Flow, Velocity, as_flow, as_reward
 from fmtt.methods.method import Method
 from fmtt.run.budget import Budget, Size
 from fmtt.run.configs import CONFIGS
 from fmtt.run.errors import ConfigurationError, one_line
-from fmtt.run.memory import estimate, free_memory, largest_batch
+from fmtt.run.memory import estimate, free_memory, heavy, largest_batch, refuse_large
+from fmtt.run.probe import check_evaluator, check_tilted_law, probe, warn_of_odd_rewards
+from fmtt.run.processes import Together, one_process
 from fmtt.run.prompts import Prompts, read_prompts
+from fmtt.run.scalars import PARTS, check_rounds, check_scalars, typed_settings
+from fmtt.run.trust import check_trust, made
+from fmtt.run.verdicts import held_out_reward
 from fmtt.step.dynamics import EXACT_LAPLACIAN
-from fmtt.tilt.tilt import differentiable
 from fmtt.tracking import Logger
-
-PARTS = ("grid", "epsilon", "beta", "chi", "damping", "transport", "start")  # of the sampler
-DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,7 @@ class Job:
         loggers: where the run is recorded.
         budget: what calls cost, and what a group may cost.
         prompts: with their categories, or None.
+        held_out: a reward that is reported and not optimised, or None.
     """
 
     run: Run
@@ -57,31 +62,43 @@ class Job:
     loggers: list[Logger]
     budget: Budget
     prompts: Prompts | None
+    held_out: MeteredReward | None
 
 
-def build(config: DictConfig) -> Job:
-    """The job that ``config`` describes.
+ENCODED: dict[int, dict[tuple[str, ...], Encoded]] = {}  # by model
+Make = Callable[[Any, Sequence[str]], Any]  # a part of a configuration, and the packages that it may call, to an object
+
+
+def build(config: DictConfig, make: Make = made, fabric: Fabric | None = None) -> Job:
+    """The job that ``config`` describes, whose parts are made by ``make``; ``fabric`` has its processes, or it is one.
 
     Raises:
         ConfigurationError: if a value is impossible or values do not fit together.
     """
     try:
-        return _build(config)
+        return _build(config, make, fabric)
     except (InstantiationException, OmegaConfBaseException, ValueError, TypeError) as error:
         raise ConfigurationError(one_line(error)) from error
 
 
-def _build(config: DictConfig) -> Job:
+def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
     check_scalars(config)
-    fabric = Fabric(accelerator=config.device, devices=1, precision="32-true")
-    model = flow_of(on_device(instantiate(config.model), fabric.device, precision_of(config.precision).network))
+    fabric = fabric or one_process(config.device)
+    together = Together(fabric) if fabric.world_size > 1 else None
+    part_of = partial(make, trust=check_trust(config.trust))
+    on_device = offloaded if config.offload else moved
+    try:
+        model = flow_of(on_device(part_of(config.model), fabric.device, precision_of(config.precision).network))
+    except torch.OutOfMemoryError as error:
+        raise ValueError(heavy(fabric.device)) from error
     prompts = prompts_of(config, model)
-    reward = instantiate(config.reward)
-    sampler, look_ahead = group_with_words(config, "sampler"), instantiate(config.lookahead)
-    method = instantiate(group_with_words(config, "mode"))
+    reward = part_of(config.reward)
+    scale = as_reward(reward).scale * positive("scale_factor", config.scale_factor)
+    sampler, look_ahead = group_with_words(config, "sampler"), part_of(config.lookahead)
+    method = part_of(group_with_words(config, "mode"))
     common: dict[str, Any] = {
-        "scale": as_reward(reward).scale,
-        **{part: instantiate(sampler[part]) for part in PARTS},
+        "scale": scale,
+        **{part: part_of(sampler[part]) for part in PARTS},
         "probes": sampler.probes,
         "chunk": config.population.chunk,
         "seed": config.seed,
@@ -89,28 +106,33 @@ def _build(config: DictConfig) -> Job:
         "conditions": None if prompts is None else list(prompts.texts),
         "look_ahead": look_ahead,
         "mode": method,
+        "processes": together or Alone(),
+        "role": config.role,
     }
     size = Size(sampler.steps, config.population.particles)
+    room = partial(check_population, shape=model.shape, groups=common["groups"], prompts=prompts)
+    room(size.particles)
     run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
     has_gradient = probe(run)
-    warn_of_unused(method, typed_settings(), scale=as_reward(reward).scale)
+    warn_of_odd_rewards(run)
+    check_evaluator(run)
+    check_tilted_law(run)
+    check_rounds(config, size)
+    warn_of_unused(method, typed_settings(), scale)
     budget = Budget(**config.budget)
     if budget.nfe is not None:
-        size = afford(budget, size, dry_model(model), dry_reward(has_gradient), method, common)
+        size = afford(budget, size, dry_model(model), dry_reward(has_gradient), method, run.role, common)
+        room(size.particles)
         run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
+    run.loop.check_pilot()
     if run.loop.uses_gradient and not has_gradient:
         raise ValueError("the reward is not differentiable, and this mode needs its gradient")
+    if together is not None:
+        together.meter = run.meter
     make_room(run, config.population.chunk)
-    loggers = [instantiate(node) for node in (config.logger or {}).values()]
-    return Job(run, config.baseline, fabric, loggers, budget, prompts)
-
-
-def typed_settings() -> list[str]:
-    """The settings that the user typed, such as ``sampler.chi.c``; groups are written with points, too."""
-    if not HydraConfig.initialized():
-        return []
-    words = HydraConfig.get().overrides.task
-    return [word.lstrip("+~").partition("=")[0].replace("/", ".") for word in words]
+    loggers = [part_of(node) for node in (config.logger or {}).values()]
+    held_out = None if config.held_out is None else held_out_reward(part_of(config.held_out), run, prompts)
+    return Job(run, config.baseline, fabric, loggers, budget, prompts, held_out)
 
 
 def warn_of_unused(method: Method, typed: Sequence[str], scale: float) -> None:
@@ -121,7 +143,19 @@ def warn_of_unused(method: Method, typed: Sequence[str], scale: float) -> None:
             print(f"fmtt: warning: {name} has no effect: this mode does not use it", file=sys.stderr)
 
 
-def on_device(model: Any, device: torch.device, dtype: torch.dtype) -> Velocity:
+def offloaded(model: Any, device: torch.device, dtype: torch.dtype) -> Velocity:
+    """The model on a device, the weights of its networks on the CPU.
+
+    Raises:
+        ValueError: if the model cannot do that.
+    """
+    move: Callable[..., Velocity] | None = getattr(model, "offloaded", None)
+    if move is None:
+        raise ValueError("offload=true: only text-to-image models can do that")
+    return move(device, dtype)
+
+
+def moved(model: Any, device: torch.device, dtype: torch.dtype) -> Velocity:
     """The model on a device, its networks in ``dtype``; a model without :meth:`to` works on the device of its input."""
     move: Callable[..., Velocity] | None = getattr(model, "to", None)
     return model if move is None else move(device, dtype)
@@ -132,7 +166,7 @@ def flow_of(model: Velocity) -> Flow:
     flow = as_flow(model)
     if flow.encode_prompts is None:
         return flow
-    encode, known = flow.encode_prompts, dict[tuple[str, ...], Encoded]()
+    encode, known = flow.encode_prompts, encoded_by(model)
 
     def once(texts: Sequence[str]) -> Encoded:
         key = tuple(texts)
@@ -141,6 +175,15 @@ def flow_of(model: Velocity) -> Flow:
         return known[key]
 
     return replace(flow, encode_prompts=once)
+
+
+def encoded_by(model: Velocity) -> dict[tuple[str, ...], Encoded]:
+    """What the model has been told of texts, for as long as it lives."""
+    key = id(model)
+    if key not in ENCODED:
+        ENCODED[key] = {}
+        weakref.finalize(model, ENCODED.pop, key)
+    return ENCODED[key]
 
 
 def prompts_of(config: DictConfig, flow: Flow) -> Prompts | None:
@@ -174,7 +217,10 @@ def dry_model(model: Velocity) -> Flow:
         shape,
         None if flow.velocity is None else velocity,
         None if flow.flow_map is None else flow_map,
+        decode=None if flow.decode is None else lambda x: 1 * x,
+        grid=flow.grid,
         exact_flow_map=flow.exact_flow_map,
+        data_only=flow.data_only,
         usual_error=flow.usual_error,
         evaluations=flow.evaluations,
     )
@@ -191,17 +237,21 @@ def afford(
     toy: Velocity,
     reward: Callable[[Tensor], Tensor],
     method: Method,
+    role: str,
     common: dict[str, Any],
 ) -> Size:
-    """The size of a run within the budget, by dry runs on toys; what groups share is shared out."""
-    common = common | {"chunk": None}
+    """The size of a run within the budget, by dry runs on toys; what groups share is shared out.
+
+    The pilots of schedules cost extra. The pilot of a mode is paid by the particles that the run has fewer.
+    """
+    common = common | {"chunk": None, "processes": Alone()}
 
     def cost(size: Size) -> float:
-        run = assemble(toy, reward, **common, **size._asdict()).tuned()
-        run.loop.last()
+        run = assemble(toy, reward, **common, **size._asdict()).scheduled()
+        finish(run, run.loop.last())
         return budget.cost(run.meter) / len(run.prompt)
 
-    return budget.afford(cost, size, method.block, method.min_particles)
+    return budget.afford(cost, size, method.block, method.min_particles, role)
 
 
 def group_with_words(config: DictConfig, group: str) -> DictConfig:
@@ -213,9 +263,9 @@ def group_with_words(config: DictConfig, group: str) -> DictConfig:
     OmegaConf.set_struct(node, False)
     for key in [folder.name for folder in (CONFIGS / group).iterdir() if folder.is_dir()]:
         word = node.get(key)
-        if isinstance(word, str):
+        if word is not None and not isinstance(word, DictConfig):
             files = {file.stem: file for root in config_folders() for file in (root / group / key).glob("*.yaml")}
-            node[key] = OmegaConf.load(files[choice(f"{group}.{key}", word, sorted(files))])
+            node[key] = OmegaConf.load(files[choice(f"{group}.{key}", str(word), sorted(files))])
     return node
 
 
@@ -227,17 +277,11 @@ def config_folders() -> list[Path]:
     return [CONFIGS, *(Path(source.path) for source in sources if source.schema == "file")]
 
 
-def check_scalars(config: DictConfig) -> None:
-    """Check what no object checks for itself."""
-    choice("device", config.device, DEVICES)
-    choice("precision", config.precision, PRECISIONS)
-    whole_number("checkpoint.every", config.checkpoint.every, 0)
-    for key in ("baseline", "resume", "report"):
-        if not isinstance(config[key], bool):
-            raise ValueError(f"{key}={config[key]}: must be true or false")
-    available = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available[config.device]:
-        raise ValueError(f"device={config.device}: this machine has no such device; use device=auto or cpu")
+def check_population(particles: int, shape: Sequence[int], groups: int, prompts: Prompts | None) -> None:
+    """ValueError if the particles of all groups do not fit into the memory of this machine, saying what would."""
+    whole_number("population.particles", particles, 1)
+    whole_number("population.groups", groups, 1)
+    refuse_large(groups * (1 if prompts is None else len(prompts.texts)), particles, math.prod(shape))
 
 
 def make_room(run: Run, typed: int | None) -> None:
@@ -247,15 +291,8 @@ def make_room(run: Run, typed: int | None) -> None:
         ValueError: if a single sample does not fit, or the ``typed`` size of a batch does not.
     """
     batches, rows = run.problem.tilt.batches, len(run.prompt) * run.problem.particles
-    needs = estimate(run, run.loop.uses_gradient)
     size = min(rows, batches.chunk or rows)
+    needs = estimate(run, run.loop.uses_gradient, size)
     most = largest_batch(needs, size, typed is not None, free_memory(run.meter.device))
     if most < size:
         batches.room.most = most
-
-
-def probe(run: Run) -> bool:
-    """Whether the reward has a gradient; a reward that does not fit the model fails here, before the run."""
-    reward: Any = replace(run.problem.tilt.reward, meter=Meter(run.meter.device))  # type: ignore[type-var]
-    two = torch.zeros(1, 2, *run.problem.model.shape, device=run.meter.device, dtype=run.problem.noise.dtype)
-    return differentiable(replace(run.problem.tilt, reward=reward), two)

@@ -1,8 +1,13 @@
-"""Checkpoints inside a trajectory: the state of the loop in one file that is named after the configuration."""
+"""Checkpoints inside a trajectory: the state of the loop in one file that is named after the configuration.
+
+The file begins with the hash of what follows, so that damage is seen.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import io
+import time
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -11,14 +16,48 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from fmtt.api import Run
+from fmtt.files import write_whole
 from fmtt.methods.loop import State
-from fmtt.run_folder import CONFIG, ERROR, METRICS, checkpoint_name
+from fmtt.models.checkpoints import fingerprints
+from fmtt.run.errors import ConfigurationError
+from fmtt.run.reached import Reached
+from fmtt.run_folder import ERROR, MANIFEST, METRICS, checkpoint_name
 from fmtt.smc.population import Population
 from fmtt.smc.potentials import PathValue
 from fmtt.smc.totals import Totals
 from fmtt.tilt.tilt import TiltValue
 
-IRRELEVANT = ("resume", "checkpoint", "logger", "launcher", "report")  # do not change the result
+HASH = hashlib.sha256().digest_size
+IRRELEVANT = (
+    "devices",
+    "resume",
+    "checkpoint",
+    "logger",
+    "launcher",
+    "report",
+    "trust",
+    "fail_fast",
+)  # do not change the result
+
+
+class Due:
+    """When a checkpoint is due: every so many steps, and every so many seconds; 0 for not at all.
+
+    Args:
+        every: steps.
+        seconds: since the last one.
+    """
+
+    def __init__(self, every: int, seconds: float):
+        self.every, self.seconds, self.last = every, seconds, time.monotonic()
+
+    def now(self, step: int) -> bool:
+        """Whether one is due after ``step`` steps."""
+        late = self.seconds > 0 and time.monotonic() - self.last >= self.seconds
+        if not (late or (self.every > 0 and step % self.every == 0)):
+            return False
+        self.last = time.monotonic()
+        return True
 
 
 def digest(config: DictConfig) -> str:
@@ -28,18 +67,12 @@ def digest(config: DictConfig) -> str:
     return hashlib.sha256(repr(relevant).encode()).hexdigest()[:16]
 
 
-def finished(folder: Path, config: DictConfig) -> bool:
-    """Whether ``folder`` holds the result of the same configuration, and nothing failed after it was written."""
-    made = folder / CONFIG
-    if not (made.is_file() and (folder / METRICS).is_file()) or (folder / ERROR).is_file():
-        return False
-    return digest(OmegaConf.load(made)) == digest(config)
-
-
 def forget(folder: Path) -> None:
     """Take away how an earlier attempt in ``folder`` ended, before its configuration is written over."""
-    for name in (METRICS, ERROR):
+    for name in (MANIFEST, METRICS, ERROR):
         (folder / name).unlink(missing_ok=True)
+    for partial in folder.rglob(".partial-*"):  # of a process that was killed while it wrote
+        partial.unlink(missing_ok=True)
 
 
 def checkpoint_path(folder: Path, config: DictConfig) -> Path:
@@ -54,8 +87,10 @@ def find_checkpoint(roots: list[Path], config: DictConfig) -> Path | None:
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def save(path: Path, state: State, totals: Totals, run: Run, history: list[dict[str, float]]) -> None:
+def save(path: Path, reached: Reached) -> None:
     """Write everything needed to go on; complete or not at all."""
+    state, totals = reached.state, reached.totals
+    assert state is not None and totals is not None
     population = state.population
     payload = {
         "state": _plain(replace(state, population=None)),
@@ -63,30 +98,38 @@ def save(path: Path, state: State, totals: Totals, run: Run, history: list[dict[
         "tilt": population.tilt._asdict(),
         "path": population.path._asdict(),
         "totals": _plain(totals),
-        "meter": run.meter.counts,
-        "history": history,
+        "meter": reached.counts,
+        "history": reached.history,
+        "frames": reached.frames,
+        "weights": dict(fingerprints),
     }
-    partial = path.with_suffix(".partial")
-    torch.save(payload, partial)
-    partial.replace(path)
+    content = io.BytesIO()
+    torch.save(payload, content)
+    write_whole(path, hashlib.sha256(content.getbuffer()).digest() + content.getvalue())
 
 
-def load(path: Path, run: Run) -> tuple[State, Totals, list[dict[str, float]]]:
-    """The state, the diagnostics and the history in ``path``; the counts are entered in the run's meter.
+def load(path: Path, run: Run) -> Reached:
+    """What ``path`` holds; the counts are entered in the run's meter.
 
     Raises:
-        ValueError: if the file is damaged.
+        ConfigurationError: if the file is damaged, or the weights of the model have changed since.
     """
     try:
-        payload = torch.load(path, weights_only=True, map_location=run.meter.device)
+        content = path.read_bytes()
+        if hashlib.sha256(content[HASH:]).digest() != content[:HASH]:
+            raise ValueError("its content has another hash")
+        payload = torch.load(io.BytesIO(content[HASH:]), weights_only=True, map_location=run.meter.device)
         tilt, path_value = TiltValue(**payload["tilt"]), PathValue(**payload["path"])
         population = Population(tilt=tilt, path=path_value, **payload["population"])
         totals = Totals(**payload["totals"])
         state = run.loop.state(population=population, **payload["state"])
     except Exception as error:
-        raise ValueError(f"checkpoint '{path}' is damaged; delete it, or run without resume=true") from error
+        raise ConfigurationError(f"checkpoint '{path}' is damaged; delete it, or run without resume=true") from error
+    changed = [file for file, known in payload["weights"].items() if fingerprints.get(file, known) != known]
+    if changed:
+        raise ConfigurationError(f"the weights in {changed[0]} are others than at the checkpoint '{path}'")
     run.meter.counts = payload["meter"]
-    return state, totals, payload["history"]
+    return Reached(state, totals, payload["history"], dict(run.meter.counts), payload["frames"])
 
 
 def _plain(record: State | Population | Totals) -> dict[str, Tensor | float | int]:

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import hydra
@@ -23,10 +24,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
+from fmtt.run import lines, new_folder
 from fmtt.run.configs import CONFIGS
 from fmtt.run.errors import ConfigurationError, one_line
+from fmtt.run.last_folder import SWEEP_FLAGS, folder_to_resume
+from fmtt.run.lock import locked
+from fmtt.run.own_files import wrong_file
+from fmtt.run.rank import NO_FOLDER, rank, silently
+from fmtt.run.slurm import prepare, stop_like_ctrl_c
 from fmtt.run.sweep_progress import Progress, note, size
+from fmtt.run.words import wrong_word
 from fmtt.run_folder import COMPARISON, ERROR, MULTIRUN, read_error, write_error
+from fmtt.tracking.guarded import silent
 
 RENAMED = {
     "budget.fewest": "budget.min_particles",
@@ -34,25 +43,62 @@ RENAMED = {
     "mode.look_every": "mode.check_every",
     "mode.looks_back": "mode.final_checks",
 }
+UNREADABLE = (
+    "LexerNoViableAltException",
+    "mismatched input",
+    "no viable alternative",
+    "extraneous input",
+    "token recog",
+)
 DONE, FAILED, WRONG_CONFIGURATION = 0, 1, 2
-PLUGINS = ("hydra/sweeper/optuna", "hydra/launcher/joblib")  # of Hydra, that our configurations name
+PLUGINS = {  # of Hydra, that our configurations name, and their packages
+    "hydra/sweeper/optuna": "hydra-optuna-sweeper",
+    "hydra/launcher/joblib": "hydra-joblib-launcher",
+    "hydra/launcher/submitit_slurm": "hydra-submitit-launcher",
+    "hydra/launcher/submitit_local": "hydra-submitit-launcher",
+}
+new_folder.register()
+lines.register()
 _statuses: list[int] = []  # of the runs of this command
 _watching: list[Progress] = []  # the sweep of this command, on a terminal
 _sweeps: list[Path] = []  # the folder of the sweep of this command, until it is summarised
-KILLED = "a process of the sweep was killed, perhaps for lack of memory; resume=true goes on with what is left of it"
+_holds = ExitStack()  # that folder, which no other command may use meanwhile
+KILLED = "a process of the sweep was killed, perhaps for lack of memory; the others go on"
+RESTARTS = 10  # of a sweep whose processes are killed
+
+
+class FolderInUseError(BaseException):
+    """Another command works in the folder of the sweep. Hydra would go on after an exception of a callback."""
 
 
 def main() -> int:
-    """Run ``run.py``; the exit status is 0 done, 2 the configuration is wrong, 1 anything else."""
+    """Run ``run.py``; the exit status is 0 done, 2 the configuration is wrong, 1 anything else.
+
+    Of several processes of a run the first one speaks.
+    """
+    return silently(_main) if rank() > 0 else _main()
+
+
+def _main() -> int:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # lets errors through to here, unformatted
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM leaves a checkpoint as Ctrl-C does
+    for stop in (signal.SIGTERM, signal.SIGHUP):  # they leave a checkpoint as Ctrl-C does
+        signal.signal(stop, signal.default_int_handler)
     _statuses.clear()
     _sweeps.clear()
+    if problem := wrong_word(sys.argv[1:]) or wrong_file(sys.argv[1:]):
+        print(f"fmtt: {problem}", file=sys.stderr)
+        return WRONG_CONFIGURATION
+    words = sorted(sys.argv[1:], key=lambda word: word not in SWEEP_FLAGS)  # Hydra wants them before the settings
+    sys.argv[1:] = [*words, *(NO_FOLDER if rank() > 0 else folder_to_resume(words))]
     try:
         try:
-            _compose_and_run()
+            _run_all()
         finally:
             _stop_watching()  # before anything is said
+            _holds.close()
+    except FolderInUseError as error:
+        print(f"fmtt: {error}", file=sys.stderr)
+        return WRONG_CONFIGURATION
     except (HydraException, OmegaConfBaseException) as error:
         print(f"fmtt: {explain(error, sys.argv[1:])}", file=sys.stderr)
         return WRONG_CONFIGURATION
@@ -61,15 +107,45 @@ def main() -> int:
         place = f"{mark.name}, line {mark.line + 1}: " if mark else ""
         print(f"fmtt: {place}{error.problem}", file=sys.stderr)
         return WRONG_CONFIGURATION
+    except OSError as error:  # a folder that cannot be written
+        print(f"fmtt: {error.filename}: {error.strerror}", file=sys.stderr)
+        return WRONG_CONFIGURATION
     except KeyboardInterrupt as interrupt:
         _summarise_what_there_is()
         print(f"fmtt: interrupted{': ' + str(interrupt) if str(interrupt) else ''}", file=sys.stderr)
         return FAILED
     except BrokenProcessPool:
         _summarise_what_there_is()
-        print(f"fmtt: {KILLED}", file=sys.stderr)
+        print("fmtt: processes of the sweep are killed again and again; resume=true goes on", file=sys.stderr)
         return FAILED
     return max(_statuses, default=DONE)
+
+
+def _run_all() -> None:
+    """Compose and run; if a run of a sweep kills the processes that do it, the sweep goes on with what is left.
+
+    A run that was in one of them is done again in a process of its own.
+    """
+    for _ in range(RESTARTS):
+        try:
+            return _compose_and_run()
+        except BrokenProcessPool:
+            print(f"fmtt: {KILLED}", file=sys.stderr)
+            kept = [word for word in sys.argv[1:] if not word.startswith(("resume=", "hydra.sweep.dir="))]
+            sys.argv[1:] = [*kept, "resume=true", f"hydra.sweep.dir={_sweeps.pop()}"]
+            _stop_watching()
+            _holds.close()
+    return _compose_and_run()
+
+
+def command() -> None:
+    """The command ``fmtt``: :func:`main`, and an end that a logger which does not answer cannot hold up."""
+    status = main()
+    if silent:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def script(task: Callable[[], None]) -> int:
@@ -89,35 +165,40 @@ def script(task: Callable[[], None]) -> int:
 @hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name="config")
 def _compose_and_run(config: DictConfig) -> float | None:
     """One run and its mean reward; a run that cannot be done says so in one line, and in a sweep the others go on."""
-    from fmtt.run.execute import (
-        FAILURES,
-        execute,
-    )  # Lightning is slow to import, and a sweep that others run needs none
+    from fmtt.run.execute import execute  # Lightning is slow to import, and a sweep that others run needs none
+    from fmtt.run.resumable import FAILURES
 
+    stop_like_ctrl_c()
     try:
         return execute(config)
     except ConfigurationError as error:
-        return _give_up(str(error), WRONG_CONFIGURATION)
-    except FAILURES as error:
-        return _give_up(one_line(error), FAILED)
+        _give_up(str(error), WRONG_CONFIGURATION)
+    except (*FAILURES, OSError) as error:
+        _give_up(one_line(error), FAILED)
     except Exception as error:  # a fault of ours; in a sweep the others go on
         reason = f"{type(error).__name__}: {one_line(error)}"
         if HydraConfig.get().mode != RunMode.MULTIRUN:
             _leave(reason, FAILED)
             raise
         traceback.print_exc()
-        return _give_up(reason, FAILED)
+        _give_up(reason, FAILED)
+    if config.fail_fast and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise KeyboardInterrupt("fail_fast=true, and a run has failed; resume=true goes on")
+    return None  # no value, which a sweeper that tunes takes for a failure
 
 
 def _give_up(reason: str, status: int) -> None:
     print(f"fmtt: {reason}", file=sys.stderr)
     _leave(reason, status)
-    _statuses.append(status)  # and no value, which a sweeper that tunes takes for a failure
+    _statuses.append(status)
 
 
 def _leave(reason: str, status: int) -> None:
-    """In the run's folder, for whoever compares it with others."""
-    write_error(Path(HydraConfig.get().runtime.output_dir), status, reason)
+    """In the run's folder, for whoever compares it with others; the first process of a run does that."""
+    if rank() > 0:
+        return
+    with suppress(OSError):  # a disk that is full has been named already
+        write_error(Path(HydraConfig.get().runtime.output_dir), status, reason)
 
 
 class SweepSummary(Callback):
@@ -129,8 +210,13 @@ class SweepSummary(Callback):
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
         folder = Path(config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
+        try:
+            _holds.enter_context(locked(folder))
+        except ConfigurationError as error:
+            raise FolderInUseError(str(error)) from error
         OmegaConf.save(config, folder / MULTIRUN)  # by which W&B's group is named; not every sweeper writes it
         _sweeps.append(folder)
+        prepare(str(config.hydra.launcher._target_))
         if sys.stderr.isatty():
             _watching.append(Progress(folder, size(config), sys.stderr))
 
@@ -173,8 +259,10 @@ def explain(error: Exception, overrides: list[str]) -> str:
     text = plain(error)
     absent = next((plugin for plugin in PLUGINS if f"Could not find '{plugin}'" in text), None)
     if absent:
-        kind, name = absent.split("/")[1:]
-        return f"{absent} is a plugin of Hydra that is not installed: pip install hydra-{name}-{kind}"
+        return f"{absent} is a plugin of Hydra that is not installed: pip install {PLUGINS[absent]}"
+    if text.startswith(UNREADABLE):
+        word = text.partition(": ")[2].removesuffix(" ^")
+        return f"{word} cannot be read; put its value in two pairs of quotes: '{word.partition('=')[0]}=\"...\"'"
     unknown = re.match(r"Could not override '([^']+)'", text)
     if unknown is None:
         return text

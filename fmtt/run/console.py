@@ -52,11 +52,13 @@ def print_table(metrics: Metrics) -> None:
         ("reward, returned for the groups", number("reward/selected_mean", "reward/selected_mean/stderr")),
     ]
     for name in verdicts(metrics):
-        values = [number(own, f"{own}/stderr") for own in (name, f"{name}/selected")]
-        rows.append((f"{name}, and of the returned".replace("_", " "), ", ".join(values)))
+        said = {"": name, ", returned": f"{name}/selected", ", base model": f"{name}/base_mean"}
+        known = {label: number(own, f"{own}/stderr") for label, own in said.items() if own in metrics}
+        rows.append((f"{name}{''.join(known)}".replace("_", " "), ", ".join(known.values())))
     weighted = "log_z/genealogical_stderr" in metrics
     if weighted:
         rows.append(("log Z", estimate("log_z/mean", "log_z")))
+        rows.append(("divergence from the base law, in nats", number("kl", "kl/stderr")))
     if "exact/log_z" in metrics:
         rows.append(("log Z, exact", number("exact/log_z")))
         rows.append(("reward, exact tilted mean", number("exact/reward")))

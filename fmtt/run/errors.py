@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from hydra.errors import InstantiationException
+
+ELSEWHERE = ("reward.terms.", "held_out")  # where a reward stands whose errors call it ``reward``
 
 
 class ConfigurationError(ValueError):
@@ -15,4 +19,4 @@ def one_line(error: BaseException) -> str:
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         place, error = str(error).partition("full_key: ")[2], error.__cause__
     text = " ".join(str(error).split())
-    return f"{place}.{text.removeprefix('reward.')}" if place.startswith("reward.terms.") else text
+    return re.sub(r"\breward\.(?!terms\.)(?=\w)", f"{place}.", text) if place.startswith(ELSEWHERE) else text

@@ -78,7 +78,8 @@ def statistics(reward: Reward, x: Tensor, conditions: Encoded | None, number: in
 def distance_metrics(run: Run, result: Result) -> Metrics:
     """Distances of the weighted samples to independent draws of the tilted law, where those can be had.
 
-    ``mmd``, ``sliced_w2``, and for each ``.../floor``, the distance of as many other independent draws.
+    ``mmd``, ``sliced_w2``, and for each ``.../floor``, the distance of as many other independent draws. Nothing where
+    rejection accepts too few of them.
     """
     if run.prompts is not None:
         return {}
@@ -88,9 +89,13 @@ def distance_metrics(run: Run, result: Result) -> Metrics:
     first = EXACT + 2 * run.problem.noise.seed
     weights = torch.softmax(result.log_weights, dim=1).flatten().cpu() / len(result.log_weights)
     samples, equal = result.samples.flatten(0, 1).cpu(), torch.full_like(weights, 1 / len(weights))
-    target, other = (
-        tilted_by_rejection(law, reward.call, scale, reward.upper, len(samples), seed) for seed in (first, first + 1)
-    )
+    try:
+        target, other = (
+            tilted_by_rejection(law, reward.call, scale, reward.upper, len(samples), seed)
+            for seed in (first, first + 1)
+        )
+    except ValueError:  # too few draws are accepted
+        return {}
     return {
         "mmd": mmd(samples, target, weights),
         "mmd/floor": mmd(other, target, equal),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -15,27 +17,34 @@ from pathlib import Path
 import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
+from lightning.fabric import Fabric
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from fmtt import run_folder
 from fmtt.api import Result, Run, finish, mixed
 from fmtt.flow.batches import Batches
+from fmtt.flow.faults import CallError
 from fmtt.methods.loop import Info, State, totals
 from fmtt.report import read_showcase, write_artefacts
-from fmtt.rewards.server import JudgeError
 from fmtt.run import checkpoint as resume
 from fmtt.run import metrics as results
+from fmtt.run.alone import done_alone
 from fmtt.run.build import build
 from fmtt.run.console import print_parts, print_table
+from fmtt.run.errors import ConfigurationError, one_line
 from fmtt.run.film import Film
+from fmtt.run.lock import abandoned, locked
 from fmtt.run.outcome import Outcome, Timing
-from fmtt.run.reached import Reached, resumable
+from fmtt.run.processes import Together, launched
+from fmtt.run.reached import Reached
+from fmtt.run.resumable import resumable
+from fmtt.run.scalars import check_scalars
 from fmtt.run.verdicts import returned_rows, verdicts_by_prompt
 from fmtt.smc.totals import Totals
 from fmtt.tracking import Tracker
 
-FAILURES = (FloatingPointError, JudgeError, torch.OutOfMemoryError)  # that are no fault of ours: one line says why
 PACKAGES = ("torch", "torchvision", "lightning", "torchmetrics", "hydra-core", "omegaconf", "wandb", "numpy")
 
 
@@ -43,53 +52,114 @@ def execute(config: DictConfig) -> float:
     """Run what ``config`` says and write everything into Hydra's run folder; returns the mean reward (for sweepers).
 
     Raises:
-        ConfigurationError: if the configuration is impossible.
+        ConfigurationError: if the configuration is impossible, or another process works in the folder.
         FloatingPointError: if a reward or a weight is not finite.
-        JudgeError: if a judge behind a network fails, after leaving a checkpoint.
+        CallError: if a model or a reward raises, or returns what it must not.
+        UnavailableError: if a judge behind a network fails.
         OutOfMemoryError: if a single sample does not fit into memory.
-        KeyboardInterrupt: on Ctrl-C or SIGTERM, after leaving a checkpoint.
+        KilledError: if the process of a run was killed twice.
+        KeyboardInterrupt: on Ctrl-C, SIGTERM or SIGHUP.
+
+    Whatever ends a run too early leaves a checkpoint.
     """
-    started = time.perf_counter()
+    try:
+        check_scalars(config)
+    except (OmegaConfBaseException, ValueError, TypeError) as error:
+        raise ConfigurationError(one_line(error)) from error
+    fabric = launched(config.device, config.devices)
+    if fabric.global_rank > 0:
+        return follow(config, Together(fabric))
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if config.resume and resume.finished(folder, config):
-        print(f"{folder}: already done")
-        return float(run_folder.read_metrics(folder)["reward/weighted_mean"])  # type: ignore[arg-type]
+    if HydraConfig.get().mode == RunMode.MULTIRUN and abandoned(folder):
+        return done_alone(folder)
+    with locked(folder, wait=config.resume):
+        refuse_shared(folder, config)
+        known = config.resume and done(folder, config)
+        checkpoint = _checkpoint(config, folder) if config.resume and not known else None
+        Together(fabric).told((known, checkpoint))
+        if known:
+            return float(run_folder.read_metrics(folder)["reward/weighted_mean"])  # type: ignore[arg-type]
+        return _execute(config, folder, fabric, checkpoint)
+
+
+def follow(config: DictConfig, together: Together) -> float:
+    """Take part in a run whose first process is another one, and leave nothing behind."""
+    known, checkpoint = together.told(None)
+    if known:
+        return math.nan
+    own = OmegaConf.merge(config, {"logger": None, "report": False, "checkpoint": {"every": 0, "seconds": 0}})
+    with tempfile.TemporaryDirectory() as name:
+        return _execute(own, Path(name), together.fabric, checkpoint)
+
+
+def refuse_shared(folder: Path, config: DictConfig) -> None:
+    """ConfigurationError if another run of this sweep has the folder; a sweep writes its record when it starts."""
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return
+    record, made = Path(hydra.sweep.dir) / run_folder.MULTIRUN, folder / run_folder.CONFIG
+    if not (record.is_file() and made.is_file()):
+        return
+    newer = made.stat().st_mtime_ns > record.stat().st_mtime_ns
+    if newer and resume.digest(OmegaConf.load(made)) != resume.digest(config):
+        problem = "another run of this sweep has this folder; put ${hydra.job.num} into the name"
+        raise ConfigurationError(f"hydra.sweep.subdir={hydra.sweep.subdir}: {problem}")
+
+
+def done(folder: Path, config: DictConfig) -> bool:
+    """Whether the run is done already. If only its pictures or its page are missing or damaged, they are made again."""
+    bad = run_folder.damaged(folder, resume.digest(config), config.report)
+    if bad is None or not all(map(run_folder.drawn, bad)):
+        return False
+    if bad:
+        write_artefacts(folder)
+        run_folder.write_manifest(folder, resume.digest(config))
+    print(f"{folder}: already done{'; its pictures and its page were made again' if bad else ''}")
+    return True
+
+
+def _execute(config: DictConfig, folder: Path, fabric: Fabric, checkpoint: Path | None) -> float:
+    started = time.perf_counter()
     resume.forget(folder)
-    job = build(config)
+    job = Together(fabric).agreed(lambda: build(config, fabric=fabric))
     resolved = OmegaConf.to_container(config, resolve=True)
     run_folder.write_config(folder, resolved)
     run_folder.write_environment(folder, environment(job.fabric.device))
-    checkpoint = _checkpoint(config, folder) if config.resume else None
-    earlier = checkpoint.parent if checkpoint else folder
+    own = resume.checkpoint_path(folder, config)
     with (
         torch.no_grad(),
         mixed(config.precision, job.fabric.device),
-        Tracker(job.loggers, folder, earlier) as tracker,
+        Tracker(job.loggers, folder, checkpoint.parent if checkpoint else folder) as tracker,
     ):
         tracker.start(resolved)
         begun = time.perf_counter()
         run = job.run.tuned()
-        with resumable(run, resume.checkpoint_path(folder, config), checkpoint) as reached:
+        with resumable(run, own, checkpoint) as reached:
             state, summed = _sample(run, config, folder, reached, tracker)
             method = time.perf_counter() - begun
+            resume.save(own, reached)  # from here on nothing that fails costs more than itself
+            result = finish(run, state)
+            save_samples(folder, result, None)
             base = base_result(run) if job.baseline else None
-        outcome = Outcome(finish(run, state), summed, base, state.step)
-        elapsed = time.perf_counter() - started
-        timing = Timing(elapsed, method, run.meter.seconds, peak_memory(job.fabric.device))
-        said = verdicts_by_prompt(run, outcome)
-        parts = results.metrics_by_prompt(run, outcome, said)
-        metrics = results.final_metrics(run, outcome, parts, timing, job.budget)
-        save_samples(folder, outcome.result, base)
-        run_folder.write_returned(folder, returned_rows(outcome, said))
-        if job.prompts is not None:
-            run_folder.write_prompts(folder, job.prompts.texts, job.prompts.categories, parts)
-        run_folder.write_metrics(folder, metrics)
-        if config.report:
-            write_artefacts(folder)
-            if tracker.loggers:
-                tracker.show(read_showcase(folder))
-        tracker.finish(metrics if job.prompts is None else metrics | results.of_prompts(job.prompts, parts))
-    for path in {checkpoint, resume.checkpoint_path(folder, config)} - {None}:
+            outcome = Outcome(result, summed, base, state.step)
+            said = verdicts_by_prompt(run, outcome, job.held_out)
+            elapsed = time.perf_counter() - started
+            timing = Timing(elapsed, method, run.meter.seconds, peak_memory(job.fabric.device))
+            parts = results.metrics_by_prompt(run, outcome, said)
+            metrics = results.final_metrics(run, outcome, parts, timing, job.budget)
+            if base is not None:
+                save_samples(folder, result, base)
+            run_folder.write_returned(folder, returned_rows(outcome, said, run.problem.model.flow.evaluator))
+            if job.prompts is not None:
+                run_folder.write_prompts(folder, job.prompts.texts, job.prompts.categories, parts)
+            run_folder.write_metrics(folder, metrics)
+            if config.report:
+                write_artefacts(folder)
+                if tracker.loggers:
+                    tracker.show(read_showcase(folder))
+            tracker.finish(metrics if job.prompts is None else metrics | results.of_prompts(job.prompts, parts))
+            run_folder.write_manifest(folder, resume.digest(config))
+    for path in {checkpoint, own} - {None}:
         path.unlink(missing_ok=True)
     print_table(metrics)
     if job.prompts is not None:
@@ -111,12 +181,11 @@ def _sample(run: Run, config: DictConfig, folder: Path, reached: Reached, tracke
 
     The history is tracked and written, and ``reached`` follows every step.
     """
-    path = resume.checkpoint_path(folder, config)
+    due = resume.Due(config.checkpoint.every, config.checkpoint.seconds)
     for row in reached.history:
         tracker.log(row, int(row["step"]))
-    film = Film(run.loop.steps, partial(run.problem.model.decoded, batches=Batches())) if config.report else None
-    if film and reached.state:
-        film.see(reached.state)
+    decode = partial(run.problem.model.decoded, batches=Batches())
+    film = Film(run.loop.steps, decode, reached.frames) if config.report else None
     try:
         for state, info in _progress(run, reached.state):
             reached.state, reached.totals = state, totals(info, reached.totals)
@@ -126,8 +195,11 @@ def _sample(run: Run, config: DictConfig, folder: Path, reached: Reached, tracke
             if state.step:
                 reached.history.append(results.history_row(run, state, info, reached.totals))
                 tracker.log(reached.history[-1], state.step)
-            if config.checkpoint.every and state.step and state.step % config.checkpoint.every == 0:
-                resume.save(path, state, reached.totals, run, reached.history)
+            if state.step and due.now(state.step):
+                resume.save(resume.checkpoint_path(folder, config), reached)
+    except CallError as error:
+        step = 0 if reached.state is None else reached.state.step + 1
+        raise CallError(f"{error}, at step {step}") from error
     finally:
         run_folder.write_history(folder, reached.history)
     assert reached.state is not None and reached.totals is not None
@@ -139,10 +211,11 @@ def _sample(run: Run, config: DictConfig, folder: Path, reached: Reached, tracke
 def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
     """What an earlier attempt at the same configuration left, wherever its folder is; says so if there is nothing."""
     hydra = HydraConfig.get()
-    roots = [folder, Path(hydra.runtime.cwd) / "outputs", Path(hydra.run.dir).parent, Path(hydra.sweep.dir).parent]
+    own = hydra.sweep if hydra.mode == RunMode.MULTIRUN else hydra.run
+    roots = [folder, Path(hydra.runtime.cwd) / "outputs", Path(own.dir).parent]
     path = resume.find_checkpoint(roots, config)
     if path is None:
-        print("fmtt: no checkpoint of this configuration; starting from the beginning", file=sys.stderr)
+        print("fmtt: note: no checkpoint of this configuration; starting from the beginning", file=sys.stderr)
     return path
 
 

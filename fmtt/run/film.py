@@ -19,18 +19,18 @@ SHOWN, NUMBERS = 16, 512  # particles of a frame, of all groups together, so tha
 class Film:
     """Frames of a run at equal distances in steps, the first and the last among them.
 
-    A run that goes on from a checkpoint has those after it. On an accelerator each frame waits for the device.
+    On an accelerator each frame waits for the device.
 
     Args:
         steps: of the run.
         decode: positions ``(g, n, *D)`` to what people see of them.
+        frames: those that are known; new ones are put behind them.
     """
 
-    def __init__(self, steps: int, decode: Callable[[Tensor], Tensor]):
-        self.decode = decode
+    def __init__(self, steps: int, decode: Callable[[Tensor], Tensor], frames: list[dict[str, Tensor]]):
+        self.decode, self.frames = decode, frames
         count = min(steps, FRAMES)
         self.due = {round(number * steps / count) for number in range(count + 1)}
-        self.frames: list[dict[str, Tensor]] = []
 
     def see(self, state: State) -> None:
         """Keep ``state`` if it is time for a frame."""

@@ -1,4 +1,7 @@
-"""Whether a run fits into memory, found before it starts: one sample and two are put through all its parts."""
+"""Whether a run fits into memory, found before it starts: one sample and two are put through all its parts.
+
+Two are not tried where batches have one sample, or where they do not fit.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from fmtt.flow.conditions import for_rows
 from fmtt.flow.memory import Memory
 from fmtt.flow.meter import Meter
 
+TENSORS, NUMBERS = 8, 16  # of a particle: position, draws, gradient, velocity, landing, ...; rewards and weights
+LESS = "smaller pictures, a look-ahead with fewer steps, or a mode without gradients need less"
 SAFE = 0.9  # of the free memory: what libraries use for the moment is not counted
 
 
@@ -26,11 +31,13 @@ class Estimate:
         parts: what one sample leaves alive in look-ahead, decoder and reward, for the gradient.
         fixed: needed by a batch of any size.
         sample: needed by each sample.
+        most: the largest batch that is possible, if that is known.
     """
 
     parts: dict[str, int]
     fixed: int
     sample: int
+    most: int | None = None
 
     def batch(self, size: int) -> int:
         """Needed by a batch of ``size`` samples."""
@@ -38,26 +45,42 @@ class Estimate:
 
     def fits(self, free: float) -> int:
         """The largest batch that ``free`` bytes hold; 0 if they hold none."""
-        return max(0, int((free - self.fixed) // max(1, self.sample)))
+        found = max(0, int((free - self.fixed) // max(1, self.sample)))
+        return found if self.most is None else min(found, self.most)
 
 
-def estimate(run: Run, gradient: bool) -> Estimate:
+def estimate(run: Run, gradient: bool, size: int | None = None) -> Estimate:
     """What the batches of a run need, with the gradient of the reward or without.
 
+    ``size`` is that of the largest batch, None if any is possible.
+
     Raises:
-        ValueError: if the run needs a Laplacian that the model does not have.
+        ValueError: if one sample does not fit, or the run needs a Laplacian that the model does not have.
     """
-    (parts, one), (_, two) = (measured(run, size, gradient) for size in (1, 2))
+    try:
+        parts, one = measured(run, 1, gradient)
+    except torch.OutOfMemoryError as error:
+        free = free_memory(run.meter.device)
+        raise ValueError(
+            f"memory: one sample does not fit beside the weights, and {gib(free)} are free; {LESS}"
+        ) from error
+    if size == 1:
+        return Estimate(parts, 0, one, most=1)
+    try:
+        two = measured(run, 2, gradient)[1]
+    except torch.OutOfMemoryError:
+        return Estimate(parts, 0, one, most=1)
     return Estimate(parts, max(0, 2 * one - two), max(0, two - one))
 
 
 def measured(run: Run, size: int, gradient: bool) -> tuple[dict[str, int], int]:
     """What ``size`` samples leave alive in each part, and the most that they need at one time, in bytes."""
     problem, meter = run.problem, Meter(run.meter.device)
-    reward: Any = replace(problem.tilt.reward, meter=meter, decode=None)  # type: ignore[type-var]
+    seeing: Any = replace(problem.tilt.reward, meter=meter)  # type: ignore[type-var]
+    reward = replace(seeing, decode=None)
     model = replace(problem.model, meter=meter)
     decode, first = problem.model.flow.decode, None if run.prompts is None else run.prompt[:1]
-    tilt = replace(problem.tilt, model=model, reward=reward, batches=Batches(prompt=first))
+    tilt = replace(problem.tilt, model=model, reward=seeing, batches=Batches(prompt=first))
     prompt = None if first is None else first.expand(size)
     x = torch.zeros(size, *model.shape, device=meter.device, dtype=problem.noise.dtype, requires_grad=gradient)
     alive = []
@@ -76,11 +99,31 @@ def measured(run: Run, size: int, gradient: bool) -> tuple[dict[str, int], int]:
     return {"look-ahead": look_ahead, "decoder": decoder - look_ahead, "reward": all_of_it - decoder}, memory.most
 
 
+def refuse_large(groups: int, particles: int, dimension: int) -> None:
+    """ValueError if G groups of N particles do not fit into the memory of this machine, saying what would."""
+    each, free = TENSORS * 4 * dimension + NUMBERS * 8, free_memory(torch.device("cpu"))
+    if groups * particles * each <= SAFE * free:
+        return
+    most = int(SAFE * free / (groups * each))
+    fits = f"population.particles={most} fits" if most else f"population.groups={int(SAFE * free / each)} fits"
+    needs = f"{groups} groups of {particles} particles need {gib(groups * particles * each)}"
+    raise ValueError(f"population: {needs}, and {gib(free)} are free; {fits}")
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that are free on a device, or on this machine."""
     if device.type == "cuda":
+        torch.cuda.empty_cache()  # what trials have left in torch's own store is free, too
         return torch.cuda.mem_get_info(device)[0]
     return psutil.virtual_memory().available
+
+
+def heavy(device: torch.device) -> str:
+    """What a user is told whose device does not hold the weights of a model."""
+    return (
+        f"memory: the weights of the model do not fit, and {gib(free_memory(device))} are free on {device}; "
+        "precision=bf16-true takes half of the memory of 32-true, offload=true keeps them on the CPU"
+    )
 
 
 def largest_batch(needs: Estimate, size: int, typed: bool, free: int) -> int:
@@ -92,10 +135,7 @@ def largest_batch(needs: Estimate, size: int, typed: bool, free: int) -> int:
     most = needs.fits(SAFE * free)
     if most == 0:
         parts = ", ".join(f"{name} {gib(count)}" for name, count in needs.parts.items())
-        raise ValueError(
-            f"memory: one sample needs {gib(needs.batch(1))} ({parts}), and {gib(free)} are free; smaller pictures,"
-            " a look-ahead with fewer steps, or a mode without gradients need less"
-        )
+        raise ValueError(f"memory: one sample needs {gib(needs.batch(1))} ({parts}), and {gib(free)} are free; {LESS}")
     if typed and size > most:
         raise ValueError(
             f"population.chunk={size}: needs {gib(needs.batch(size))}, and {gib(free)} are free;"

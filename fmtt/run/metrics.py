@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fmtt.api import Run
+from fmtt.api import Result, Run
 from fmtt.flow.protocols import Evaluator
 from fmtt.methods.loop import Info, State
 from fmtt.run.budget import Budget
@@ -26,6 +26,7 @@ from fmtt.smc.diagnostics import (
     log_mean_and_error,
     mean_and_error,
     mean_variance,
+    pooled_mean,
     unique_ancestors,
 )
 from fmtt.smc.totals import Totals
@@ -158,6 +159,7 @@ def estimates(run: Run, outcome: Outcome) -> Metrics:
     returned, returned_error = mean_and_error(result.rewards.gather(1, result.selected[:, None])[:, 0])
     log_z, log_z_error = log_mean_and_error(result.log_z)
     metrics: Metrics = {
+        "reward/scale": run.problem.tilt.scale,
         "reward/mean": result.rewards.mean().item(),
         "reward/weighted_mean": weighted,
         "reward/weighted_mean/stderr": weighted_error,
@@ -179,12 +181,24 @@ def estimates(run: Run, outcome: Outcome) -> Metrics:
         metrics |= {
             "log_z/genealogical_stderr": pooled_error(evidence_variance(*genealogy)),
             "reward/weighted_mean/genealogical_stderr": pooled_error(mean_variance(result.rewards, *genealogy)),
-        }
+        } | divergence(run.problem.tilt.scale, result)
     metrics |= errors_of_the_steps(totals, outcome.steps)
     if base is not None:
         value, error = mean_and_error(base.rewards.mean(1))
         metrics |= {"reward/base_mean": value, "reward/base_mean/stderr": error}
     return metrics
+
+
+def divergence(scale: float, result: Result) -> Metrics:
+    """``kl``: of the tilted law from that of the base model, ``scale E[r] - log Z``, in nats; what a reward costs.
+
+    Groups count by their estimates of Z in both terms. The error is by the delta method (NaN for one group).
+    """
+    means, log_z = scale * result.mean(result.rewards), result.log_z
+    mean, _ = pooled_mean(means, log_z)
+    level = log_mean_and_error(log_z)[0]
+    _, error = mean_and_error((log_z - level).exp() * (means - mean - 1))
+    return {"kl": mean.item() - level, "kl/stderr": error}
 
 
 def pooled_error(variances: Tensor) -> float:

@@ -7,8 +7,6 @@ from threading import Lock
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from lightning.fabric import Fabric
 from omegaconf import DictConfig
 from torch import Tensor
 
@@ -16,7 +14,9 @@ from fmtt.checks import choice, whole_number
 from fmtt.flow.conditions import encoded, moved, rows
 from fmtt.flow.protocols import Reward, as_reward
 from fmtt.rewards.wire import Question, answer, unpacked
-from fmtt.run.build import DEVICES
+from fmtt.run.processes import one_process
+from fmtt.run.scalars import DEVICES
+from fmtt.run.trust import check_trust, made
 
 HIGHEST_PORT = 65535
 
@@ -86,8 +86,8 @@ def serve_reward(config: DictConfig) -> None:
     Raises:
         ValueError: if a setting is impossible, or nothing can listen there.
     """
-    device = Fabric(accelerator=choice("device", config.device, DEVICES), devices=1).device
-    with server_at(config.host, config.port, instantiate(config.reward), device) as server:
+    device = one_process(choice("device", config.device, DEVICES)).device
+    with server_at(config.host, config.port, made(config.reward, check_trust(config.trust)), device) as server:
         print(f"reward.address=http://{config.host}:{server.server_port}", flush=True)
         server.serve_forever()
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from fmtt.checks import fraction, positive
 from fmtt.step.needs import GRADIENT, Needs
-from fmtt.tilt.posterior import Posterior, Velocities, value_gradient
+from fmtt.tilt.posterior import Posterior, Velocities, value_gradient, value_terms
 from fmtt.tilt.tilt import Tilt, columns
 
 
@@ -143,6 +143,32 @@ class ValueGradient:
 
 
 @dataclass(frozen=True)
+class ValueTerms:
+    """The guidance of the published code of Weighted Diamond Maps: three terms of one length (arXiv 2602.05993).
+
+    The terms are the means over the samples of ``grad r(z)``, of ``grad log N(x; t z, (1-t)^2)`` and of the difference
+    of scores, under weights ``softmax(r)``. That they are brought to their length after the mean is our reading.
+    """
+
+    posterior: Posterior
+    length: float
+    invariant = False
+
+    def __post_init__(self) -> None:
+        positive("mode.length", self.length)
+
+    @property
+    def needs(self) -> Needs:
+        return Needs(copies=self.posterior.samples)
+
+    def __call__(self, at: Vantage) -> Tensor:
+        assert at.copies is not None
+        terms = value_terms(self.posterior, at.x, at.t, at.base, at.tilt, at.copies)
+        tiny = torch.finfo(at.x.dtype).tiny
+        return torch.stack([with_length(term, self.length, tiny) for term in terms]).sum(0)
+
+
+@dataclass(frozen=True)
 class Window:
     """The steps in which guidance acts: those that start in ``[start, end)``, by default all of them."""
 
@@ -156,8 +182,8 @@ class Window:
     @staticmethod
     def of(times: Sequence[float]) -> Window:
         """The window ``(start, end)`` of a configuration."""
-        if len(times) != 2:
-            raise ValueError(f"mode.window={list(times)}: must be two increasing times in [0, 1]")
+        if isinstance(times, str) or not isinstance(times, Sequence) or len(times) != 2:
+            raise ValueError(f"mode.window={times}: must be two increasing times in [0, 1]")
         return Window(*times)
 
     @property

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fmtt.checks import whole_number
 from fmtt.flow.batches import Batches
-from fmtt.flow.protocols import Velocity, require_flow_map, require_velocity
+from fmtt.flow.protocols import Velocity, refuse_data_only, require_flow_map, require_velocity
 from fmtt.step.interval import Interval
 from fmtt.step.needs import NOTHING, Needs
 from fmtt.tilt.tilt import Tilt, TiltValue
@@ -135,6 +135,7 @@ class FlowMapTransport:
 
     def __init__(self, model: Velocity):
         self.model = require_flow_map(model, "sampler.transport=flowmap", "euler")
+        refuse_data_only(model, "sampler.transport=flowmap", "sampler/transport=euler")
 
     def move(
         self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None

@@ -19,12 +19,13 @@ from torch import Tensor
 
 from fmtt.report.comparison.run_summary import RunSummary
 from fmtt.report.comparison.settings import read_settings
+from fmtt.report.comparison.sweep import failures, read_sweep
 from fmtt.run_folder import read_prompts, read_returned, verdicts_in
 from fmtt.smc.diagnostics import mean_and_error
 from fmtt.studies.output import COLORS, MARKERS, markdown_table, per_cent, write_study
 from fmtt.studies.runs import finished_runs, grouped, is_base, method_name
 
-APART = ("budget.nfe", "prompts_file", "population.groups", "population.particles", "population.chunk")
+APART = ("budget.nfe", "prompts_file", "population.groups", "population.particles", "population.chunk", "role")
 SAID = {"right": "over all", "says_yes": "reward says yes", "second_says_yes": "second says yes", "broken": "broken"}
 
 
@@ -118,6 +119,8 @@ def draw_hacking(methods: Mapping[str, Verdicts]) -> Figure:
 def study_geneval(folders: Sequence[Path], out: Path) -> str:
     """Write and return a table for each budget, with the base model in each; the figure is that of the last one.
 
+    Runs that failed are listed below, such as those of methods whose smallest run costs more than the budget.
+
     Raises:
         ValueError: if there are no finished runs with a budget.
     """
@@ -136,6 +139,7 @@ def study_geneval(folders: Sequence[Path], out: Path) -> str:
         }
         tables = [geneval_table(methods), look_aheads_table(methods)]
         texts.append("\n\n".join([f"**budget {budget}**", *filter(None, tables)]))
-    text = "\n\n".join(texts)
+    missing = [line for folder in folders for line in failures(read_sweep(folder))]
+    text = "\n\n".join([*texts, *(["Without a row:\n\n- " + "\n- ".join(missing)] if missing else [])])
     write_study(out, text, draw_hacking(methods), dpi=120)
     return text

@@ -16,8 +16,9 @@ from torch import Tensor
 from fmtt.checks import whole_number
 from fmtt.flow.interpolant import denoiser_from_velocity, expand
 from fmtt.flow.ode import runge_kutta
-from fmtt.flow.protocols import Velocity, as_flow, require_flow_map, require_velocity
+from fmtt.flow.protocols import Velocity, as_flow, refuse_data_only, require_flow_map, require_velocity
 
+MOST_STEPS = 1000  # of a look-ahead; each is an evaluation for every particle in every step
 JUMPS = "the look-ahead flowmap1, flowmap2 or flowmap4"
 
 
@@ -83,7 +84,7 @@ class OdeSteps:
 
     def __init__(self, model: Velocity, steps: int):
         self.model = require_velocity(model, "lookahead=diffusion4", JUMPS)
-        self.steps = whole_number("lookahead.steps", steps, at_least=1)
+        self.steps = whole_number("lookahead.steps", steps, 1, MOST_STEPS)
 
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
         width = (1 - t) / self.steps
@@ -98,14 +99,16 @@ class FlowMapJumps:
     """``steps`` equal jumps of the model's flow map, t -> ... -> 1; the look-ahead of FMTT.
 
     Raises:
-        ValueError: if the model has no flow map.
+        ValueError: if the model has no flow map, or one to the data only and ``steps`` is above 1.
     """
 
     transported = generates = True
 
     def __init__(self, model: Velocity, steps: int):
         self.model = require_flow_map(model, "the look-ahead", "the look-ahead none, denoiser, diffusion4 or exact")
-        self.steps = whole_number("lookahead.steps", steps, at_least=1)
+        self.steps = whole_number("lookahead.steps", steps, 1, MOST_STEPS)
+        if steps > 1:
+            refuse_data_only(model, f"lookahead.steps={steps}", "lookahead=flowmap1")
 
     @property
     def exact(self) -> bool:
@@ -130,7 +133,7 @@ class Exact:
 
     def __init__(self, model: Velocity, steps: int):
         self.model = require_velocity(model, "lookahead=exact", JUMPS)
-        self.steps = whole_number("lookahead.steps", steps, at_least=1)
+        self.steps = whole_number("lookahead.steps", steps, 1, MOST_STEPS)
 
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
         return Landing(*runge_kutta(self.model.velocity, x, t, torch.ones_like(t), self.steps))

@@ -126,3 +126,40 @@ def _pulled_back(
         value = tilt.scale * reward - miss.flatten(1).square().sum(1) / 2
         (slope,) = torch.autograd.grad(value.sum(), x)
     return value.detach(), slope, miss.detach() / (1 - t)
+
+
+def value_terms(
+    posterior: Posterior, x: Tensor, t: float, base: Velocities, tilt: Tilt, draws: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Three terms of ``grad V_t``, each like ``x (G, N, *D)``, as the published code of Diamond Maps has them.
+
+    Means over the samples of ``grad_x r(z)``, ``grad_x log N(x; t z, (1-t)^2)`` and ``q s_{t'}(x') - s_t(x)``, under
+    weights ``softmax(r)``. Those of :func:`value_gradient` are right; these leave out the density of the samples.
+
+    Raises:
+        ValueError: if the reward is not differentiable.
+    """
+    copies = posterior.renoise(x, t, base, draws)
+    at, anchors = copies.points.flatten(1, 2), x[:, None].expand(draws.shape).flatten(1, 2)
+    parts = tilt.batches.each(partial(_pulled_apart, tilt, earlier=copies.time, t=t), at, anchors)
+    values, slopes, pulls, misses = (joined(part) for part in zip(*parts, strict=True))
+    slopes, pulls, misses = (part.reshape(draws.shape) for part in (slopes, pulls, misses))
+    weights = normalised(values.double().reshape(copies.log_density.shape), slopes)
+    to_reward, to_samples = weights * copies.ratio * slopes, weights * (copies.ratio * pulls - misses)
+    score = score_of(base, x[:, None], t)[:, 0]
+    return to_reward.sum(1), to_samples.sum(1), (weights * copies.ratio * copies.score).sum(1) - score
+
+
+def _pulled_apart(
+    tilt: Tilt, x: Tensor, anchor: Tensor, prompt: Tensor | None, earlier: float, t: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``r(z)`` of z = L(x), its gradient in x, that of ``log N(a; t z, (1-t)^2)``, and the latter's in -a."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_(True)
+        z = tilt.look_ahead_for(prompt)(x, x.new_full(x.shape[:1], earlier)).sample
+        miss = (anchor - t * z) / (1 - t)
+        value = tilt.scale * for_rows(tilt.reward, prompt)(z)
+        require_differentiable(value)
+        (slope,) = torch.autograd.grad(value.sum(), x, retain_graph=True)
+        (pull,) = torch.autograd.grad(-miss.flatten(1).square().sum() / 2, x)
+    return value.detach(), slope, pull, miss.detach() / (1 - t)

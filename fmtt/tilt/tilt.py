@@ -12,18 +12,18 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from fmtt.checks import finite
 from fmtt.flow.batches import Batches, joined
 from fmtt.flow.conditions import for_rows
+from fmtt.flow.faults import CallError
 from fmtt.flow.protocols import Velocity
 from fmtt.flow.schedules import Ramp
 from fmtt.tilt.look_ahead import LookAhead
 
-CHECKPOINTED = (
-    "sampler.chi: its Laplacian cannot pass through layers that compute again for the gradient, as those of reward=vlm"
-    " and of model.checkpointing=true; use sampler/chi=zero"
-)
+AGAIN = "layers that compute again for the gradient, as those of reward=vlm and of model.checkpointing=true"
+INSTEAD = "use sampler/chi=zero"
 
 
 class TiltValue(NamedTuple):
@@ -208,20 +208,25 @@ class Tilt:
                 return reward(look_ahead(point, time).sample).sum()
 
             try:
-                product = torch.func.jvp(torch.func.grad(total), (part,), (v,))[1]
-            except RuntimeError as error:
-                if "saved tensor hooks" not in str(error):
+                with sdpa_kernel(SDPBackend.MATH):  # the only attention with a forward derivative
+                    product = torch.func.jvp(torch.func.grad(total), (part,), (v,))[1]
+            except torch.OutOfMemoryError:
+                raise
+            except (RuntimeError, CallError) as error:
+                if isinstance(error, CallError) and not isinstance(error.__cause__, RuntimeError):
                     raise
-                raise ValueError(CHECKPOINTED) from error
+                reason = str(error.__cause__ or error).partition("\n")[0]
+                layers = AGAIN if "saved tensor hooks" in reason else f"this model or reward ({reason})"
+                raise ValueError(f"sampler.chi: its Laplacian cannot pass through {layers}; {INSTEAD}") from error
             return (v * product).flatten(1).sum(1)
 
         return joined(self.batches.each(along, x, direction)).double().reshape(x.shape[:2])
 
 
 def require_differentiable(reward: Tensor) -> None:
-    """ValueError if ``reward (B,)``, made of something that requires a gradient, has none."""
+    """CallError if ``reward (B,)``, made of something that requires a gradient, has none."""
     if not reward.requires_grad:
-        raise ValueError("the reward is not differentiable, and this mode needs its gradient")
+        raise CallError("the reward is not differentiable, and this mode needs its gradient")
 
 
 def differentiable(tilt: Tilt, x: Tensor) -> bool:

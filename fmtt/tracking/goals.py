@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 
 GOALS = (  # the first pattern that matches decides
-    ("reward/base_mean*", None),  # the same for every method
+    ("*/base_mean*", None),  # the same for every method
     ("exact/*", None),
     ("*/floor", None),
     ("*stderr", "minimize"),
     ("reward/*", "maximize"),
+    ("held_out*", "maximize"),
     ("ess/*", "maximize"),
     ("ancestors/*", "maximize"),
     ("recognised/tilted", "maximize"),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from fmtt.run_folder import Metrics
+from fmtt.tracking.guarded import Guarded
 from fmtt.tracking.logger import Logger
 from fmtt.tracking.showcase import Showcase
 
 
 class Tracker:
     """Several loggers as one, in a ``with`` block: a crash still closes them, and W&B then gets a failing exit code.
+
+    A logger that raises or hangs costs its log, and not the run.
 
     Args:
         loggers: any number of them, even none.
@@ -29,7 +31,8 @@ class Tracker:
     """
 
     def __init__(self, loggers: Iterable[Logger], folder: Path, earlier: Path | None = None):
-        self.loggers, self.folder, self.earlier = tuple(loggers), Path(folder), Path(earlier or folder)
+        self.loggers = tuple(Guarded(logger) for logger in loggers)
+        self.folder, self.earlier = Path(folder), Path(earlier or folder)
 
     def __enter__(self) -> Tracker:
         return self
@@ -37,9 +40,8 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with ExitStack() as stack:  # if one fails to close, the others are closed all the same
-            for logger in self.loggers:
-                stack.callback(logger.close, kind is not None)
+        for logger in self.loggers:
+            logger.close(kind is not None)
 
     def start(self, config: dict[str, Any]) -> None:
         """Begin with the resolved configuration as hyperparameters."""

@@ -48,6 +48,9 @@ class Wandb:
         mode: str | None = None,
         resume: bool = False,
     ):
+        server = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")
+        if urlsplit(server).scheme not in ("http", "https") or not urlsplit(server).netloc:
+            raise ValueError(f"WANDB_BASE_URL={server}: must be an address such as https://wandb.example.org")
         mode = mode or os.environ.get("WANDB_MODE") or ("online" if logged_in() else "offline")
         self.project, self.job_type, self.group = project, job_type, group
         self.tags, self.mode, self.resume = tuple(tags), choice("logger.wandb.mode", mode, MODES), resume
@@ -75,10 +78,10 @@ class Wandb:
             self._run = wandb.init(mode=self.mode, settings=settings, **arguments)  # type: ignore[arg-type]
         except wandb.Error as error:
             reason = str(error).splitlines()[0]
-            print(f"fmtt: W&B cannot be reached, so the run is recorded offline: {reason}", file=sys.stderr)
+            print(f"fmtt: note: W&B cannot be reached, so the run is recorded offline: {reason}", file=sys.stderr)
             self._run = wandb.init(mode="offline", settings=settings, **arguments)
         if self._run.url:
-            print(f"fmtt: W&B shows this run at {self._run.url}", file=sys.stderr)
+            print(f"fmtt: note: W&B shows this run at {self._run.url}", file=sys.stderr)
         self._run.define_metric("t", hidden=True)  # an axis, no curve of its own
         self._folder, self._defined, self._shown = folder, {"t"}, False
 

@@ -16,6 +16,7 @@ from tests.benchmarks import scorers
 from tests.benchmarks.tiny import DPG, GENEVAL, SIDE, TextPictures, write_configs, write_prompts
 
 RUN = [
+    "trust=[tests]",
     "model=tiny",
     "mode=best_of_n",
     "lookahead=none",
@@ -59,7 +60,6 @@ def test_pictures_do_not_depend_on_parts(paths: dict[str, Path], settings: list[
 
 
 def test_models_are_made_once(paths: dict[str, Path], settings: list[str], tmp_path: Path) -> None:
-    runner.made_once.cache_clear()
     before = TextPictures.made
     make_pictures(Task("geneval", str(paths["geneval"]), str(tmp_path / "out")), settings)
     assert TextPictures.made == before + 1

@@ -66,12 +66,22 @@ def test_every_choice_makes_its_object(group: str, name: str) -> None:
 REWARDS = [name for group, name in ENTRIES if group == "reward" and (group, name) not in NEEDS_WEIGHTS]
 
 
-@pytest.mark.parametrize("name", [name for name in REWARDS if name != "server"])  # it has tests of its own
+OF_PROMPTS = ("vqa", "edit_scene")
+
+
+@pytest.mark.parametrize("name", [name for name in REWARDS if name not in ("server", *OF_PROMPTS)])  # it has own tests
 def test_every_reward_is_a_number_for_each_sample(name: str) -> None:
     reward = instantiate(node_of("reward", name))
     clocks, pictures, points = torch.zeros(2, 1, 32, 32), torch.zeros(2, 1, 28, 28), torch.zeros(2, 2)
     on_points = name in ("halfplane", "linear", "quadratic", "wavy_ring")
     assert reward(clocks if "clock" in name else points if on_points else pictures).shape == (2,)
+
+
+@pytest.mark.parametrize("name", OF_PROMPTS)
+def test_every_reward_of_prompts_is_a_number_for_each_sample(name: str) -> None:
+    reward = instantiate(node_of("reward", name))
+    told = {key: rows[[0, 0]] for key, rows in reward.encode_prompts(["a red circle"]).items()}
+    assert reward(torch.zeros(2, 3, 32, 32), told).shape == (2,)
 
 
 def needs_optuna(experiment: str) -> None:
@@ -86,7 +96,10 @@ def test_every_experiment_only_overrides_what_exists(name: str) -> None:
     assert set(overlaid) == set(plain)
 
 
-@pytest.mark.parametrize("file", sorted((CONFIGS / "experiment").glob("*.yaml")), ids=lambda file: file.stem)
+WITHOUT_WEIGHTS = [file for file in sorted((CONFIGS / "experiment").glob("*.yaml")) if file.stem != "edit_by_question"]
+
+
+@pytest.mark.parametrize("file", WITHOUT_WEIGHTS, ids=lambda file: file.stem)
 def test_the_first_run_of_every_sweep_has_its_reward(file: Path) -> None:
     """What the sweeper is told is what a user would type: in YAML, 4:45 without quotes is 285."""
     needs_optuna(file.stem)
@@ -126,3 +139,36 @@ def test_a_file_that_is_no_yaml_gets_one_line(fmtt: Callable[..., Outcome], tmp_
     assert done.status == 2
     assert done.complaint.endswith("mine.yaml, line 2: expected ',' or '}', but got '?'")
     assert len(done.complaint.splitlines()) == 1
+
+
+BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 9)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (BOMB, "mine.yaml: its aliases stand for too much"),
+        ("a: &a [*a]\n", "mine.yaml: its aliases stand for too much"),
+        ("scale: 1.0\nhow: !!python/object/apply:os.system [ls]\n",
+         "mine.yaml, line 2: tags such as tag:yaml.org,2002:python/object/apply:os.system are not read"),
+        ("how: !mine 3\n", "mine.yaml, line 1: tags such as !mine are not read"),
+        ("a: \x00\x01\n", "mine.yaml: unacceptable character #x0000"),
+    ],
+    ids=["bomb", "loop", "python", "tag", "binary"],
+)  # fmt: skip
+def test_a_file_that_should_not_be_read_is_not(
+    fmtt: Callable[..., Outcome], tmp_path: Path, text: str, complaint: str
+) -> None:
+    (tmp_path / "my" / "reward").mkdir(parents=True)
+    (tmp_path / "my" / "reward" / "mine.yaml").write_text(text)
+    done = fmtt(f"--config-dir={tmp_path / 'my'}", "reward=mine")
+    assert done.status == 2 and complaint in done.complaint and len(done.complaint.splitlines()) == 1
+
+
+def test_a_file_in_another_encoding_is_named(fmtt: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "my" / "reward").mkdir(parents=True)
+    (tmp_path / "my" / "reward" / "mine.yaml").write_bytes("scale: 1.0 # f\u00fcr uns".encode("latin-1"))
+    done = fmtt(f"--config-dir={tmp_path / 'my'}", "reward=mine")
+    assert done.status == 2 and done.complaint.endswith("mine.yaml: is no text in UTF-8")

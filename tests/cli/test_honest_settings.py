@@ -99,6 +99,7 @@ def test_short_weights_on_a_learned_map_say_what_they_ignore(fmtt: Callable[...,
     ("words", "unused"),
     [
         (["mode=base", "reward.scale=2", "sampler/chi=paper"], ["lookahead", "reward.scale", "sampler.chi"]),
+        (["mode=multi_best_of_n", "scale_factor=2"], ["scale_factor"]),
         (["mode=best_of_n", "sampler/beta=early"], ["lookahead", "sampler.beta"]),
         (
             ["mode=noise_smc", "sampler.epsilon.c=0.5", "sampler/transport=flowmap"],

@@ -188,3 +188,11 @@ def test_nan_rewards_name_group_particle_and_step(fmtt, monkeypatch: pytest.Monk
     assert outcome.status == 1
     assert "nan" in outcome.complaint
     assert "particle 1 of group 1 at step 0" in outcome.complaint
+
+
+def test_the_scale_factor_multiplies_the_scale_of_any_reward(fmtt):
+    plain = ("lookahead=denoiser", "report=false", "baseline=false")
+    both = fmtt("reward.scale=0.5", "scale_factor=3", *plain, folder="factor").metrics
+    scale = fmtt("reward.scale=1.5", *plain, folder="scale").metrics
+    for name in ("log_z", "reward/mean", "kl", "exact/log_z"):
+        assert both[name] == scale[name]

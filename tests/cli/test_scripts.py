@@ -14,13 +14,16 @@ STUDIES = (
     "clocks",
     "frontier",
     "gallery",
+    "maximisers",
     "sampling_frontier",
     "scenes_edit",
     "scenes_geneval",
     "scenes_law",
+    "scenes_rates",
     "sensitivity",
     "table",
     "tilt_to_digit",
+    "tuning",
 )
 REQUIRED = {"gallery": ("--rows", "reward", "--columns", "mode"), "table": ("--columns", "reward/mean")}
 
@@ -48,7 +51,15 @@ def test_a_script_prints_the_table_and_writes_the_picture(run_script, tmp_path: 
 def test_a_benchmark_is_made_and_stands_in_a_table(run_script, tmp_path: Path) -> None:
     prompts, configs = write_prompts(tmp_path / "published")["geneval2"], write_configs(tmp_path / "configs")
     task = ("benchmark=geneval2", f"prompts={prompts}", f"folder={tmp_path / 'out'}", "part=1", "parts=2")
-    run = (configs, "model=tiny", "mode=base", "lookahead=none", "population.particles=1", "sampler.steps=3")
+    run = (
+        configs,
+        "trust=[tests]",
+        "model=tiny",
+        "mode=base",
+        "lookahead=none",
+        "population.particles=1",
+        "sampler.steps=3",
+    )
     assert run_script("benchmark_pictures.py", *task, "--", *run) == f"{tmp_path / 'out' / 'pictures'}\n"
     assert [path.name for path in (tmp_path / "out" / "pictures").glob("*.png")] == ["0001.png"]
     table = run_script("benchmark_table.py", f"{tmp_path / 'out'}=0.5")
@@ -67,4 +78,27 @@ def test_a_benchmark_whose_judge_is_down_says_so(run_script, tmp_path: Path) -> 
     task = ("benchmark=geneval2", f"prompts={prompts}", f"folder={tmp_path / 'out'}")
     judge = ("reward=server", "reward.address=http://127.0.0.1:1", "reward.retries=0")
     with pytest.raises(SystemExit, match=r"^fmtt: reward.address=http://127.0.0.1:1: .*; the same command goes on$"):
-        run_script("benchmark_pictures.py", *task, "--", configs, "model=tiny", "lookahead=none", "mode=base", *judge)
+        run_script(
+            "benchmark_pictures.py",
+            *task,
+            "--",
+            configs,
+            "trust=[tests]",
+            "model=tiny",
+            "lookahead=none",
+            "mode=base",
+            *judge,
+        )
+
+
+def test_the_script_prints_settings_of_the_budget(run_script) -> None:
+    text = run_script(
+        "measure_costs.py",
+        "model=gaussian",
+        "reward=linear",
+        "lookahead=denoiser",
+        "measure.rounds=2",
+        "measure.rows=3",
+    )
+    assert text.splitlines()[0] == "| call | ms for a sample | cost |"
+    assert text.splitlines()[-1].startswith("budget.backward_cost=")

@@ -4,7 +4,11 @@ import csv
 import io
 import json
 import math
+import os
 import re
+import shutil
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,12 +18,15 @@ import pytest
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
+from torch import Tensor
 
 from fmtt.methods.trajectory import Trajectory
+from fmtt.rewards import Symmetry
 from fmtt.run import sweep_progress as progress
 from fmtt.run.sweep_progress import ENDED, Progress, Tally, line, note
-from tests.command import Outcome
+from tests.command import SMALL, Outcome
 
+ROOT = Path(__file__).resolve().parents[2]
 QUICK = ("-m", "baseline=false", "report=false")
 
 
@@ -142,12 +149,60 @@ def test_a_sweep_that_is_interrupted_is_summarised(fmtt, monkeypatch: pytest.Mon
     assert (outcome.folder / "compare.html").is_file()
 
 
-def test_a_sweep_whose_process_is_killed_is_summarised(fmtt) -> None:
-    killed = ("sampler.grid._target_=signal.raise_signal", "~sampler.grid.power", "+sampler.grid._args_=[9]")
-    outcome = fmtt(*QUICK, "launcher=joblib", "seed=0,1", *killed)
-    assert outcome.status == 1
-    assert outcome.complaint.splitlines()[0].startswith("fmtt: a process of the sweep was killed")
-    assert set(statuses(outcome.folder)) == {"unfinished"}
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["joblib", "local"])
+def test_a_run_that_kills_its_process_does_not_keep_others_from_running(tmp_path: Path, launcher: str) -> None:
+    """Now, where the processes are not ours, or at the resume."""
+    (tmp_path / "my" / "reward").mkdir(parents=True)
+    (tmp_path / "my" / "reward" / "killing.yaml").write_text("_target_: tests.odd_rewards.Killing\nseed: ${seed}\n")
+    words = [f"--config-dir={tmp_path / 'my'}", *QUICK, *SMALL, "reward=killing", "seed=0,1,2,3", "logger=none"]
+    words += [f"launcher={launcher}", "trust=[tests]", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        command, environment = [sys.executable, "-m", "fmtt", *words, *more], {**os.environ, "PYTHONPATH": str(ROOT)}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    done = run()
+    if launcher == "local":
+        assert done.returncode == -signal.SIGKILL
+        done = run("resume=true")
+    else:
+        assert "fmtt: a process of the sweep was killed" in done.stderr
+    assert done.returncode == 1, done.stderr
+    assert statuses(tmp_path / "sweep") == [
+        "done", "failed: its process was killed by signal 9, perhaps for lack of memory", "done", "done",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_a_job_that_is_lost_is_a_run_that_failed(tmp_path: Path) -> None:
+    (tmp_path / "my" / "reward").mkdir(parents=True)
+    (tmp_path / "my" / "reward" / "killing.yaml").write_text("_target_: tests.odd_rewards.Killing\nseed: ${seed}\n")
+    words = [f"--config-dir={tmp_path / 'my'}", *QUICK, *SMALL, "reward=killing", "seed=0,1,2", "logger=none"]
+    words += ["launcher=slurm_local", "trust=[tests]", f"hydra.sweep.dir={tmp_path / 'sweep'}"]
+    command, environment = [sys.executable, "-m", "fmtt", *words], {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr
+    found = statuses(tmp_path / "sweep")
+    assert found[0] == found[2] == "done" and found[1].startswith("failed: the job was lost"), done.stderr
+    assert (tmp_path / "sweep" / "compare.html").is_file()
+
+
+def test_without_slurm_its_launcher_is_refused_in_one_line(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    refused = fmtt(*QUICK, "seed=0,1", "launcher=slurm")
+    assert refused.status == 2 and refused.complaint.startswith("fmtt: launcher=slurm: this machine has no SLURM")
+
+
+def test_what_cannot_be_read_does_not_break_the_summary(fmtt) -> None:
+    outcome = fmtt(*QUICK, "seed=0,1,2,3")
+    (outcome.folder / "1" / "error.txt").write_text("")
+    (outcome.folder / "2" / "metrics.json").write_text('{"reward/mean":')
+    (outcome.folder / "3" / ".hydra" / "overrides.yaml").write_bytes(b"\xff\xfe: [")
+    again = fmtt(*QUICK, "seed=4", "hydra.sweep.subdir=4")
+    found = statuses(again.folder)
+    assert found[0] == "done" and found[1] == "failed: for a reason that cannot be read" and found[4] == "done"
+    assert found[2].startswith("broken: ") and found[3].startswith("broken: ")
 
 
 def test_a_sweep_that_cannot_be_summarised_keeps_its_status(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,3 +232,33 @@ def test_a_plugin_that_is_missing_is_named(fmtt, monkeypatch: pytest.MonkeyPatch
     outcome = fmtt("-m", "experiment=tune", small=False)
     assert outcome.status == 2
     assert outcome.complaint.endswith("not installed: pip install hydra-optuna-sweeper")
+
+
+def test_a_sweep_may_stop_at_the_first_failure(fmtt) -> None:
+    outcome = fmtt(*QUICK, "seed=0,1,2", "reward.scale=nan", "fail_fast=true")
+    assert outcome.status == 1
+    assert outcome.complaint.splitlines()[-1] == (
+        "fmtt: interrupted: fail_fast=true, and a run has failed; resume=true goes on"
+    )
+    assert [status.split(":")[0] for status in statuses(outcome.folder)] == ["failed"]
+
+
+def test_the_signal_of_slurm_interrupts_a_run_even_inside_of_a_reward(fmtt, monkeypatch: pytest.MonkeyPatch) -> None:
+    """submitit would end the process by an exit, which looks like a fault of the reward."""
+    handler = pytest.importorskip("submitit.core.job_environment").SignalHandler
+    monkeypatch.setattr(handler, "_exit", handler._exit)  # put back after the test
+    call, calls, last = Symmetry.__call__, [0], [math.inf]
+
+    def counted(reward: Symmetry, x: Tensor) -> Tensor:
+        calls[0] += 1
+        if calls[0] == last[0]:
+            handler._exit(handler.__new__(handler))
+        return call(reward, x)
+
+    monkeypatch.setattr(Symmetry, "__call__", counted)
+    words = ("model=mnist", "reward=symmetry", "lookahead=flowmap1", "baseline=false", "sampler.steps=4")
+    assert fmtt(*words, folder="whole").status == 0
+    last[0], calls[0] = calls[0] - 2, 0
+    stopped = fmtt(*words, folder="stopped")
+    assert stopped.status == 1 and "the job ends, and goes on later; checkpoint in" in stopped.complaint
+    assert fmtt(*words, "resume=true", folder="stopped").status == 0

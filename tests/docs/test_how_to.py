@@ -28,8 +28,8 @@ def test_one_file_and_one_yaml(fmtt, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_each_kind_has_a_command() -> None:
-    assert [re.search(r"(reward=radius|model=blob|lookahead=heun)", command)[1] for command in COMMANDS] == [
-        "reward=radius", "model=blob", "lookahead=heun",
+    assert [re.search(r"(reward=radius|model=blob|model=gan|lookahead=heun)", command)[1] for command in COMMANDS] == [
+        "reward=radius", "model=blob", "model=gan", "lookahead=heun",
     ]  # fmt: skip
 
 

@@ -15,6 +15,11 @@ def cells(path: Path) -> list[dict[str, Any]]:
     return [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
 
 
+def to_run(path: Path) -> list[dict[str, Any]]:
+    """The cells without those that install packages."""
+    return [cell for cell in cells(path) if "install" not in cell["metadata"].get("tags", [])]
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Executes the cells of a notebook in order; the names they leave, and how many pictures were shown."""
@@ -25,10 +30,11 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(pyplot, "show", lambda: shown.append(len(pyplot.get_fignums())))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
 
-    def run(name: str) -> tuple[dict[str, Any], int]:
+    def run(name: str, **settings: Any) -> tuple[dict[str, Any], int]:
         names: dict[str, Any] = {}
-        for number, cell in enumerate(cells(FOLDER / name)):
+        for number, cell in enumerate(to_run(FOLDER / name)):
             exec(compile("".join(cell["source"]), f"{name}, cell {number}", "exec"), names)
+            names |= {known: value for known, value in settings.items() if known in names}
         return names, len(shown)
 
     yield run
@@ -50,10 +56,26 @@ def test_the_files_of_a_run_are_read_by_plain_packages(run, capsys: pytest.Captu
     assert shown == 2 and "log_z/mean" in capsys.readouterr().out
 
 
+@pytest.mark.slow
+def test_a_text_to_image_model_is_tilted(run, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+    pytest.importorskip("diffusers", reason="needs the extra t2i: make setup-t2i")
+    from tests.t2i.tiny_rewards import clip, clip_folder
+    from tests.t2i.tiny_sana_sprint import encoders, save_sana_sprint
+
+    student, teacher = save_sana_sprint(tmp_path, encoders())
+    judge = ["reward=clip", f"reward.repository={clip_folder(tmp_path / 'clip', clip())}"]
+    names, shown = run(
+        "sana_sprint.ipynb", repository=student, teacher=teacher, pixels=32, precision="32-true", reward=judge,
+        size=["population.groups=2", "population.particles=2", "sampler.steps=3"],
+    )  # fmt: skip
+    assert shown == 1 and capsys.readouterr().out.count("reward") == 2
+    assert names["metrics"]["search"]["nfe/backward"] > 0
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_no_outputs_are_kept(path: Path) -> None:
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells(path))
 
 
 def test_there_are_no_other_notebooks() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["own_model.ipynb", "read_a_run.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == ["own_model.ipynb", "read_a_run.ipynb", "sana_sprint.ipynb"]

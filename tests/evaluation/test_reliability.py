@@ -35,6 +35,24 @@ def test_each_doubt(change: dict[str, float], words: str) -> None:
     assert found.startswith(words)
 
 
+RETURNED = {"reward/selected_mean/stderr": 0.3, "reward/base_mean/stderr": 0.4}
+
+
+@pytest.mark.parametrize(
+    ("scale", "returned", "base", "doubted"),
+    [(1.0, -2.1, 0.0, True), (1.0, -1.9, 0.0, False), (1.0, 5.0, 0.0, False), (-1.0, 2.1, 0.0, True),
+     (-1.0, -2.1, 0.0, False)],
+)  # fmt: skip
+def test_samples_worse_than_those_of_the_base_model_are_doubted(
+    scale: float, returned: float, base: float, doubted: bool
+) -> None:
+    """The difference has a standard error of .5."""
+    known = RETURNED | {"reward/scale": scale, "reward/selected_mean": returned, "reward/base_mean": base}
+    found = reasons_for_doubt(known)
+    assert bool(found) == doubted and all("worse than those of the base model" in line for line in found)
+    assert reasons_for_doubt({name: value for name, value in known.items() if "base" not in name}) == []
+
+
 def test_a_run_without_weights_claims_nothing_to_doubt() -> None:
     bad = GOOD | {"ess/final": 0.0}
     assert reasons_for_doubt(bad)

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from fmtt.flow.noise import Noise
-from fmtt.methods import noise_smc as module
+from fmtt.methods import rejuvenation as module
 from fmtt.methods.loop import Info, State
 from fmtt.methods.noise_moves import MetropolisMove, Point
 from fmtt.methods.noise_smc import AnnealedState, NoiseAnnealing
+from fmtt.methods.rejuvenation import Moving, Rejuvenated
 from fmtt.smc.population import Population
 from fmtt.smc.resampling import Resampler
 from fmtt.smc.selection import Selection
@@ -89,20 +90,16 @@ class Unweighted(NoiseAnnealing):
         blind = replace(state.population, tilt=tilt._replace(value=torch.zeros_like(tilt.value)))
         return super().step(replace(state, population=blind))
 
-    def moved(
-        self, population: Population, temperature: Tensor, stride: Tensor, sweep: int
-    ) -> tuple[Population, Tensor]:
-        return super().moved(replace(population, tilt=self.evaluate(population.x)), temperature, stride, sweep)
+    def rejuvenated(self, population: Population, moving: Moving) -> Rejuvenated:
+        return super().rejuvenated(replace(population, tilt=self.evaluate(population.x)), moving)
 
 
 class LateMoves(NoiseAnnealing):
     """Moves at the temperature of the sweep before."""
 
-    def moved(
-        self, population: Population, temperature: Tensor, stride: Tensor, sweep: int
-    ) -> tuple[Population, Tensor]:
-        late = torch.full_like(temperature, (0.0, *self.rule.temperatures)[sweep])
-        return super().moved(population, late, stride, sweep)
+    def rejuvenated(self, population: Population, moving: Moving) -> Rejuvenated:
+        late = torch.full_like(moving.temperature, (0.0, *self.rule.temperatures)[moving.sweep])
+        return super().rejuvenated(population, moving._replace(temperature=late))
 
 
 class LateIncrements(NoiseAnnealing):

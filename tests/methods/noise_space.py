@@ -41,6 +41,7 @@ class Annealed(Setup):
 
     move: str = "pcnl"
     moves: int = 1
+    chain: int = 1
     temperatures: tuple[float, ...] = (0.15, 0.4, 0.7, 1.0)
     stride: float = 0.5
     adapt: float = 0.0
@@ -51,8 +52,8 @@ class Annealed(Setup):
 
     def loop(self, reward: Reward | None = None) -> NoiseAnnealing:
         mode = partial(
-            noise_smc, move=self.move, moves=self.moves, ess_threshold=self.ess_threshold, resampler=self.resampler,
-            temperatures=self.temperatures, stride=self.stride, adapt=self.adapt,
+            noise_smc, move=self.move, moves=self.moves, chain=self.chain, ess_threshold=self.ess_threshold,
+            resampler=self.resampler, temperatures=self.temperatures, stride=self.stride, adapt=self.adapt,
         )  # fmt: skip
         run = engine.assemble(
             MODELS[self.model], reward or REWARDS[self.reward], look_ahead=LOOK_AHEADS[self.look_ahead], mode=mode,

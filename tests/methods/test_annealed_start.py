@@ -10,8 +10,8 @@ import torch
 from fmtt.flow.schedules import PowerEpsilon, RampFrom
 from fmtt.methods import presets as modes
 from fmtt.methods import trajectory
+from fmtt.methods.annealed_start import AnnealedStart
 from fmtt.methods.loop import Info, Loop, State
-from fmtt.methods.noise_smc import AnnealedStart
 from fmtt.methods.trajectory import Trajectory
 from fmtt.step.transport import FlowMapTransport
 from fmtt.tilt.tilt import TiltValue

@@ -13,7 +13,7 @@ from torch import Tensor
 import fmtt
 from fmtt.api import Run
 from fmtt.flow.schedules import ConstantChi, ConstantEpsilon, PowerEpsilon, RampFrom, ZeroEpsilon
-from fmtt.methods.noise_smc import AnnealedStart
+from fmtt.methods.annealed_start import AnnealedStart
 from fmtt.methods.pilots import GeodesicGrid, GeodesicRamp
 from fmtt.smc.population import Population
 from fmtt.step.transport import FlowMapTransport, Glass

@@ -13,10 +13,11 @@ from fmtt.api import Run, assemble
 from fmtt.flow.protocols import Flow
 from fmtt.flow.schedules import ConstantEpsilon, Epsilon, PowerEpsilon, PowerGrid, RampFrom, ZeroEpsilon
 from fmtt.methods import presets as modes
+from fmtt.methods.annealed_start import AnnealedStart
 from fmtt.methods.auto import auto
 from fmtt.methods.editing import NoisedImage
 from fmtt.methods.noise_opt import noise_opt
-from fmtt.methods.noise_smc import AnnealedStart, noise_smc
+from fmtt.methods.noise_smc import noise_smc
 from fmtt.methods.problem import Problem, normal_start
 from fmtt.methods.rounds import multi_best_of_n
 from fmtt.smc.diagnostics import log_mean_and_error, mean_and_error, weighted_mean

@@ -13,6 +13,7 @@ from fmtt.api import Run
 from fmtt.flow.schedules import ZeroEpsilon
 from fmtt.methods import baselines
 from fmtt.methods.loop import State
+from fmtt.methods.role import returned
 from fmtt.methods.rounds import multi_best_of_n
 from fmtt.step.transport import FlowMapTransport
 from fmtt.tilt.look_ahead import FlowMapJumps
@@ -77,7 +78,7 @@ def test_first_round_is_best_of_n_from_the_same_noise(jumps: int) -> None:
     alone = rounds(1, look_ahead=look)
     state = alone.loop.last()
     assert torch.equal(state.population.x, first.x)
-    assert torch.equal(alone.method.choose(state.population, alone.loop.noise), best.tilt.reward.argmax(1))
+    assert torch.equal(returned(alone.role, state.population, alone.loop.noise), best.tilt.reward.argmax(1))
 
 
 def test_later_rounds_renoise_the_best() -> None:

@@ -23,6 +23,7 @@ def test_many_times_become_a_grid_from_the_first_to_the_last() -> None:
 
 
 def test_without_histories_there_is_no_grid() -> None:
+    assert len(common_grid([history(1000)] * 1000)) == 30 and len(common_grid([history(1000)] * 10_000)) == 10
     assert len(common_grid([])) == 0 and len(common_grid([{"ess": np.ones(2)}])) == 0
 
 

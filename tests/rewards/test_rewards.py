@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from fmtt.data.images import read_sample
 from fmtt.flow import noise
 from fmtt.rewards import (
     Antisymmetry,
@@ -115,6 +116,14 @@ def test_what_is_kept_of_a_picture(tmp_path: Path) -> None:
         reward(image[:, :2])
     Image.new("L", (5, 7), 255).save(tmp_path / "white.png")
     assert Keep(str(tmp_path / "white.png"))(torch.ones(1, 1, 9, 6)).item() == 0
+
+
+def test_another_network_says_whether_a_digit_is_shown() -> None:
+    three = read_sample("path", "three", (1, 28, 28))[None]
+    images = torch.cat([three, torch.full_like(three, -1.0)])
+    assert Digit(3).statistics(images)["shows_the_digit"].tolist() == [1.0, 0.0]
+    assert Digit(8).statistics(images)["shows_the_digit"].tolist() == [0.0, 0.0]
+    assert Digit(3, second=None).statistics(images) == {}
 
 
 @pytest.mark.parametrize(("reward", "size"), [(Digit(3), 28), (Clock("4:45"), 32), (Symmetry(), 28)], ids=str)

@@ -23,7 +23,7 @@ def job(*overrides: str, reward: str | None = None) -> Job:
         config = compose("config", overrides=[*SMALL, *overrides])
     if reward:
         OmegaConf.set_struct(config, False)
-        config.reward = {"_target_": reward}
+        config.reward, config.trust = {"_target_": reward}, [reward.partition(".")[0]]
     return build(config)
 
 
@@ -69,6 +69,26 @@ def test_backward_cost_is_counted() -> None:
     cheap, dear = (job("mode=search", "budget.nfe=2000", f"budget.backward_cost={c}") for c in (0, 6))
     assert cheap.run.loop.particles > 1.5 * dear.run.loop.particles
     assert max(spent(cheap), spent(dear)) <= 2000
+
+
+def test_rewards_and_their_gradients_are_counted() -> None:
+    sizes = [
+        job("mode=search", "lookahead=denoiser", "budget.nfe=2000", *words).run.loop.particles
+        for words in ([], ["budget.reward_cost=2"], ["budget.reward_cost=2", "budget.reward_backward_cost=3"])
+    ]
+    assert sizes == sorted(set(sizes), reverse=True)
+    found = job("mode=search", "lookahead=denoiser", "budget.nfe=2000", "budget.reward_cost=2")
+    assert 1500 < spent(found) <= 2000
+    assert found.run.meter.reward > 0
+
+
+@pytest.mark.parametrize(("role", "fewest"), [("maximise", 1), ("sample", 4), (None, 4)])
+def test_a_sampler_keeps_four_particles_and_a_maximiser_one(role: str | None, fewest: int) -> None:
+    loop = job("mode=importance", "lookahead=denoiser", "budget.nfe=150", f"role={role or 'null'}").run.loop
+    assert loop.particles == fewest
+    assert (
+        job("mode=importance", "lookahead=denoiser", "budget.nfe=300", "budget.min_particles=7").run.loop.particles == 7
+    )
 
 
 def test_without_a_limit_nothing_changes() -> None:
@@ -124,3 +144,7 @@ def test_ledger_is_weighed() -> None:
     meter = Meter()
     meter.counts |= {"forward": 10, "backward": 4, "reward": 100, "decode": 1000}
     assert Budget(backward_cost=2.5).cost(meter) == 20
+    prices = Budget(backward_cost=0, reward_cost=0.5, reward_backward_cost=7, decode_cost=0.001, decode_backward_cost=9)
+    assert prices.cost(meter) == 10 + 50 + 1
+    meter.counts |= {"reward_backward": 2, "decode_backward": 3}
+    assert prices.cost(meter) == 10 + 50 + 1 + 14 + 27

@@ -26,14 +26,14 @@ def state(groups: int = 2, particles: int = 3, step: int = 0, landing: bool = Tr
 
 def test_frames_are_spread_over_the_run_with_both_ends() -> None:
     for steps, count in ((1, 2), (10, 11), (FRAMES, FRAMES + 1), (100, FRAMES + 1), (1000, FRAMES + 1)):
-        due = sorted(Film(steps, same).due)
+        due = sorted(Film(steps, same, []).due)
         assert (due[0], due[-1], len(due)) == (0, steps, count)
         gaps = {then - now for now, then in pairwise(due)}
         assert max(gaps) - min(gaps) <= 1
 
 
 def test_a_film_holds_its_frames_in_order(tmp_path) -> None:
-    film = Film(50, same)
+    film = Film(50, same, [])
     for step in range(51):
         film.see(state(step=step))
     film.write(tmp_path)
@@ -64,5 +64,5 @@ def test_where_nobody_looked_ahead_there_is_no_landing() -> None:
 
 
 def test_nothing_is_written_of_no_frames(tmp_path) -> None:
-    Film(4, same).write(tmp_path)
+    Film(4, same, []).write(tmp_path)
     assert not (tmp_path / "film.safetensors").exists()

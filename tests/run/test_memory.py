@@ -75,6 +75,46 @@ def test_the_largest_batch_is_what_fits() -> None:
         largest_batch(needs, 8, typed=False, free=2 * GIB)
 
 
+def tight(most: int) -> fmtt.Flow:
+    """A model on a device that holds the batches of ``most`` samples, as a GPU would say it."""
+
+    def velocity(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        if len(x) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return -x
+
+    return fmtt.Flow((2,), velocity)
+
+
+@pytest.mark.parametrize(("most", "size"), [(1, None), (1, 1), (1, 8), (2, 1)])
+def test_batches_of_one_are_used_where_two_do_not_fit_or_are_not_wanted(most: int, size: int | None) -> None:
+    run = assemble(tight(most), lambda x: x.sum(1), look_ahead=fmtt.Denoiser, groups=2, particles=4)
+    needs = estimate(run, True, size)
+    assert needs.fits(GIB) == 1 and needs.fits(needs.batch(1) - 1) == 0
+    assert needs.batch(1) == measured(run, 1, True)[1]
+
+
+def test_one_sample_that_does_not_fit_beside_the_weights_is_refused_in_one_line() -> None:
+    run = assemble(tight(0), lambda x: x.sum(1), look_ahead=fmtt.Denoiser, groups=2, particles=4)
+    with pytest.raises(
+        ValueError, match=r"^memory: one sample does not fit beside the weights, and .* are free; small"
+    ):
+        estimate(run, True)
+
+
+def test_weights_that_do_not_fit_are_refused_in_one_line(
+    fmtt: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*given: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(build, "moved", full)
+    refused = fmtt(*SMALL, small=False)
+    assert refused.status == 2
+    assert refused.complaint.startswith("fmtt: memory: the weights of the model do not fit, and ")
+    assert "precision=bf16-true" in refused.complaint and len(refused.complaint.splitlines()) == 1
+
+
 SMALL = ("model=mnist", "reward=symmetry", "lookahead=flowmap1", "sampler.steps=2", "logger=none", "report=false",
          "population.groups=1", "population.particles=6")  # fmt: skip
 

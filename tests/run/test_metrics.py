@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+import torch
 
 import fmtt
 from fmtt.api import Run
+from fmtt.flow.protocols import Verdict
 from fmtt.methods.loop import totals
 from fmtt.run import metrics as results
 from fmtt.run.budget import Budget
@@ -37,7 +39,7 @@ def outcome(of: Run) -> Outcome:
 
 
 def metrics_by_prompt(of: Run, finished: Outcome) -> list[Metrics]:
-    return results.metrics_by_prompt(of, finished, verdicts_by_prompt(of, finished))
+    return results.metrics_by_prompt(of, finished, verdicts_by_prompt(of, finished, None))
 
 
 def test_metrics_of_gathered_parts_are_those_of_the_whole() -> None:
@@ -85,7 +87,7 @@ def test_each_prompt_has_its_own_exact_answer(prompt: int) -> None:
 def test_the_verdict_on_a_returned_sample_is_its_own() -> None:
     whole = run()
     finished = outcome(whole)
-    said = verdicts_by_prompt(whole, finished)
+    said = verdicts_by_prompt(whole, finished, None)
     rows, result = returned_rows(finished, said), finished.result
     means = ConditionalGaussian().encode_prompts(list(MEANS))
     assert [row["group"] for row in rows] == list(range(9))
@@ -101,7 +103,7 @@ def test_the_verdict_on_a_returned_sample_is_its_own() -> None:
 def test_verdicts_are_averaged_over_particles_and_over_returned_samples() -> None:
     whole = run()
     finished = outcome(whole)
-    said = verdicts_by_prompt(whole, finished)
+    said = verdicts_by_prompt(whole, finished, None)
     rows = returned_rows(finished, said)
     means = ConditionalGaussian().encode_prompts(list(MEANS))
     for number, metrics in enumerate(metrics_by_prompt(whole, finished)):
@@ -112,3 +114,29 @@ def test_verdicts_are_averaged_over_particles_and_over_returned_samples() -> Non
         assert metrics["beyond/unweighted"] == pytest.approx(values.mean().item())
         own = [row["beyond"] for row in rows if row["prompt"] == number]
         assert metrics["beyond/selected"] == pytest.approx(sum(own) / 3)
+
+
+class Halves:
+    """An evaluator: the half plane, sure beyond a distance of 1; the features are the points."""
+
+    classes = 2
+
+    def __call__(self, x: torch.Tensor) -> Verdict:
+        return Verdict((x[:, 0] > 0).long(), x[:, 0].abs() > 1)
+
+    def features(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+
+def test_returned_samples_are_graded_by_the_evaluator_of_the_model() -> None:
+    whole = run()
+    finished = outcome(whole)
+    said = verdicts_by_prompt(whole, finished, None)
+    rows, result = returned_rows(finished, said, Halves()), finished.result
+    chosen = result.samples[torch.arange(9), result.selected].double()
+    for row in rows:
+        own = chosen[3 * row["prompt"] : 3 * row["prompt"] + 3]
+        others = (own - chosen[row["group"]]).norm(dim=1).sum() / 2
+        assert row["apart"] == pytest.approx(others.item(), rel=1e-6)
+        assert row["recognised"] == float(chosen[row["group"], 0].abs() > 1)
+    assert 0 < sum(row["recognised"] for row in rows) < 9

@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import math
+import time
+from threading import Event
 
 import numpy as np
 import pytest
@@ -51,15 +53,59 @@ def test_none_writes_nothing(folder):
     assert set(folder.rglob("*")) == before
 
 
-def test_a_logger_that_fails_to_close_does_not_keep_the_others_open(folder):
+@pytest.mark.parametrize("method", ["start", "log", "show", "finish", "close"])
+def test_a_logger_that_fails_costs_its_log_alone(folder, capsys, method):
     class Broken(Csv):
-        def close(self, failed: bool) -> None:
-            raise OSError("disk full")
+        closed = 0
 
-    with pytest.raises(OSError, match="disk full"):
-        track(folder, Csv(), Broken(), Wandb())
+        def close(self, failed: bool) -> None:
+            type(self).closed += 1
+
+    def broken(*_: object) -> None:
+        raise OSError("disk\nfull")
+
+    if method != "close":
+        setattr(Broken, method, broken)
+    else:
+        Broken.close = broken
+    track(folder, Csv(), Broken(), Wandb())
     assert (folder / "csv" / "metrics.csv").is_file()
     assert json.loads(wandb_records(folder, "--summary"))["state"] == "finished"
+    line = "fmtt: warning: the logger Broken failed with OSError: disk full; the run goes on without it\n"
+    assert capsys.readouterr().err.count(line) == 1
+    assert Broken.closed == (method != "close"), "it is closed all the same"
+
+
+@pytest.mark.parametrize("method", ["start", "log", "close"])
+def test_a_logger_that_hangs_does_not_hold_up_the_run(folder, capsys, monkeypatch, method):
+    monkeypatch.setattr("fmtt.tracking.guarded.PATIENCE", 0.3)
+    monkeypatch.setattr("fmtt.tracking.guarded.silent", [])
+    hung = Event()
+
+    class Hanging(Csv):
+        pass
+
+    setattr(Hanging, method, lambda *_: hung.wait(60))
+    begun = time.monotonic()
+    track(folder, Hanging(), Csv())
+    hung.set()
+    assert time.monotonic() - begun < 5
+    line = "fmtt: warning: the logger Hanging has not answered for 0 seconds; the run goes on without it\n"
+    assert capsys.readouterr().err.count(line) == 1
+    with (folder / "csv" / "metrics.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == len(ROWS) + 1
+
+
+def test_rows_come_in_their_order(folder):
+    class Slow(Csv):
+        def log(self, row, step: int) -> None:
+            time.sleep(0.01)
+            super().log(row, step)
+
+    track(folder, Slow())
+    with (folder / "csv" / "metrics.csv").open() as file:
+        *rows, _ = csv.DictReader(file)
+    assert [{name: float(row[name]) for name in ROWS[0]} for row in rows] == ROWS
 
 
 def test_names_of_a_run_outside_hydra(tmp_path):

@@ -20,7 +20,7 @@ from fmtt.training.captioned import Drawn, told
 from fmtt.training.data import SceneImages
 from fmtt.training.fit import train_flow_map
 from fmtt.training.off_diagonal import ProgressiveUniform, TrajectoryDistillation
-from fmtt.training.questions import asked_about, calibration_error, train_questions
+from fmtt.training.questions import KINDS, asked_about, calibration_error, in_cells, train_questions
 from fmtt.training.teachers import Guided
 from tests.training.interrupted import train_with_a_break
 
@@ -157,6 +157,26 @@ def test_questions_are_of_all_kinds_and_half_of_them_true() -> None:
     again = asked_about(World(tie=1.0), 500, 2, 0)
     assert torch.equal(tokens, again[1])
     assert torch.equal(yes, again[2])
+
+
+def test_cells_are_told_what_has_its_centre_in_them() -> None:
+    """Two objects, one of them in the first cell, and two slots without one."""
+    shape, colour = torch.tensor([[3, 0, -1, -1]]), torch.tensor([[4, 2, -1, -1]])
+    x, y = torch.tensor([[31.9, 0.5, 0.0, 0.0]]), torch.tensor([[4.1, 3.9, 0.0, 0.0]])
+    found = in_cells(Things(shape, colour, x, y), 32, 64)
+    assert found.shape == (1, 64) and found[0].count_nonzero() == 2
+    assert found[0, 0] == 1 + 0 * 5 + 2 and found[0, 8 + 7] == KINDS == 20
+
+
+def test_counts_are_summed_over_cells() -> None:
+    """A net whose cells said the same would not tell one object from two if it averaged them by an attention."""
+    torch.manual_seed(0)
+    net = QuestionNet(width=16, hidden=16)
+    seen, tokens = torch.randn(1, 64, 16 + 2), torch.randint(1, 20, (1, 2, 5))
+    twice = torch.cat([seen, seen], dim=1)
+    assert (net.ask(twice, tokens) - net.ask(seen, tokens)).abs().max() > 1e-3
+    changed = net.ask(seen[:, torch.randperm(64)], tokens)
+    torch.testing.assert_close(changed, net.ask(seen, tokens), rtol=1e-4, atol=1e-5)
 
 
 def test_question_net_is_trained_exported_and_graded(tmp_path: Path) -> None:

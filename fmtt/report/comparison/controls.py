@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 
-from fmtt.report.comparison.settings import is_number
+from fmtt.checks import is_number
 
 STATUS = "status"  # a filter beside those of the settings: done, failed, unfinished, broken
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from fmtt.run_folder import Array
 
-MOST = 60  # points of a curve
+MOST, LEAST = 60, 10  # points of a curve
+ALL = 30_000  # points of the curves of all runs together, so that pages of thousands of runs can be opened
 DECIMALS = 6  # of a time: then runs that compute k / steps in different ways have the same times
 QUANTITIES = {
     "reward/mean": "Reward, mean",
@@ -21,10 +22,14 @@ QUANTITIES = {
 
 
 def common_grid(histories: Sequence[Mapping[str, Array]]) -> Array:
-    """Times ``(K,)``, ``K <= MOST``: those of all runs if they are few, else equally spaced from first to last."""
+    """Times ``(K,)``: those of all runs if they are few, else equally spaced from first to last.
+
+    There are at most MOST of them; with very many runs fewer, so that all curves together have at most ALL points.
+    """
+    most = max(LEAST, min(MOST, ALL // max(len(histories), 1)))
     times = [np.round(history["t"], DECIMALS) for history in histories if "t" in history]
     every = np.unique(np.concatenate([time[np.isfinite(time)] for time in times])) if times else np.zeros(0)
-    return every if len(every) <= MOST else np.linspace(every[0], every[-1], MOST).round(DECIMALS)
+    return every if len(every) <= most else np.linspace(every[0], every[-1], most).round(DECIMALS)
 
 
 def on_grid(t: Array, values: Array, grid: Array) -> Array:

@@ -48,8 +48,26 @@ function sort(table, key, up) {
 
 document.addEventListener("click", event => {
   const heading = event.target.closest("th button")?.closest("th");
-  if (heading) sort(heading.closest("table"), heading.dataset.key, heading.getAttribute("aria-sort") !== "ascending");
+  if (!heading) return;
+  sort(heading.closest("table"), heading.dataset.key, heading.getAttribute("aria-sort") !== "ascending");
+  if (heading.closest("table") === byId("runs")) showRows(RUNS.map(filter()));
 });
+
+// The list of runs shows a part of those that pass, in its present order, until more are asked for.
+const ROWS = 200;
+let rowsShown = ROWS;
+
+function showRows(passes) {
+  let left = rowsShown, more = 0;
+  for (const row of byId("runs").tBodies[0].rows) {
+    if (!passes[row.dataset.run]) continue;
+    row.hidden = left <= 0;
+    left -= 1;
+    more += row.hidden ? 1 : 0;
+  }
+  byId("more-runs").hidden = more === 0;
+  byId("more-runs").textContent = `${Math.min(ROWS, more)} more of ${more} runs`;
+}
 
 // A point of one run opens its page; of several, their pages are named below the chart.
 function openRuns(group) {
@@ -66,6 +84,7 @@ function update() {
   const passes = RUNS.map(filter()), shown = RUNS.filter((_, k) => passes[k]);
   byId("count").textContent = `${shown.length} of ${RUNS.length} runs shown`;
   for (const part of document.querySelectorAll("[data-run]")) part.hidden = !passes[part.dataset.run];
+  showRows(passes);
   if (!DONE.length) return Promise.resolve();
   const done = shown.filter(run => run.done), all = lines(done), settings = groupedBy();
   const groups = grouped(done, settings);
@@ -83,6 +102,7 @@ function start() {
     for (const names of Object.values(hidden)) names.clear();
     setTimeout(update); // the browser resets the controls after this event
   });
+  byId("more-runs").addEventListener("click", () => { rowsShown += ROWS; showRows(RUNS.map(filter())); });
   for (const id of ["cost", "quality", "join", "log", "quantity"]) byId(id)?.addEventListener("change", update);
   update();
   for (const chart of ["compare", "curves"]) byId(chart)?.on("plotly_click", event => {

@@ -10,6 +10,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
+from fmtt.files import write_whole
 from fmtt.report.common import html
 from fmtt.report.common.estimates import estimate, text_of
 from fmtt.report.common.metric_titles import COSTS, metric_title
@@ -68,7 +69,7 @@ def write_page(path: Path, common: Path, runs: Sequence[ComparedRun]) -> Path:
         script = "".join(f"const {name} = {html.to_script(value)};\n" for name, value in data.items())
         script += "".join((HERE / name).read_text(encoding="utf-8") for name in SCRIPTS)
     style = (HERE / "page.css").read_text(encoding="utf-8")
-    path.write_text(html.document(title, body, script, style), encoding="utf-8")
+    write_whole(path, html.document(title, body, script, style))
     return path
 
 
@@ -187,7 +188,8 @@ def list_of(runs: Sequence[ComparedRun], names: Sequence[str], links: Sequence[s
         ]
         rows.append(f'<tr data-run="{number}">{"".join(cells)}</tr>')
     inside = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"
-    return _scrolled("All runs", "", f'<table id="runs">{inside}</table>')
+    more = '<p><button type="button" id="more-runs" hidden></button></p>'
+    return _scrolled("All runs", "", f'<table id="runs">{inside}</table>') + more
 
 
 def _scrolled(title: str, note: str, table: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fmtt.checks import is_number
 from fmtt.run_folder import CONFIG, HYDRA_CONFIG, read_yaml
 from fmtt.tracking import DESCRIBED, hydra_choices
 
@@ -111,11 +112,3 @@ def line_setting(names: Sequence[str], runs: Sequence[Settings]) -> str | None:
     best = [name for name in ("budget.nfe", "sampler.steps", "population.particles") if name in numeric]
     others = [name for name in numeric if not name.startswith("reward.")]
     return next(iter([*best, *others]), None)
-
-
-def is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

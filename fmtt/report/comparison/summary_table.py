@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from fmtt.files import whole
 from fmtt.report.common.estimates import error_name, estimate
 from fmtt.report.comparison.run_summary import RunSummary, metric_names, setting_names
 from fmtt.run_folder import SUMMARY
@@ -21,7 +22,7 @@ def write_summary(folder: Path, runs: Sequence[RunSummary]) -> None:
     for name in metrics:
         known = next(run.metrics for run in runs if name in run.metrics)
         head += [name, error_name(known, name)] if name in with_error else [name]
-    with (folder / SUMMARY).open("w", newline="") as file:
+    with whole(folder / SUMMARY) as partial, partial.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(head)
         for run, row in zip(runs, measured, strict=True):

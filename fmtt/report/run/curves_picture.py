@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from fmtt.files import whole
 from fmtt.report.common.palette import BASE, BEST, ESS, INK, LOG_Z, RESAMPLED, TILTED
 from fmtt.report.run.axes import DPI, grid_of_axes
 from fmtt.run_folder import Array
@@ -49,4 +50,5 @@ def save_curves(path: Path, history: Mapping[str, Array], base_reward: float = m
         axes.yaxis.set_major_locator(MaxNLocator(5))
     grid[-1].set_xlabel("sampling time $t$  (0 noise, 1 data)", fontsize=12, color=INK)
     grid[-1].set_xlim(0, 1)
-    figure.savefig(path, dpi=DPI)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=DPI)

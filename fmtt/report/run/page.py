@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from fmtt.evaluation.reliability import reasons_for_doubt
+from fmtt.files import write_whole
 from fmtt.report.common import html
 from fmtt.report.common.estimates import estimate, is_estimate, text_of
 from fmtt.report.common.metric_titles import COSTS, RESULTS
@@ -67,7 +68,7 @@ def write_report(run: FinishedRun) -> Path:
     parts = [(title, *part) for title, part in sections(run).items()]
     body = [heading(run), *(html.section(title, place) for title, place, _ in parts if place)]
     path = run.folder / REPORT
-    path.write_text(html.document(page_title(run), body, "\n".join(script for *_, script in parts)), encoding="utf-8")
+    write_whole(path, html.document(page_title(run), body, "\n".join(script for *_, script in parts)))
     return path
 
 
@@ -108,7 +109,7 @@ def heading(run: FinishedRun) -> str:
     steps = int(max(run.history.get("step", [0])))
     summary = f"{_count(groups, 'group')} of {_count(particles, 'particle')}, {_count(steps, 'step')}"
     reward = "reward/weighted_mean" if "reward/weighted_mean" in run.metrics else "reward/mean"
-    first = [reward, "reward/base_mean", "reward/max", "log_z/mean", "ess/final", "nfe/forward"]
+    first = [reward, "reward/base_mean", "reward/max", "held_out", "log_z/mean", "ess/final", "nfe/forward"]
     names = {**RESULTS, **COSTS, "nfe/forward": ("Network evaluations", "")}
     known = [(names[name][0], text_of(*estimate(run.metrics, name))) for name in first if name in run.metrics]
     return "".join(

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
+from fmtt.files import whole
 from fmtt.report.common.palette import BASE, FAINT, INK, RESAMPLED, TILTED
 from fmtt.report.common.pixels import in_colour, is_picture, mosaic
 from fmtt.report.common.placement import (
@@ -49,7 +50,8 @@ def save_samples(path: Path, tilted: Panel, base: Panel | None, selected: Array,
         figure = _histograms(tilted, base)
     else:
         figure = _scatter(tilted, base, selected)
-    figure.savefig(path, dpi=DPI)
+    with whole(path) as partial:
+        figure.savefig(partial, dpi=DPI)
 
 
 def _pictures(tilted: Panel, base: Panel | None, selected: Array, ancestors: Array | None) -> Figure:
@@ -100,7 +102,8 @@ def save_returned(folder: Path, samples: Array, selected: Array) -> None:
         return
     folder.mkdir(exist_ok=True)
     for number, pixels in enumerate(in_colour(samples[np.arange(len(samples)), selected])):
-        Image.fromarray(pixels).save(folder / f"{number}.png")
+        with whole(folder / f"{number}.png") as partial:
+            Image.fromarray(pixels).save(partial)
 
 
 def _scatter(tilted: Panel, base: Panel | None, selected: Array) -> Figure:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fmtt.checks import finite
 from fmtt.models.t2i.weights import library
 from fmtt.rewards.t2i.networks import Head, filled, on, renamed
-from fmtt.rewards.t2i.pixels import cropped
+from fmtt.rewards.t2i.pixels import centred
 from fmtt.rewards.t2i.prompts import needed, tokens_of
 from fmtt.rewards.t2i.published import PublishedReward
 
@@ -50,7 +50,7 @@ class ImageRewardNetwork(nn.Module):
         self.mlp = Head(config.text_config.hidden_size)
 
     def forward(self, x: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        pixels = cropped(x.to(self.vision.dtype), self.vision.config.image_size)
+        pixels = centred(x.to(self.vision.dtype), self.vision.config.image_size)
         seen = self.vision(pixel_values=pixels).last_hidden_state
         words = self.text(input_ids=input_ids, attention_mask=attention_mask, encoder_hidden_states=seen)
         return (self.mlp(words.last_hidden_state[:, 0])[:, 0] - MEAN) / STD

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms.functional import center_crop
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of the pictures that CLIP was trained on
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -24,11 +25,29 @@ def cropped(x: Tensor, size: int) -> Tensor:
     Raises:
         ValueError: if they are no pictures in colour.
     """
-    height, width = x.shape[-2:]
-    short = min(height, width)
-    whole = resized(visible(x), size * height // short, size * width // short)
+    whole = covering(x, size)
     top, left = ((length - size) // 2 for length in whole.shape[-2:])
     return normalised(whole[..., top : top + size, left : left + size])
+
+
+def centred(x: Tensor, size: int) -> Tensor:
+    """The same as torchvision's ``CenterCrop`` makes it, which rounds the margins where :func:`cropped` cuts them off.
+
+    Raises:
+        ValueError: if they are no pictures in colour.
+    """
+    return normalised(center_crop(covering(x, size), [size, size]))
+
+
+def covering(x: Tensor, size: int) -> Tensor:
+    """Pictures ``(B, 3, H, W)`` in [0, 1] whose shorter side has ``size`` pixels.
+
+    Raises:
+        ValueError: if they are no pictures in colour.
+    """
+    height, width = x.shape[-2:]
+    short = min(height, width)
+    return resized(visible(x), size * height // short, size * width // short)
 
 
 def letterboxed(x: Tensor, size: int) -> Tensor:

@@ -45,9 +45,9 @@ class PublishedReward(Published):
         """A network in float32; ``kind`` is its class in transformers.
 
         Raises:
-            ValueError: if it is not there.
+            ValueError: if it is not there, or lacks weights.
         """
-        return self.part(kind, "", dtype=torch.float32)
+        return self.network_in(kind, "", dtype=torch.float32, spare=True)
 
     def tensors(self, file: str) -> Mapping[str, Any]:
         """What a ``file`` of ``torch.save`` holds.

@@ -63,7 +63,7 @@ def load_viewer(weights: PublishedReward, references: Sequence[str], max_pixels:
     transformers, family = library("transformers"), FAMILIES[kind]
     processor = weights.part(transformers.AutoProcessor, "")
     patches = patches_of(processor.image_processor, max_pixels)
-    model = weights.part(getattr(transformers, family.name), "", dtype="auto")
+    model = weights.network_in(getattr(transformers, family.name), "", dtype="auto", spare=True)
     return Viewer(checkpointed(model), processor, patches, pictures, family.layered)
 
 

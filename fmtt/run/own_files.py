@@ -1,0 +1,76 @@
+"""The YAML files of a user, looked at before Hydra reads them: what it could not read, or not in any memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import yaml
+
+FLAGS = ("--config-dir", "-cd")
+MOST = 100_000  # values of a file, aliases written out
+PLAIN = "tag:yaml.org,2002:"  # how the tags begin that YAML gives by itself
+
+
+def wrong_file(words: Sequence[str]) -> str | None:
+    """What is wrong with the first file below the folder of ``--config-dir``, on one line; None if nothing is."""
+    for folder in config_dirs(words):
+        for file in sorted(folder.rglob("*.yaml")):
+            if problem := wrong_text(file):
+                return f"{file}{problem}"
+    return None
+
+
+def config_dirs(words: Sequence[str]) -> list[Path]:
+    """The folders that ``--config-dir=FOLDER`` or ``--config-dir FOLDER`` name."""
+    found = [word.partition("=")[2] for word in words if word.partition("=")[0] in FLAGS and "=" in word]
+    found += [after for word, after in pairwise(words) if word in FLAGS]
+    return [Path(name) for name in found]
+
+
+def wrong_text(file: Path) -> str | None:
+    """What is wrong with a file, after its name."""
+    try:
+        root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        return f": {error.strerror}"
+    except UnicodeDecodeError:
+        return ": is no text in UTF-8"
+    except yaml.MarkedYAMLError as error:
+        line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        return f"{line}: {error.problem}"
+    except yaml.YAMLError as error:  # of characters that YAML does not have
+        return f": {' '.join(str(error).split())}"
+    return None if root is None else wrong_node(root)
+
+
+def wrong_node(root: yaml.Node) -> str | None:
+    """A tag that is not YAML's own, or aliases that stand for too much; None if there is neither."""
+    sizes: dict[int, float] = {}
+
+    def size(node: yaml.Node) -> float:
+        """Of all that a node stands for; infinite if it stands for itself."""
+        if id(node) not in sizes:
+            sizes[id(node)] = math.inf
+            sizes[id(node)] = 1 + sum(map(size, children(node)))
+            if not node.tag.startswith(PLAIN) or "python" in node.tag:
+                raise TagError(f", line {node.start_mark.line + 1}: tags such as {node.tag} are not read")
+        return sizes[id(node)]
+
+    try:
+        return ": its aliases stand for too much" if size(root) > MOST else None
+    except TagError as error:
+        return str(error)
+
+
+def children(node: yaml.Node) -> list[yaml.Node]:
+    """The nodes below a node."""
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+class TagError(ValueError):
+    """A tag that is not YAML's own."""
