@@ -8,6 +8,7 @@ import sys
 
 from fmtt.run.cli import script
 from fmtt.run.memory_table import HEAD, MODELS, memory_rows
+from fmtt.run.reward_sizes import REWARD_HEAD, reward_rows
 from fmtt.studies.output import markdown_table
 
 
@@ -17,6 +18,8 @@ def main() -> None:
     parser.add_argument("--pixels", nargs="+", type=int, default=[512, 1024])
     settings = parser.parse_args()
     print(markdown_table(HEAD, memory_rows(settings.models, settings.pixels)))
+    print()
+    print(markdown_table(REWARD_HEAD, reward_rows()))
 
 
 if __name__ == "__main__":

@@ -19,15 +19,17 @@ def reasons_for_doubt(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def doubts_of_returned(metrics: Mapping[str, Any]) -> list[str]:
-    """Of the samples that the groups return, where they are worse than those of the base model."""
-    names = ("reward/selected_mean", "reward/base_mean")
-    if any(name not in metrics for name in names):
+    """Of the samples that the groups return, where they are worse than those of the base model.
+
+    With one group there is no error, and no doubt.
+    """
+    if "reward/base_mean" not in metrics or "reward/scale" not in metrics:
         return []
-    returned, base = (metrics[name] for name in names)
-    error = math.hypot(*(metrics[f"{name}/stderr"] for name in names))
-    if math.copysign(1.0, metrics["reward/scale"]) * (returned - base) > -WORSE * error:
-        return []
-    return ["the returned samples are worse than those of the base model: more steps, or a weaker gradient"]
+    gain = metrics["reward/selected_mean"] - metrics["reward/base_mean"]
+    error = math.hypot(metrics["reward/selected_mean/stderr"], metrics["reward/base_mean/stderr"])
+    if math.copysign(1.0, metrics["reward/scale"]) * gain < -WORSE * error:
+        return ["the returned samples are worse than those of the base model: more steps, or a weaker gradient"]
+    return []
 
 
 def doubts_of_weights(metrics: Mapping[str, Any]) -> list[str]:

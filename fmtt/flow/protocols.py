@@ -95,6 +95,7 @@ class Flow:
         evaluator: grades decoded samples; no reward uses it.
         law: the law of the samples, a :class:`fmtt.models.analytic.MixtureLaw`, where it is known; for a model with
             conditions a function of one condition.
+        caution: what to know about it before results are believed, on one line; None: nothing.
     """
 
     shape: tuple[int, ...]
@@ -112,6 +113,7 @@ class Flow:
     usual_error: float | None = None
     evaluator: Evaluator | None = None
     law: Any = None
+    caution: str | None = None
 
     def __post_init__(self) -> None:
         if self.velocity is None and self.flow_map is None:

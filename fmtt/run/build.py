@@ -32,10 +32,10 @@ from fmtt.run.budget import Budget, Size
 from fmtt.run.configs import CONFIGS
 from fmtt.run.errors import ConfigurationError, one_line
 from fmtt.run.memory import estimate, free_memory, heavy, largest_batch, refuse_large
-from fmtt.run.probe import check_evaluator, check_tilted_law, probe, warn_of_odd_rewards
+from fmtt.run.probe import check_evaluator, check_tilted_law, probe, warn_of_model, warn_of_odd_rewards
 from fmtt.run.processes import Together, one_process
 from fmtt.run.prompts import Prompts, read_prompts
-from fmtt.run.scalars import PARTS, check_rounds, check_scalars, typed_settings
+from fmtt.run.scalars import PARTS, check_scalars, check_selections, typed_settings
 from fmtt.run.trust import check_trust, made
 from fmtt.run.verdicts import held_out_reward
 from fmtt.step.dynamics import EXACT_LAPLACIAN
@@ -115,9 +115,10 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
     run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
     has_gradient = probe(run)
     warn_of_odd_rewards(run)
+    warn_of_model(run)
     check_evaluator(run)
     check_tilted_law(run)
-    check_rounds(config, size)
+    check_selections(config, size)
     warn_of_unused(method, typed_settings(), scale)
     budget = Budget(**config.budget)
     if budget.nfe is not None:

@@ -11,7 +11,8 @@ import yaml
 
 FLAGS = ("--config-dir", "-cd")
 MOST = 100_000  # values of a file, aliases written out
-PLAIN = "tag:yaml.org,2002:"  # how the tags begin that YAML gives by itself
+YAML = "tag:yaml.org,2002:"
+PLAIN = {*yaml.SafeLoader.yaml_constructors, f"{YAML}merge", f"{YAML}value"}  # the tags of plain values
 
 
 def wrong_file(words: Sequence[str]) -> str | None:
@@ -48,21 +49,20 @@ def wrong_text(file: Path) -> str | None:
 
 def wrong_node(root: yaml.Node) -> str | None:
     """A tag that is not YAML's own, or aliases that stand for too much; None if there is neither."""
+    nodes: dict[int, yaml.Node] = {}
     sizes: dict[int, float] = {}
 
     def size(node: yaml.Node) -> float:
         """Of all that a node stands for; infinite if it stands for itself."""
         if id(node) not in sizes:
-            sizes[id(node)] = math.inf
+            nodes[id(node)], sizes[id(node)] = node, math.inf
             sizes[id(node)] = 1 + sum(map(size, children(node)))
-            if not node.tag.startswith(PLAIN) or "python" in node.tag:
-                raise TagError(f", line {node.start_mark.line + 1}: tags such as {node.tag} are not read")
         return sizes[id(node)]
 
-    try:
-        return ": its aliases stand for too much" if size(root) > MOST else None
-    except TagError as error:
-        return str(error)
+    if size(root) > MOST:
+        return ": its aliases stand for too much"
+    strange = next((node for node in nodes.values() if node.tag not in PLAIN), None)
+    return strange and f", line {strange.start_mark.line + 1}: tags such as {strange.tag} are not read"
 
 
 def children(node: yaml.Node) -> list[yaml.Node]:
@@ -70,7 +70,3 @@ def children(node: yaml.Node) -> list[yaml.Node]:
     if isinstance(node, yaml.MappingNode):
         return [part for pair in node.value for part in pair]
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
-
-
-class TagError(ValueError):
-    """A tag that is not YAML's own."""

@@ -66,3 +66,9 @@ def warn_of_odd_rewards(run: Run) -> None:
     if not torch.allclose(together.double(), alone.double(), rtol=CLOSE, atol=CLOSE, equal_nan=True):
         what = "depends on the other samples of its batch, or on chance; weights are wrong for such a reward"
         print(f"fmtt: warning: the reward of a sample {what}", file=sys.stderr)
+
+
+def warn_of_model(run: Run) -> None:
+    """Say on stderr what the model asks to be known before results are believed."""
+    if run.problem.model.flow.caution is not None:
+        print(f"fmtt: note: {run.problem.model.flow.caution}", file=sys.stderr)

@@ -36,7 +36,7 @@ def check_scalars(config: DictConfig) -> None:
         raise ValueError(f"device={config.device}: this machine has no such device; use device=auto or cpu")
 
 
-def check_rounds(config: DictConfig, size: Size) -> None:
+def check_selections(config: DictConfig, size: Size) -> None:
     """ValueError if more selections are asked for than there are steps between the first and the last, or later."""
     if "mode.rounds" in typed_settings() and config.mode.rounds >= size.steps:
         raise ValueError(f"mode.rounds={config.mode.rounds}: must be less than the {size.steps} steps of the run")

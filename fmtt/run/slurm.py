@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def be_quiet_without_accounting() -> None:
         submitit.SlurmJob.watcher.update = lambda: None
 
 
+@cache  # once in a process: the change stays
 def go_on_without_lost_jobs() -> None:
     """A job that left no result is a run that failed; without this, it would end the whole sweep."""
     from submitit.core.core import Job

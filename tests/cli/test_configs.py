@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,7 @@ def composed(*overrides: str) -> DictConfig:
         return compose("config", overrides=list(overrides))
 
 
+@cache
 def node_of(group: str, name: str) -> DictConfig:
     config = composed(f"{group}={name}")
     for key in group.split("/"):

@@ -51,6 +51,9 @@ def test_samples_worse_than_those_of_the_base_model_are_doubted(
     found = reasons_for_doubt(known)
     assert bool(found) == doubted and all("worse than those of the base model" in line for line in found)
     assert reasons_for_doubt({name: value for name, value in known.items() if "base" not in name}) == []
+    assert reasons_for_doubt({name: value for name, value in known.items() if name != "reward/scale"}) == []
+    one_group = known | {"reward/selected_mean/stderr": float("nan")}
+    assert reasons_for_doubt(one_group) == []
 
 
 def test_a_run_without_weights_claims_nothing_to_doubt() -> None:

@@ -54,6 +54,6 @@ def pins(name: str) -> dict[str, str]:
 def test_pins_are_plain_and_say_one_version() -> None:
     """One set for every Python, and what lies beside .venv does not change what lies in it."""
     runtime = pins("requirements.txt") | pins("requirements-dev.txt")
-    for beside in ("requirements-docs.txt", "requirements-optuna.txt"):
+    for beside in ("requirements-docs.txt", "requirements-optuna.txt", "requirements-t2i.txt"):
         assert pins(beside).keys() & runtime.keys() == set()
     assert not any(mark in version for version in runtime.values() for mark in (";", "<", ">", " "))

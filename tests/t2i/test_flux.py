@@ -24,8 +24,9 @@ from fmtt.models.t2i.flux import (
     with_two_times,
 )
 from fmtt.models.t2i.flux_ahead import FluxAhead, load_flux_ahead
+from fmtt.models.t2i.grids import SchedulerGrid, by_tokens
 from tests.t2i.derivatives import check_gradient, landing
-from tests.t2i.tiny import clip_and_t5, flux_transformer, flux_vae, moved, plain_tokenizer, told
+from tests.t2i.tiny import clip_and_t5, flux_transformer, flux_vae, moved, plain_tokenizer, scheduler, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = ["a cat", "an analog clock", "a dog"]
@@ -42,9 +43,9 @@ def rows(model: FluxVelocity | FluxFlowMap, *which: int) -> dict[str, torch.Tens
 @pytest.mark.parametrize("dev", [True, False], ids=["dev", "schnell"])
 def test_steps_and_pictures_are_those_of_the_pipeline(dev: bool) -> None:
     model = FluxVelocity(flux_transformer(dev), flux_vae(), told, 16, 24, guidance=2.5)
-    scheduler = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=dev)
+    own = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=dev)
     parts = {"text_encoder": None, "tokenizer": None, "text_encoder_2": None, "tokenizer_2": None}
-    pipeline = FluxPipeline(scheduler, vae=model.latents.vae, transformer=model.transformer, **parts)
+    pipeline = FluxPipeline(own, vae=model.latents.vae, transformer=model.transformer, **parts)
     pipeline.set_progress_bar_config(disable=True)
     start = noise()[:1]
     packed = FluxPipeline._pack_latents(start, 1, 4, 8, 12)
@@ -130,10 +131,12 @@ def test_texts_are_encoded_as_by_the_pipeline() -> None:
 def test_a_folder_is_a_model(tmp_path: Path) -> None:
     clip, t5 = clip_and_t5()
     parts = {"transformer": flux_transformer(), "vae": flux_vae(), "text_encoder": clip, "text_encoder_2": t5,
-             "tokenizer": plain_tokenizer(20), "tokenizer_2": plain_tokenizer(40)}  # fmt: skip
+             "tokenizer": plain_tokenizer(20), "tokenizer_2": plain_tokenizer(40),
+             "scheduler": scheduler()}  # fmt: skip
     for name, part in parts.items():
         part.save_pretrained(tmp_path / name)
     schnell = load_flux_schnell(str(tmp_path), 16, 24).to(torch.device("cpu"), torch.float32)
+    assert schnell.grid.times(4) == SchedulerGrid(scheduler(), 24, by_tokens).times(4)
     told_of = schnell.encode_prompts(["a cat", "a dog"])
     assert told_of["words"].shape == (2, 256, 32)
     assert schnell.velocity(noise()[:2], torch.full((2,), 0.3), told_of).shape == (2, 4, 8, 12)
@@ -168,11 +171,12 @@ def test_dev_moves_and_schnell_looks_ahead() -> None:
 def test_folders_of_dev_and_schnell_are_a_model(tmp_path: Path) -> None:
     clip, t5 = clip_and_t5()
     parts = {"vae": flux_vae(), "text_encoder": clip, "text_encoder_2": t5, "tokenizer": plain_tokenizer(20),
-             "tokenizer_2": plain_tokenizer(40)}  # fmt: skip
+             "tokenizer_2": plain_tokenizer(40), "scheduler": scheduler()}  # fmt: skip
     for name, guidance in {"dev": True, "schnell": False}.items():
         for folder, part in {**parts, "transformer": flux_transformer(guidance)}.items():
             part.save_pretrained(tmp_path / name / folder)
     model = load_flux_ahead(str(tmp_path / "dev"), str(tmp_path / "schnell"), 16, 24)
+    assert model.grid.tokens == 24 and model.grid.times(4)[1] < 0.2, "its steps lie where the scheduler puts them"
     result = fmtt.sample(
         model.to(torch.device("cpu"), torch.float32), lambda pictures: -pictures.square().mean((1, 2, 3)),
         conditions=["a cat", "a dog"], mode=fmtt.modes.search, scale=10.0, groups=1, particles=2, steps=3,

@@ -62,6 +62,7 @@ def base(model: Velocity, transport: Callable[[Velocity], Transport] = Euler, gr
 
 def test_a_run_of_the_base_model_gives_the_picture_of_the_pipeline() -> None:
     model = FluxVelocity(flux_transformer(), flux_vae(), told, 16, 24, guidance=2.5)
+    model.grid = SchedulerGrid(FlowMatchEulerDiscreteScheduler(**DYNAMIC), model.tokens, by_tokens)
     run = base(model)
     with torch.no_grad():
         noise = run.loop.start()[0].population.x[0]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import SanaPipeline, SanaSprintPipeline, SCMScheduler
+from diffusers import FlowMatchEulerDiscreteScheduler, SanaPipeline, SanaSprintPipeline, SCMScheduler
 
 import fmtt
 from fmtt.flow.protocols import as_flow
@@ -67,6 +68,27 @@ def test_the_velocity_is_the_guided_teacher(model: SanaSprint, noise: torch.Tens
     right = -(refused + 4.5 * (asked - refused))
     torch.testing.assert_close(model.velocity(noise[:1], 1 - level, condition), right, rtol=1e-5, atol=1e-5)
     assert (right + asked).abs().max() > 1e-2, "the negative prompt changes the velocity"
+
+
+def test_pictures_of_the_teacher_are_those_of_its_own_pipeline(noise: torch.Tensor) -> None:
+    """The pipeline of SANA with the scale of times that lets it tell the noise level itself."""
+    teacher = sana_transformer(False)
+    teacher.register_to_config(timestep_scale=1e-3)
+    model = SanaSprint(sana_transformer(True), teacher, sana_vae(), told, 16, 24, guidance=2.5)
+    pipeline = SanaPipeline(None, None, model.latents.vae, teacher, FlowMatchEulerDiscreteScheduler(shift=3.0))
+    pipeline.set_progress_bar_config(disable=True)
+    condition = rows(model, 0)
+    names = ("prompt_embeds", "prompt_attention_mask")
+    given = {name: condition[own] for name, own in zip(names, TOLD, strict=True)}
+    refused = {f"negative_{name}": condition[NEGATIVE + own] for name, own in zip(names, TOLD, strict=True)}
+    expected = pipeline(
+        **given, **refused, height=32, width=64, use_resolution_binning=False, latents=noise[:1],  # latents decide
+        num_inference_steps=4, guidance_scale=2.5, prompt=None, negative_prompt=None, output_type="pt",
+    ).images  # fmt: skip
+    x = noise[:1]
+    for s, t in pairwise((1 - pipeline.scheduler.sigmas).tolist()):
+        x = x + (t - s) * model.velocity(x, torch.tensor([s]), condition)
+    torch.testing.assert_close((model.decode(x) / 2 + 0.5).clamp(0, 1), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_its_map_goes_to_the_data_only(model: SanaSprint) -> None:

@@ -77,6 +77,7 @@ def flux_1(tmp_path: Path) -> Path:
         part.save_pretrained(tmp_path / name)
     for name, longest in {"tokenizer": 20, "tokenizer_2": 40}.items():
         tiny.plain_tokenizer(longest).save_pretrained(tmp_path / name)
+    tiny.scheduler().save_pretrained(tmp_path / "scheduler")
     return tmp_path
 
 
@@ -208,6 +209,7 @@ def flux_ahead_case(folder: Path) -> Case:
     for name, guidance in {"dev": True, "schnell": False}.items():
         tiny.flux_transformer(guidance).save_pretrained(folder / name / "transformer")
     tiny.flux_vae().save_pretrained(folder / "dev" / "vae")
+    tiny.scheduler().save_pretrained(folder / "dev" / "scheduler")
     names = ["dev/transformer", "dev/vae", "schnell/transformer"]
     return lambda: load_flux_ahead(str(folder / "dev"), str(folder / "schnell"), 16, 24), names
 

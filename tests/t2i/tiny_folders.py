@@ -37,7 +37,7 @@ def flux_parts(guidance: bool = True) -> dict[str, Any]:
     clip, t5 = tiny.clip_and_t5()
     return {"transformer": tiny.flux_transformer(guidance), "vae": tiny.flux_vae(), "text_encoder": clip,
             "text_encoder_2": t5, "tokenizer": tiny.plain_tokenizer(20),
-            "tokenizer_2": tiny.plain_tokenizer(40)}  # fmt: skip
+            "tokenizer_2": tiny.plain_tokenizer(40), "scheduler": tiny.scheduler()}  # fmt: skip
 
 
 def klein(folder: Path) -> Settings:
@@ -86,7 +86,7 @@ def diffusers_pipeline(name: str, folder: Path) -> Settings:
     networks = {"transformer": CASES[name].transformer(), "vae": CASES[name].vae()} if name in CASES else flux_parts()
     texts = tiny_pipelines.text_parts(name) if name in CASES else {}
     (folder / "model_index.json").write_text(json.dumps({"_class_name": name}))
-    return {"repository": saved(folder, networks | texts | {"scheduler": tiny.scheduler()})}
+    return {"repository": saved(folder, {"scheduler": tiny.scheduler(), **networks, **texts})}
 
 
 FOLDERS: dict[str, Callable[[Path], Settings]] = {  # the first word is that of the command line

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fmtt.flow.schedules import ShiftedGrid
 from fmtt.models.t2i.exact_times import exact_times
+from fmtt.models.t2i.grids import grid_of
 from fmtt.models.t2i.latents import CELL, OnLatents, Scaled
 from fmtt.models.t2i.lora import load_lora, read_lora
 from fmtt.models.t2i.tiny_decoders import with_tiny_decoder
@@ -49,8 +49,6 @@ class FluxLatents(OnLatents):
         ValueError: if the size does not fit the autoencoder.
     """
 
-    patch = CELL
-
     def __init__(
         self,
         transformer: Any,
@@ -64,9 +62,12 @@ class FluxLatents(OnLatents):
         self.shape = self.latents.shape(height, width, CELL)
         self.transformer, self.encoder, self.guidance = transformer, encoder, guidance
         rows, columns = self.shape[1] // CELL, self.shape[2] // CELL
-        if transformer.config.guidance_embeds:  # dev; schnell has a uniform grid
-            self.grid = ShiftedGrid(shift_of_dev(rows * columns))
         self.image_ids = torch.cartesian_prod(torch.arange(1), torch.arange(rows), torch.arange(columns))
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of a picture."""
+        return len(self.image_ids)
 
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         """What the transformer is told of texts, by the names of :class:`Told`."""
@@ -90,11 +91,6 @@ class FluxLatents(OnLatents):
             )[0]
         height, width = self.shape[1] // CELL, self.shape[2] // CELL
         return F.pixel_shuffle(made.transpose(1, 2).unflatten(2, (height, width)), CELL)
-
-
-def shift_of_dev(tokens: int) -> float:
-    """The shift of the noise levels of dev for pictures of so many tokens: .5 for 256, 1.15 for 4096."""
-    return 0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256)
 
 
 class FluxVelocity(FluxLatents):
@@ -205,6 +201,7 @@ def load_flux_schnell(
     weights = Published(repository, "Apache-2.0", gated=True, download=download)
     transformer, vae = parts_of(weights, checkpointing)
     made = FluxVelocity(transformer, vae, LoadedOnce(weights, 256), height, width)
+    made.grid = grid_of(weights, made.tokens)
     return with_tiny_decoder(made, tiny_decoder, download)
 
 
@@ -237,6 +234,7 @@ def load_flux(
     transformer, vae = parts_of(weights, checkpointing)
     transformer = load_lora(with_two_times(transformer), tensors, lora)
     made = FluxFlowMap(transformer, vae, LoadedOnce(weights, 512), height, width, guidance)
+    made.grid = grid_of(weights, made.tokens)
     return with_tiny_decoder(made, tiny_decoder, download)
 
 

@@ -47,7 +47,7 @@ class Flux3Klein(OnLatents, TwoTime):
         ValueError: if the transformer is no flow map, or the size does not fit the autoencoder.
     """
 
-    times = Times()
+    times = Times(diagonal=None)
     grid = ShiftedGrid(math.log(SHIFT))
 
     def __init__(self, transformer: Any, vae: Any, encoder: Encoder, height: int = 1024, width: int = 1024):
@@ -110,6 +110,8 @@ class Flux3KleinOnBase(Flux3Klein):
     Raises:
         ValueError: as :class:`Flux3Klein`, and if ``base`` is a flow map.
     """
+
+    times = Times(diagonal=False)
 
     def __init__(
         self,

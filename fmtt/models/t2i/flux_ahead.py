@@ -9,6 +9,7 @@ from torch import Tensor
 
 from fmtt.flow.interpolant import expand
 from fmtt.models.t2i.flux import FluxVelocity, LoadedOnce, Told, parts_of
+from fmtt.models.t2i.grids import grid_of
 from fmtt.models.t2i.latents import OnLatents
 from fmtt.models.t2i.tiny_decoders import with_tiny_decoder
 from fmtt.models.t2i.weights import Published, frozen, library
@@ -71,5 +72,6 @@ def load_flux_ahead(
     transformer, vae = parts_of(weights, checkpointing)
     fast = frozen(others.network_in(library("diffusers").FluxTransformer2DModel, "transformer"), checkpointing)
     schnell = FluxVelocity(fast, vae, LoadedOnce(others, 256), height, width)
-    made = FluxAhead(FluxVelocity(transformer, vae, LoadedOnce(weights, 512), height, width, guidance), schnell)
-    return with_tiny_decoder(made, tiny_decoder, download)
+    dev = FluxVelocity(transformer, vae, LoadedOnce(weights, 512), height, width, guidance)
+    dev.grid = grid_of(weights, dev.tokens)
+    return with_tiny_decoder(FluxAhead(dev, schnell), tiny_decoder, download)

@@ -47,7 +47,7 @@ class HunyuanImage(OnLatents, TwoTime):
         ValueError: if the transformer is not the distilled one, or the size does not fit the autoencoder.
     """
 
-    times = Times(unit=UNIT)
+    times = Times(unit=UNIT, diagonal=None)
 
     def __init__(
         self,

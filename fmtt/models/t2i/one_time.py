@@ -38,6 +38,11 @@ class OneTime(OnLatents, ABC):
         self.shape = self.latents.shape(height, width, self.patch)
         self.transformer, self.encoder, self.guidance = transformer, encoder, guidance
 
+    @property
+    def tokens(self) -> int:
+        """Tokens of a picture."""
+        return self.shape[1] * self.shape[2] // self.patch**2
+
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         return self.encoder(texts)
 

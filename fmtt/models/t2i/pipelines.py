@@ -160,7 +160,7 @@ def load_pipeline(
     encoder = PipelinePrompts(weights, name, family.parts, ("scheduler", "vae", "transformer"), family.encode)
     transformer, vae = (frozen(part, checkpointing) for part in (transformer, vae))
     made: OneTime | FluxVelocity = family.model(transformer, vae, encoder, height, width, scale)
-    made.grid = grid_of(weights, made.shape[1] * made.shape[2] // made.patch**2, family.mu)
+    made.grid = grid_of(weights, made.tokens, family.mu)
     return with_tiny_decoder(made, tiny_decoder, download)
 
 

@@ -34,20 +34,44 @@ class Times:
         unit: what a noise level of 1 is for the network, 1 or 1000.
         second: from both noise levels to the second time, before the unit.
         sign: 1 if the network returns u, -1 if it returns the velocity toward the data.
+        data_only: whether the network was trained for steps to the data alone, rho = 0.
+        diagonal: whether u(x, sigma, sigma) is the velocity; None: nobody has published it.
     """
 
     unit: float = 1.0
     second: Callable[[Tensor, Tensor], Tensor] = absolute
     sign: float = 1.0
+    data_only: bool = False
+    diagonal: bool | None = True
+
+
+UNKNOWN = (
+    "nobody has published whether the diagonal of this flow map is the velocity that the map follows;"
+    " scripts/check_velocity.py measures it"
+)
 
 
 class TwoTime(ABC):
-    """Velocity and flow map of a network with two times, trained on all pairs of them.
+    """Velocity and flow map of a network with two times.
 
-    The velocity is the diagonal of the flow map. A model whose diagonal is none has a velocity of its own.
+    The velocity is the diagonal of the flow map. A model whose diagonal is none must have a velocity of its own.
     """
 
-    times: ClassVar[Times]
+    times: ClassVar[Times] = Times()
+
+    def __init_subclass__(cls) -> None:
+        if cls.times.diagonal is False and cls.velocity is TwoTime.velocity:
+            raise TypeError(f"{cls.__name__}: its diagonal is no velocity, so it needs a velocity of its own")
+
+    @property
+    def data_only(self) -> bool:
+        """Whether the flow map knows no other end than the data."""
+        return self.times.data_only
+
+    @property
+    def caution(self) -> str | None:
+        """What to know before results are believed; None: nothing."""
+        return UNKNOWN if self.times.diagonal is None else None
 
     @abstractmethod
     def network(self, x: Tensor, first: Tensor, second: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
