@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-t2i demo test test-all lint docs validate digests toy-a toy-b geodesic frontier frontier-untuned \
+.PHONY: help setup setup-t2i demo test test-slow test-all lint docs validate digests toy-a toy-b geodesic frontier frontier-untuned \
 	frontier-sampling figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit scenes-tuning scenes-geneval scenes-rates scenes-law scenes-edit \
 	bench train-mnist train-clocks train-scenes fuzz kill soak clean
 
@@ -44,7 +44,10 @@ PYTEST := OMP_NUM_THREADS=1 PYTHONPATH=.venv/optuna $(BIN)/python -m pytest -n 2
 test: setup lint .venv/optuna ## lint, then the tests that are not marked slow
 	$(PYTEST) -m "not slow" tests
 
-test-all: setup setup-t2i lint .venv/optuna .venv/docs ## lint, then all tests (5 to 12 minutes on 2 cores, depending on the processor)
+test-slow: setup setup-t2i .venv/optuna .venv/docs ## the tests that are marked slow
+	$(PYTEST) -m slow tests
+
+test-all: setup setup-t2i lint .venv/optuna .venv/docs ## lint, then all tests (20 to 60 minutes on 2 cores, depending on the processor)
 	$(PYTEST) tests
 
 fuzz: setup ## 2,000 random command lines: each runs, or says on one line why not

@@ -115,7 +115,6 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
     run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
     has_gradient = probe(run)
     warn_of_odd_rewards(run)
-    warn_of_model(run)
     check_evaluator(run)
     check_tilted_law(run)
     check_selections(config, size)
@@ -131,6 +130,7 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
     if together is not None:
         together.meter = run.meter
     make_room(run, config.population.chunk)
+    warn_of_model(run)
     loggers = [part_of(node) for node in (config.logger or {}).values()]
     held_out = None if config.held_out is None else held_out_reward(part_of(config.held_out), run, prompts)
     return Job(run, config.baseline, fabric, loggers, budget, prompts, held_out)

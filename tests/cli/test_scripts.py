@@ -102,3 +102,12 @@ def test_the_script_prints_settings_of_the_budget(run_script) -> None:
     )
     assert text.splitlines()[0] == "| call | ms for a sample | cost |"
     assert text.splitlines()[-1].startswith("budget.backward_cost=")
+
+
+def test_velocities_are_checked_against_flow_maps(run_script) -> None:
+    """The exact flow map of a mixture follows its velocity."""
+    text = run_script("check_velocity.py", "model=gmm8", "reward=halfplane", "check.starts=[0.5]", "check.rows=4")
+    assert text.splitlines()[0] == "| from t | to the ODE | to two jumps | error of the solver |"
+    assert text.splitlines()[2] == "| 0.5 | 0.00% | 0.00% | 0.00% |"
+    with pytest.raises(SystemExit):
+        run_script("check_velocity.py", "model=gmm8", "reward=halfplane", "check.steps=1")

@@ -41,8 +41,8 @@ def test_the_trials_in_docs_are_those_of_the_ranges(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}-{file.stem}")
-def test_every_trial_can_be_run(file: Path) -> None:
-    for line in file.read_text().splitlines():
+def test_every_fourth_trial_can_be_run(file: Path) -> None:
+    for line in file.read_text().splitlines()[::4]:
         with initialize_config_dir(str(CONFIGS), version_base="1.3"):
             job = build(compose("config", overrides=[*SMALL, *shlex.split(line)]))
         assert job.run.role == file.parent.name, line

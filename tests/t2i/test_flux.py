@@ -85,6 +85,27 @@ def test_the_names_of_the_second_time_are_those_of_the_published_lora() -> None:
             assert f"time_text_embed.{part}_embedder.timestep_embedder.linear_{layer}" in names
 
 
+def test_jumps_are_those_of_a_loop_that_tells_the_transformer_both_levels() -> None:
+    """As the code beside the LoRA samples: ``timestep = stack([sigma, next])`` on packed latents, steps of Euler."""
+    model, noisy, words = flow_map(), noise()[:1], told(TEXTS)
+    own = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
+    own.set_timesteps(sigmas=torch.linspace(1, 0.25, 4).tolist(), mu=calculate_shift(24, 256, 4096, 0.5, 1.15))
+    packed, condition = FluxPipeline._pack_latents(noisy, 1, 4, 8, 12), rows(model, 0)
+    ids = FluxPipeline._prepare_latent_image_ids(1, 4, 6, "cpu", torch.float32)
+    x = noisy
+    for sigma, after in pairwise(own.sigmas):
+        made = model.transformer(
+            hidden_states=packed, timestep=torch.stack([sigma, after])[None], guidance=torch.tensor([3.5]),
+            pooled_projections=words.pooled[:1], encoder_hidden_states=words.words[:1],
+            txt_ids=torch.zeros(words.words.shape[1], 3), img_ids=ids,
+        ).sample  # fmt: skip
+        packed = packed + (after - sigma) * made
+        x = model.flow_map(x, 1 - sigma[None], 1 - after[None], condition)
+    torch.testing.assert_close(FluxPipeline._pack_latents(x, 1, 4, 8, 12), packed, rtol=1e-4, atol=1e-4)
+    plain = FluxVelocity(flux_transformer(), flux_vae(), told, 16, 24)
+    assert (x - noisy - plain.velocity(noisy, torch.zeros(1), rows(plain, 0))).abs().max() > 1e-2
+
+
 def test_a_batch_mixes_times_and_prompts() -> None:
     model, s, t = flow_map(), torch.tensor([0.0, 0.4, 0.7]), torch.tensor([0.5, 0.4, 1.0])
     together = model.flow_map(noise(), s, t, rows(model, 0, 1, 2))

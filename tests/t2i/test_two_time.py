@@ -6,12 +6,17 @@ from collections.abc import Callable, Mapping
 
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from torch import Tensor
 
 from fmtt.flow.protocols import as_flow
 from fmtt.models.t2i.hunyuan_image import HunyuanImage
 from fmtt.models.t2i.two_time import UNKNOWN, Times, TwoTime, absolute, difference
+from fmtt.run.configs import CONFIGS
+from fmtt.run.velocity_check import gaps_of
 from tests.t2i.test_all_paths import MODELS
+
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 class Recorded(TwoTime):
@@ -71,3 +76,13 @@ def test_a_model_whose_diagonal_is_none_has_a_velocity_of_its_own() -> None:
 def test_users_are_told_where_nobody_knows_whether_the_diagonal_is_the_velocity(name: str) -> None:
     caution = as_flow(MODELS[name]()).caution
     assert caution == (UNKNOWN if name in ("flux3_klein", "hunyuan_image") else None)
+
+
+def test_the_command_that_measures_it_runs(klein: str) -> None:
+    words = [f"model.repository={klein}", "model.height=16", "model.width=24", "prompt=a cat", "check.rows=2"]
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        settings = compose("check_velocity", ["model=flux3_klein", "reward=symmetry", "check.steps=4", *words])
+    found = gaps_of(settings)
+    assert list(found) == [0, 0.25, 0.5, 0.75]
+    for gap in found.values():
+        assert gap.ode > gap.solver > 0 < gap.jumps, "the diagonal of random weights is not the velocity of their map"
