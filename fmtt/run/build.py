@@ -92,7 +92,7 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
     except torch.OutOfMemoryError as error:
         raise ValueError(heavy(fabric.device)) from error
     prompts = prompts_of(config, model)
-    reward = part_of(config.reward)
+    reward, other = part_of(config.reward), config.held_out and part_of(config.held_out)
     scale = as_reward(reward).scale * positive("scale_factor", config.scale_factor)
     sampler, look_ahead = group_with_words(config, "sampler"), part_of(config.lookahead)
     method = part_of(group_with_words(config, "mode"))
@@ -132,7 +132,7 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
     make_room(run, config.population.chunk)
     warn_of_model(run)
     loggers = [part_of(node) for node in (config.logger or {}).values()]
-    held_out = None if config.held_out is None else held_out_reward(part_of(config.held_out), run, prompts)
+    held_out = other and held_out_reward(other, run, prompts)
     return Job(run, config.baseline, fabric, loggers, budget, prompts, held_out)
 
 

@@ -186,6 +186,7 @@ def _sample(run: Run, config: DictConfig, folder: Path, reached: Reached, tracke
         tracker.log(row, int(row["step"]))
     decode = partial(run.problem.model.decoded, batches=Batches())
     film = Film(run.loop.steps, decode, reached.frames) if config.report else None
+    groups = results.groups_of_prompts(run)
     try:
         for state, info in _progress(run, reached.state):
             reached.state, reached.totals = state, totals(info, reached.totals)
@@ -193,7 +194,7 @@ def _sample(run: Run, config: DictConfig, folder: Path, reached: Reached, tracke
             if film:
                 film.see(state)
             if state.step:
-                reached.history.append(results.history_row(run, state, info, reached.totals))
+                reached.history.append(results.history_row(run, groups, state, info, reached.totals))
                 tracker.log(reached.history[-1], state.step)
             if state.step and due.now(state.step):
                 resume.save(resume.checkpoint_path(folder, config), reached)

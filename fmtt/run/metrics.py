@@ -7,7 +7,7 @@ other. A run without prompts is a run of one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ from fmtt.run.verdicts import Verdicts, verdict_metrics
 from fmtt.run_folder import Metrics
 from fmtt.smc.diagnostics import (
     evidence_variance,
+    log_mean,
     log_mean_and_error,
     mean_and_error,
     mean_variance,
@@ -32,25 +33,50 @@ from fmtt.smc.diagnostics import (
 from fmtt.smc.totals import Totals
 
 
-def history_row(run: Run, state: State, info: Info, totals: Totals) -> dict[str, float]:
-    """One row of ``history.csv``: means over groups after a step; ``reward`` is that of the look-ahead."""
-    reward, log_z = state.population.tilt.reward, state.population.log_evidence
-    row = {
-        "step": state.step,
-        "t": state.t,
-        "reward/mean": reward.mean().item(),
-        "reward/max": reward.max().item(),
-        "ess": info.ess.mean().item(),
-        "log_z": mean([log_mean_and_error(log_z[run.prompt == number])[0] for number in held(run.prompt)]),
-        "discrepancy": totals.discrepancy.mean().item(),
-        "discrepancy/step": totals.step_discrepancy.mean().item(),
-        "thermodynamic_length": totals.length.mean().item(),
-        "resampled": int(info.selected.sum()),
-        "nfe/forward": run.meter.forward,
-    }
-    own = {name: values.mean().item() for name, values in info.numbers.items()}
-    survivors = unique_ancestors(state.population.ancestors).double().mean().item()
-    return row | errors_of_the_steps(totals, state.step) | own | {"ancestors/unique": survivors}
+def groups_of_prompts(run: Run) -> list[Tensor]:
+    """The places of the groups of each prompt that a run holds."""
+    return [torch.nonzero(run.prompt == number)[:, 0] for number in held(run.prompt)]
+
+
+def history_row(run: Run, groups: Sequence[Tensor], state: State, info: Info, totals: Totals) -> dict[str, float]:
+    """One row of ``history.csv``: means over groups after a step; ``reward`` is that of the look-ahead.
+
+    ``groups`` are those of :func:`groups_of_prompts`. All numbers leave the device in one transfer.
+    """
+    population = state.population
+    log_z = [log_mean(population.log_evidence[own]) for own in groups]
+    progress, measured, own, survivors = numbers(
+        {
+            "reward/mean": population.tilt.reward.mean(),
+            "reward/max": population.tilt.reward.max(),
+            "ess": info.ess.mean(),
+            "log_z": sum(log_z[1:], log_z[0]) / len(log_z),
+            "discrepancy": totals.discrepancy.mean(),
+            "discrepancy/step": totals.step_discrepancy.mean(),
+            "thermodynamic_length": totals.length.mean(),
+            "resampled": info.selected.sum(),
+        },
+        {
+            "transport_gap": totals.transport_gap.mean(),
+            "overshoot": totals.overshoot.mean().double() / max(state.step, 1),
+            "log_z/ignored_gap": totals.ignored_gap.mean(),
+        },
+        {name: values.mean() for name, values in info.numbers.items()},
+        {"ancestors/unique": unique_ancestors(population.ancestors).double().mean()},
+    )
+    counts = {"resampled": int(progress["resampled"]), "nfe/forward": run.meter.forward}
+    return {"step": state.step, "t": state.t} | progress | counts | known(measured) | own | survivors
+
+
+def numbers(*parts: Mapping[str, Tensor]) -> list[dict[str, float]]:
+    """The numbers of scalar tensors, in one transfer from their device."""
+    values = iter(torch.stack([value.double() for part in parts for value in part.values()]).tolist())
+    return [dict(zip(part, values, strict=False)) for part in parts]
+
+
+def known(values: Mapping[str, float]) -> dict[str, float]:
+    """Those that are not NaN."""
+    return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
 def mean(values: Sequence[float]) -> float:
@@ -65,7 +91,7 @@ def errors_of_the_steps(totals: Totals, steps: int) -> dict[str, float]:
         "overshoot": totals.overshoot.mean().item() / max(steps, 1),
         "log_z/ignored_gap": totals.ignored_gap.mean().item() if steps else math.nan,
     }
-    return {name: value for name, value in found.items() if not math.isnan(value)}
+    return known(found)
 
 
 def metrics_by_prompt(run: Run, outcome: Outcome, said: Sequence[Verdicts]) -> list[Metrics]:

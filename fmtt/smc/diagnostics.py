@@ -68,14 +68,19 @@ def mean_and_error(values: Tensor) -> tuple[float, float]:
     return values.mean().item(), error
 
 
+def log_mean(log_values: Tensor) -> Tensor:
+    """Log of the mean of exponentials over groups ``(G,)``, a scalar in float64."""
+    peak = log_values.max()
+    return peak + (log_values - peak).exp().double().mean().log()
+
+
 def log_mean_and_error(log_values: Tensor) -> tuple[float, float]:
-    """Log of the mean of exponentials over groups ``(G,)`` and its standard error by the delta method.
+    """:func:`log_mean`, and its standard error by the delta method.
 
     The estimates of Z, not of log Z, are unbiased; so Z is averaged and the logarithm taken last.
     """
-    peak = log_values.max()
-    mean, error = mean_and_error((log_values - peak).exp())
-    return float(peak + torch.log(torch.tensor(mean, dtype=torch.float64))), error / mean
+    mean, error = mean_and_error((log_values - log_values.max()).exp())
+    return log_mean(log_values).item(), error / mean
 
 
 def pooled_mean(means: Tensor, log_z: Tensor) -> tuple[Tensor, Tensor]:

@@ -85,7 +85,7 @@ def test_absent_weights_are_named_with_their_licence(
 def test_a_reward_in_a_sum_or_held_out_is_named_where_it_stands(
     fmtt: Callable[..., Outcome], klein: str, tmp_path: Path
 ) -> None:
-    words = ["model=flux3_klein", f"model.repository={klein}", 'prompt="a cat"']
+    words = ["model=flux3_klein", f"model.repository={klein}", "model.height=16", "model.width=24", 'prompt="a cat"']
     line = fmtt(*words, "reward=preference", small=False).complaint
     assert re.match(
         r"fmtt: reward\.terms\.(\w+)\.\w+=.* is not on this machine .*; reward\.terms\.\1\.download=true", line
