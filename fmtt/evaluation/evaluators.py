@@ -87,4 +87,4 @@ class SceneEvaluator:
         return Verdict(reading.things.count, ~reading.broken)
 
     def features(self, x: Tensor) -> Tensor:
-        return self.network.on(x.device).see(x).mean(1)
+        return self.network.on(x.device).see(x).cells.mean(1)

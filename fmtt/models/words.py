@@ -50,7 +50,7 @@ class Reader(nn.Module):
     def __init__(self, vocabulary: int, width: int, layers: int = 2):
         super().__init__()
         self.words = nn.Embedding(vocabulary + 1, width)
-        self.places = nn.Parameter(nn.init.normal_(torch.empty(LONGEST, width), std=0.02))
+        self.places = nn.Parameter(nn.init.normal_(torch.empty(LONGEST, width)))  # as loud as words: order tells roles
         self.layers = nn.ModuleList(Layer(width) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
 

@@ -85,7 +85,7 @@ class Questions:
             tokens = condition["questions"]
         seen = network.on(x.device).see(x)
         real = (tokens != PADDING).any(2)
-        return network.ask(seen, tokens).float().masked_fill(~real, torch.inf)
+        return network.ask(seen, tokens).log_odds.float().masked_fill(~real, torch.inf)
 
     def statistics(self, x: Tensor, condition: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
         """Shares of samples: of which the network, the second one and the exact judge say yes to all; ``(B,)`` each."""

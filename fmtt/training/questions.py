@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import lightning as L
 import numpy as np
@@ -15,25 +15,68 @@ from torch import Tensor, nn
 from fmtt.checks import whole_number
 from fmtt.data.captions import COLOURS, PLACES, RELATIONS, SHAPES, Group, words_of
 from fmtt.data.questions import QUESTION_WORDS, Question, answered, asked
-from fmtt.data.scene_facts import Things
+from fmtt.data.scene_facts import Things, members
 from fmtt.data.scene_texts import groups_of
 from fmtt.data.scenes import SLOTS, Scenes, World, render
 from fmtt.flow import noise
 from fmtt.models.checkpoints import load_network, save_network
-from fmtt.models.question_net import QuestionNet
+from fmtt.models.question_net import MAPS, QuestionNet, Seen
 from fmtt.models.words import tokens_of, trimmed
 from fmtt.training.trainer import OneCycle, card, fit
 
-KINDS = len(SHAPES) * len(COLOURS)
-EMPTY = 0.05  # weight of a cell in which nothing has its centre
+
+@dataclass(frozen=True)
+class Lesson:
+    """B scenes and Q questions about each.
+
+    Attributes:
+        scenes: the scenes.
+        questions: lists of B questions, Q of them.
+        tokens: the words of the questions, ``(B, Q, L)``.
+        yes: the answers, ``(B, Q)``.
+        meant: which objects are of the groups that the questions ask about, ``(B, Q, SLOTS, MAPS)``.
+    """
+
+    scenes: Scenes
+    questions: list[list[Question]]
+    tokens: Tensor
+    yes: Tensor
+    meant: Tensor
 
 
-def questions_about(scenes: Scenes, generator: np.random.Generator) -> tuple[list[Question], Tensor]:
-    """A question about each scene, of all kinds, and whether the answer is yes, ``(B,)``: about half are."""
-    things = Things.of(scenes)
-    each = [things.take(torch.tensor([row])) for row in range(len(scenes.shape))]
-    asked_of = [question_about(groups, thing, generator) for groups, thing in zip(groups_of(scenes), each, strict=True)]
-    return asked_of, torch.cat([answered(question, thing) for question, thing in zip(asked_of, each, strict=True)])
+def lesson(world: World, count: int, each: int, *key: int | str) -> Lesson:
+    """``count`` scenes, and ``each`` questions about every one: of all kinds, and about half of the answers are yes."""
+    generator = noise.generator("questions", *key)
+    scenes = world.draw(count, generator)
+    things, groups = singly(Things.of(scenes)), list(groups_of(scenes))
+    questions = [
+        [question_about(own, thing, generator) for own, thing in zip(groups, things, strict=True)] for _ in range(each)
+    ]
+    yes = [torch.cat([answered(*pair) for pair in zip(row, things, strict=True)]) for row in questions]
+    meant = [torch.cat([meant_by(*pair) for pair in zip(row, things, strict=True)]) for row in questions]
+    texts = [words_of(asked(question), "question", QUESTION_WORDS) for row in questions for question in row]
+    tokens = trimmed(tokens_of(texts, QUESTION_WORDS)).unflatten(0, (each, count)).transpose(0, 1)
+    return Lesson(scenes, questions, tokens, torch.stack(yes, dim=1), torch.stack(meant, dim=1))
+
+
+def singly(things: Things) -> list[Things]:
+    """Each scene by itself."""
+    return [things.take(torch.tensor([row])) for row in range(len(things.shape))]
+
+
+def meant_by(question: Question, things: Things) -> Tensor:
+    """Which objects are of the first and of the second group of a question, ``(B, SLOTS, MAPS)``.
+
+    "Is the circle green" asks about green circles and about circles, the number of all objects about all.
+    """
+    if question.total is not None:
+        groups = [things.shape >= 0]
+    elif question.only:
+        groups = [members(question.groups[0], things), members(replace(question.groups[0], colour=None), things)]
+    else:
+        groups = [members(group, things) for group in question.groups]
+    nothing = torch.zeros_like(groups[0])
+    return torch.stack([*groups, nothing][:MAPS], dim=2)
 
 
 def question_about(groups: list[Group], things: Things, generator: np.random.Generator) -> Question:
@@ -43,6 +86,8 @@ def question_about(groups: list[Group], things: Things, generator: np.random.Gen
     group, other = (groups[0], groups[-1]) if order < 0.5 else (groups[-1], groups[0])
     if kind < 0.15:
         return Question(total=1 + number % SLOTS if false < 0.5 else sum(one.count for one in groups))
+    if kind < 0.5 and plain > 0.75:
+        group = changed(group, generator)
     if kind < 0.3:
         return turned([Question((group,), place=direction) for direction in PLACES], things, number, false < 0.5)
     if kind < 0.5 and len(groups) == 2:
@@ -80,8 +125,9 @@ def another(value: int, size: int, number: int) -> int:
 class QuestionTraining(OneCycle):
     """Cross-entropy of yes and no on noisy renderings. Every scene is new, and none has the habits of the world.
 
-    There is no label smoothing, since the log-odds must be calibrated. Cells learn beside that what has its centre in
-    them, by a layer that is thrown away: answers alone teach them shapes and colours ten times more slowly.
+    There is no label smoothing, since the log-odds must be calibrated. The maps and places of the network are taught
+    beside the answers, and cells learn the shape and colour that has its centre in them, by a layer that is thrown
+    away: from answers alone shapes and colours come ten times more slowly, and relations not at all.
 
     Args:
         net: the network.
@@ -107,52 +153,71 @@ class QuestionTraining(OneCycle):
         whole_number("training.questions", questions, 1)
         super().__init__(net, steps, batch, lr, weight_decay, noise_std, seed)
         self.world, self.questions = world, questions
-        self.kinds = nn.Linear(net.width, 1 + KINDS)
-        self.register_buffer("weight", torch.tensor([EMPTY, *[1.0] * KINDS]))
+        self.kinds = nn.Linear(net.width, len(SHAPES) + len(COLOURS))
 
     def training_step(self, batch: object, batch_idx: int) -> Tensor:
         step = self.global_step
-        scenes, tokens, yes = asked_about(self.world, self.batch, self.questions, self.seed, step)
-        seen = self.net.see(self.noisy(render(scenes), step))
-        log_odds, wanted = self.net.ask(seen, tokens.to(self.device)).float(), yes.to(self.device).float()
+        taught = lesson(self.world, self.batch, self.questions, self.seed, step)
+        seen = self.net.see(self.noisy(render(taught.scenes), step))
+        log_odds, maps = (value.float() for value in self.net.ask(seen, taught.tokens.to(self.device)))
+        wanted = taught.yes.to(self.device).float()
         answers = F.binary_cross_entropy_with_logits(log_odds, wanted)
-        centred = in_cells(Things.of(scenes), self.net.size, seen.shape[1]).to(self.device)
-        kinds = F.cross_entropy(self.kinds(seen[..., :-2]).float().flatten(0, 1), centred.flatten(), weight=self.weight)
+        things = Things.of(taught.scenes)
+        centres = in_cells(things, self.net.size, maps.shape[2]).to(self.device)
+        meant = torch.einsum("bsn,bqsk->bqnk", centres, taught.meant.to(self.device).float())
+        found = F.binary_cross_entropy_with_logits(maps, meant, reduction="sum") / wanted.numel()
+        away = distance(seen, things, self.net.size, centres)
+        kinds = self.unlike(centres @ seen.cells.float(), things)
         right = ((log_odds > 0) == (wanted > 0)).float().mean()
-        self.log_dict({"loss": answers, "kinds": kinds, "right": right}, prog_bar=True)
-        return answers + kinds
+        self.log_dict({"loss": answers, "maps": found, "away": away, "kinds": kinds, "right": right}, prog_bar=True)
+        return answers + found + away + kinds
+
+    def unlike(self, cells: Tensor, things: Things) -> Tensor:
+        """Cross-entropy of the shapes and colours that the cells ``(B, SLOTS, width)`` of objects tell."""
+        there = things.shape >= 0
+        shapes, colours = self.kinds(cells[there.to(cells.device)]).float().split([len(SHAPES), len(COLOURS)], dim=1)
+        told = ((shapes, things.shape), (colours, things.colour))
+        return sum((F.cross_entropy(odds, kind[there].to(odds.device)) for odds, kind in told), cells.new_zeros(()))
 
 
 def in_cells(things: Things, size: int, cells: int) -> Tensor:
-    """What has its centre in each of the cells of pictures, ``(B, cells)``: 0 nothing, else one of the kinds."""
+    """The cells of pictures in which objects have their centres: 1 there, else 0, ``(B, SLOTS, cells)``."""
     side = round(cells**0.5)
     column, row = ((place * side / size).long().clamp(0, side - 1) for place in (things.x, things.y))
-    there = things.shape >= 0
-    kinds = torch.where(there, 1 + things.shape * len(COLOURS) + things.colour, 0)
-    found = torch.zeros(len(kinds), cells, dtype=torch.long)
-    return found.scatter_reduce_(1, torch.where(there, row * side + column, 0), kinds, "amax")
+    return F.one_hot(row * side + column, cells) * (things.shape >= 0)[..., None].float()
 
 
-def asked_about(world: World, count: int, each: int, *key: int | str) -> tuple[Scenes, Tensor, Tensor]:
-    """Scenes, and ``each`` questions about every one: words ``(B, each, L)`` and answers ``(B, each)``."""
-    generator = noise.generator("questions", *key)
-    scenes = world.draw(count, generator)
-    rounds = [questions_about(scenes, generator) for _ in range(each)]
-    texts = [words_of(asked(question), "question", QUESTION_WORDS) for questions, _ in rounds for question in questions]
-    tokens = trimmed(tokens_of(texts, QUESTION_WORDS)).unflatten(0, (each, count)).transpose(0, 1)
-    return scenes, tokens, torch.stack([yes for _, yes in rounds], dim=1)
+def distance(seen: Seen, things: Things, size: int, centres: Tensor) -> Tensor:
+    """Mean distance along an axis from the places that cells say to the centres of objects, in half pictures."""
+    places = torch.stack([things.y, things.x], dim=2).to(centres) * 2 / size - 1
+    gaps = (centres @ seen.places.float() - places).abs().mean(2)
+    there = centres.sum(2)
+    return (gaps * there).sum() / there.sum()
+
+
+def kind_of(question: Question) -> str:
+    """What a question asks for: number, place, relation or group."""
+    if question.total is not None:
+        return "number"
+    if question.place is not None:
+        return "place"
+    return "group" if question.relation is None else "relation"
 
 
 @torch.inference_mode()
 def grade(net: QuestionNet, count: int = 4000) -> dict[str, float]:
     """How well ``net`` answers questions about scenes of the world of the flow map, which it has not seen."""
-    scenes, tokens, yes = asked_about(World(), count, 1, 0, "test")
-    log_odds = torch.cat(
-        [net(x, t[:, 0]) for x, t in zip(render(scenes).split(500), tokens.split(500), strict=True)]
-    ).double()
-    yes = yes[:, 0]
+    test = lesson(World(), count, 1, 0, "test")
+    pictures = render(test.scenes)
+    parts = zip(pictures.split(500), test.tokens[:, 0].split(500), strict=True)
+    log_odds, yes = torch.cat([net(*part) for part in parts]).double(), test.yes[:, 0]
+    right = ((log_odds > 0) == yes).double()
+    kinds = [kind_of(question) for question in test.questions[0]]
+    each = {kind: torch.tensor([own == kind for own in kinds]) for kind in sorted(set(kinds))}
     return {
-        "right": ((log_odds > 0) == yes).double().mean().item(),
+        "right": right.mean().item(),
+        **{f"right/{kind}": right[rows].mean().item() for kind, rows in each.items()},
+        **{f"questions/{kind}": rows.sum().item() for kind, rows in each.items()},
         "cross_entropy": F.binary_cross_entropy_with_logits(log_odds, yes.double()).item(),
         "calibration_error": calibration_error(torch.sigmoid(log_odds), yes.double()),
     }

@@ -1,5 +1,6 @@
 """Training on scenes: captions reach the network, and a resumed training is an unbroken one."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,22 @@ from fmtt.data.questions import QUESTION_WORDS, answered, understood_question
 from fmtt.data.scene_facts import Things, shown
 from fmtt.data.scenes import World
 from fmtt.models.checkpoints import load_network, read_card, save_network
-from fmtt.models.question_net import QuestionNet
+from fmtt.models.question_net import MAPS, NUMBERS, QuestionNet, Seen, numbers
 from fmtt.models.text_unet import TextUNet
 from fmtt.run.configs import CONFIGS
 from fmtt.training.captioned import Drawn, told
 from fmtt.training.data import SceneImages
 from fmtt.training.fit import train_flow_map
 from fmtt.training.off_diagonal import ProgressiveUniform, TrajectoryDistillation
-from fmtt.training.questions import KINDS, asked_about, calibration_error, in_cells, train_questions
+from fmtt.training.questions import (
+    calibration_error,
+    distance,
+    in_cells,
+    kind_of,
+    lesson,
+    meant_by,
+    train_questions,
+)
 from fmtt.training.teachers import Guided
 from tests.training.interrupted import train_with_a_break
 
@@ -145,38 +154,78 @@ def test_trajectories_keep_the_captions_that_they_were_made_with() -> None:
 
 
 def test_questions_are_of_all_kinds_and_half_of_them_true() -> None:
-    scenes, tokens, yes = asked_about(World(tie=1.0), 500, 2, 0)
+    taught = lesson(World(tie=1.0), 500, 2, 0)
+    tokens, yes = taught.tokens, taught.yes
     assert tokens.shape[:2] == (500, 2) and 6 < tokens.shape[2] < LONGEST
     assert (tokens[..., -1] != 0).any(), "the longest question fills its row"
     assert 0.4 < yes.double().mean() < 0.6
-    things = Things.of(scenes)
+    kinds = Counter(kind_of(question) for row in taught.questions for question in row)
+    assert set(kinds) == {"number", "place", "relation", "group"} and min(kinds.values()) > 50
+    things = Things.of(taught.scenes)
     for row, place in ((0, 0), (0, 1), (7, 0), (7, 1), (499, 0), (499, 1)):
         text = " ".join(QUESTION_WORDS[number - 1] for number in tokens[row, place].tolist() if number)
-        answer = answered(understood_question(text), things.take(torch.tensor([row])))
-        assert bool(answer) == bool(yes[row, place]), text
-    again = asked_about(World(tie=1.0), 500, 2, 0)
-    assert torch.equal(tokens, again[1])
-    assert torch.equal(yes, again[2])
+        question = understood_question(text)
+        assert question == taught.questions[place][row]
+        assert bool(answered(question, things.take(torch.tensor([row])))) == bool(yes[row, place]), text
+    again = lesson(World(tie=1.0), 500, 2, 0)
+    assert torch.equal(tokens, again.tokens)
+    assert torch.equal(yes, again.yes)
+
+
+SHOWN = Things(  # a green circle, a red circle, a red star, nothing
+    torch.tensor([[0, 0, 3, -1]]), torch.tensor([[1, 0, 0, -1]]), torch.zeros(1, 4), torch.zeros(1, 4)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "second"),
+    [
+        ("are there three objects", [1, 1, 1, 0], [0, 0, 0, 0]),
+        ("is there a red circle", [0, 1, 0, 0], [0, 0, 0, 0]),
+        ("is the circle green", [1, 0, 0, 0], [1, 1, 0, 0]),
+        ("is a star left of a green circle", [0, 0, 1, 0], [1, 0, 0, 0]),
+        ("is a red star at the top", [0, 0, 1, 0], [0, 0, 0, 0]),
+    ],
+)
+def test_questions_mean_objects(text: str, first: list[int], second: list[int]) -> None:
+    meant = meant_by(understood_question(text), SHOWN)
+    assert meant[0].int().T.tolist() == [first, second]
 
 
 def test_cells_are_told_what_has_its_centre_in_them() -> None:
     """Two objects, one of them in the first cell, and two slots without one."""
     shape, colour = torch.tensor([[3, 0, -1, -1]]), torch.tensor([[4, 2, -1, -1]])
     x, y = torch.tensor([[31.9, 0.5, 0.0, 0.0]]), torch.tensor([[4.1, 3.9, 0.0, 0.0]])
-    found = in_cells(Things(shape, colour, x, y), 32, 64)
-    assert found.shape == (1, 64) and found[0].count_nonzero() == 2
-    assert found[0, 0] == 1 + 0 * 5 + 2 and found[0, 8 + 7] == KINDS == 20
+    things = Things(shape, colour, x, y)
+    centres = in_cells(things, 32, 64)
+    assert centres.shape == (1, 4, 64) and centres.sum() == 2
+    assert centres[0, 0, 8 + 7] == 1 and centres[0, 1, 0] == 1
+    places = torch.zeros(1, 64, 2)
+    places[0, 15] = torch.tensor([4.1, 31.9]) / 16 - 1
+    places[0, 0] = torch.tensor([3.9 + 1.6, 0.5]) / 16 - 1
+    seen = Seen(torch.zeros(1, 64, 16), places)
+    torch.testing.assert_close(distance(seen, things, 32, centres), torch.tensor(1.6 / 16 / 2 / 2))
 
 
-def test_counts_are_summed_over_cells() -> None:
-    """A net whose cells said the same would not tell one object from two if it averaged them by an attention."""
+def test_numbers_are_sums_of_maps_and_how_far_they_reach() -> None:
+    """Two objects in the first map, at (row, column) = (-.5, .25) and (.5, 0); none in the second."""
+    maps, places = torch.zeros(1, 64, MAPS), torch.zeros(1, 64, 2)
+    maps[0, 5, 0] = maps[0, 40, 0] = 1
+    places[0, 5], places[0, 40], places[0, 63] = torch.tensor([[-0.5, 0.25], [0.5, 0.0], [0.9, 0.9]])
+    found = numbers(maps, places)
+    assert found.shape == (1, NUMBERS)
+    assert found[0].tolist() == [2, 0, 1.5, 1.25, 1.5, 1.0, 0, 0, 0, 0]
+
+
+def test_the_order_of_cells_does_not_matter_and_their_number_does() -> None:
     torch.manual_seed(0)
     net = QuestionNet(width=16, hidden=16)
-    seen, tokens = torch.randn(1, 64, 16 + 2), torch.randint(1, 20, (1, 2, 5))
-    twice = torch.cat([seen, seen], dim=1)
-    assert (net.ask(twice, tokens) - net.ask(seen, tokens)).abs().max() > 1e-3
-    changed = net.ask(seen[:, torch.randperm(64)], tokens)
-    torch.testing.assert_close(changed, net.ask(seen, tokens), rtol=1e-4, atol=1e-5)
+    seen, tokens = net.see(torch.randn(1, 3, 32, 32)), torch.randint(1, 20, (1, 2, 5))
+    order = torch.randperm(64)
+    changed = net.ask(Seen(seen.cells[:, order], seen.places[:, order]), tokens)
+    torch.testing.assert_close(changed.log_odds, net.ask(seen, tokens).log_odds, rtol=1e-4, atol=1e-5)
+    twice = net.ask(Seen(*(torch.cat([part, part], dim=1) for part in seen)), tokens)
+    assert (twice.log_odds - net.ask(seen, tokens).log_odds).abs().max() > 1e-3
 
 
 def test_question_net_is_trained_exported_and_graded(tmp_path: Path) -> None:
@@ -185,6 +234,8 @@ def test_question_net_is_trained_exported_and_graded(tmp_path: Path) -> None:
         settings = compose("questions", [f"output={tmp_path}", f"export={tmp_path}/net.safetensors", *small])
     card = train_questions(settings)
     assert 0 < card["right"] < 1
+    assert sum(card[f"questions/{kind}"] for kind in ("number", "place", "relation", "group")) == 4000
+    assert all(0 <= card[f"right/{kind}"] <= 1 for kind in ("number", "place", "relation", "group"))
     assert read_card(tmp_path / "net.safetensors")["right"] == card["right"]
     assert load_network(tmp_path / "net.safetensors", QuestionNet).size == 32
 
