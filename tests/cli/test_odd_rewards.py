@@ -5,9 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
+import fmtt as fmtt_package
+from fmtt.flow.faults import CallError
 from tests.command import Outcome
 from tests.odd_rewards import KINDS
+from tests.support import GAUSSIAN
 
 PLAIN = ("baseline=false", "report=false")
 SAID = {
@@ -73,3 +77,22 @@ def test_what_is_no_function_of_the_sample_is_warned_of(
 def test_a_good_reward_gets_no_warning(fmtt: Callable[..., Outcome], tmp_path: Path) -> None:
     done = odd(fmtt, tmp_path, "Odd", "+reward.kind=none", "+reward.good=1000")
     assert (done.status, done.complaint) == (0, "")
+
+
+@pytest.mark.parametrize("mode", ["fk_steering", "best_of_n", "noise_smc"])
+@pytest.mark.parametrize("kind", [torch.int64, torch.bool])
+def test_whole_numbers_and_truths_are_rewards(mode: str, kind: torch.dtype) -> None:
+    def sampled(reward: Callable[[torch.Tensor], torch.Tensor]) -> fmtt_package.Result:
+        return fmtt_package.sample(
+            GAUSSIAN, reward, mode=getattr(fmtt_package.modes, mode), groups=2, particles=8, steps=4,
+            look_ahead=lambda model: fmtt_package.FlowMapJumps(model, 1),
+        )  # fmt: skip
+
+    found = sampled(lambda x: (x > 0).sum(1).to(kind))
+    expected = sampled(lambda x: (x > 0).sum(1).to(kind).to(x.dtype))
+    assert torch.equal(found.samples, expected.samples) and torch.equal(found.rewards, expected.rewards)
+    assert found.rewards.is_floating_point() and found.rewards.unique().numel() > 1
+    with pytest.raises(CallError, match="not differentiable"):
+        fmtt_package.sample(
+            GAUSSIAN, lambda x: (x > 0).sum(1).to(kind), mode=fmtt_package.modes.search, groups=1, particles=2, steps=3
+        )

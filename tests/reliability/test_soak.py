@@ -17,7 +17,6 @@ WARM = 500  # steps until caches are full
 EACH = 4096  # bytes of a step that may stay: its row of the history
 
 
-@pytest.mark.slow
 def test_memory_is_flat(fmtt: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     step = Trajectory.step
