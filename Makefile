@@ -277,8 +277,8 @@ frontier-sampling: setup ## error of the tilted law against cost for every metho
 	$(BIN)/python scripts/sampling_frontier.py outputs/frontier_sampling/smooth outputs/frontier_sampling/rugged \
 		outputs/frontier_sampling/poor_map outputs/frontier_sampling/digit
 
-bench: setup ## time of a step: network, reward, everything else; and the loop on points beside one written by hand
-	$(RUN) scripts/benchmark.py
+bench: setup ## every mode beside its own calls of network and reward; and the loop on points beside one written by hand
+	$(RUN) scripts/benchmark_modes.py
 	$(BIN)/python scripts/benchmark_core.py
 
 train-mnist: setup ## train the bundled flow map and classifiers again (hours)
