@@ -1,7 +1,8 @@
 """Serve a reward to runs elsewhere: ``python scripts/serve_reward.py reward=symmetry port=8765``.
 
 A run with ``reward=server reward.address=http://HOST:8765`` then gets the rewards that it would get in its own process,
-but no gradients. The format of requests and answers is that of :mod:`fmtt.rewards.wire`. Ctrl-C ends it.
+but no gradients; ``reward.scale`` is that of the run. The format of requests and answers is that of
+:mod:`fmtt.rewards.wire`. Ctrl-C ends it.
 """
 
 import sys

@@ -55,21 +55,28 @@ class BenchmarkFolder:
         self._write(self.path / SETTINGS, json.dumps(settings, indent=2).encode())
 
     def done(self, prompt: BenchmarkPrompt) -> bool:
-        """Whether all pictures of a prompt are there."""
-        return all((self.pictures / path).is_file() for path in self.benchmark.layout(prompt))
+        """Whether all pictures of a prompt are there, and its record."""
+        files = [self.record(prompt), *(self.pictures / path for path in self.benchmark.layout(prompt))]
+        return all(file.is_file() for file in files)
+
+    def record(self, prompt: BenchmarkPrompt) -> Path:
+        """The file of what is known of a prompt beside its pictures."""
+        return self.records / f"{prompt.number:05d}.json"
 
     def keep(self, prompt: BenchmarkPrompt, pictures: Sequence[Array], record: Mapping[str, Any]) -> None:
-        """Write the pictures ``(H, W, 3)`` of a prompt that are not there, and its record."""
-        self._write(self.records / f"{prompt.number:05d}.json", json.dumps(record).encode())
+        """Write the pictures ``(H, W, 3)`` of a prompt that are not there, and then its record."""
         for path, pixels in zip(self.benchmark.layout(prompt), self.benchmark.arranged(pictures), strict=True):
             if not (self.pictures / path).is_file():
                 self._write(self.pictures / path, png(pixels))
+        self._write(self.record(prompt), json.dumps(record).encode())
 
     def note(self, prompts: Iterable[BenchmarkPrompt]) -> None:
-        """Write the notes on the prompts that are done."""
-        done = [prompt for prompt in prompts if self.done(prompt)]
-        for path, text in self.benchmark.notes(done, self.pictures).items():
-            self._write(self.pictures / path, text.encode())
+        """Write the notes on the prompts that are done; again if another part has finished some meanwhile."""
+        prompts, before, done = list(prompts), -1, [prompt for prompt in prompts if self.done(prompt)]
+        while len(done) != before:
+            for path, text in self.benchmark.notes(done, self.pictures).items():
+                self._write(self.pictures / path, text.encode())
+            before, done = len(done), [prompt for prompt in prompts if self.done(prompt)]
 
     def _write(self, path: Path, content: bytes) -> None:
         partial = self.path / "partial" / uuid4().hex

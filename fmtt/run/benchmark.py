@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,17 @@ from fmtt.checks import choice, whole_number
 from fmtt.flow.noise import generator
 from fmtt.models.t2i.weights import loaded_once
 from fmtt.report.common.pixels import in_colour, is_picture
-from fmtt.run.build import build, encoded_by, flow_of
+from fmtt.run.build import Job, build, encoded_by, flow_of
 from fmtt.run.checkpoint import digest
 from fmtt.run.configs import CONFIGS
+from fmtt.run.metrics import divergence
 from fmtt.run.trust import check_trust, made
+from fmtt.run.verdicts import said
 
-FIXED = ("prompt", "prompts_file", "population.groups", "logger", "baseline", "report", "resume", "checkpoint.every")
+FIXED = (  # settings, and groups of settings, that a benchmark makes itself, or that have no effect on it
+    "prompt", "prompts_file", "population.groups", "logger", "baseline", "report", "resume", "checkpoint", "devices",
+    "launcher", "fail_fast",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,8 +103,8 @@ def make_pictures(task: Task, typed: Sequence[str]) -> str:
         for k, prompt in enumerate(tqdm(missing, disable=not sys.stderr.isatty(), unit="prompt")):
             if k % TOGETHER == 0:
                 encode_ahead(config, missing[k : k + TOGETHER])
-            result = result_of(config, prompt)
-            folder.keep(prompt, pictures_of(result), record_of(prompt, result))
+            job, result = result_of(config, prompt)
+            folder.keep(prompt, pictures_of(result), record_of(prompt, job, result))
     finally:
         folder.note(prompts)
     return str(folder.pictures)
@@ -113,7 +118,7 @@ def run_config(typed: Sequence[str], samples: int) -> DictConfig:
     """
     for word in typed:
         name = word.lstrip("+~").partition("=")[0]
-        if name in FIXED:
+        if any(name == own or name.startswith(f"{own}.") for own in FIXED):
             raise ValueError(f"{name}: has no effect here; a benchmark sets it itself")
     own = [f"population.groups={samples}", "logger=none", "baseline=false", "report=false"]
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
@@ -145,14 +150,14 @@ def encode_ahead(config: DictConfig, prompts: Sequence[BenchmarkPrompt]) -> None
                 encode([prompt.text])
 
 
-def result_of(config: DictConfig, prompt: BenchmarkPrompt) -> Result:
-    """The result of the run for a prompt."""
+def result_of(config: DictConfig, prompt: BenchmarkPrompt) -> tuple[Job, Result]:
+    """The run for a prompt, and its result."""
     own = config.copy()
     own.prompt, own.seed = [prompt.text], seed_of(config.seed, prompt)
     job = build(own, made_once)
     with torch.no_grad(), mixed(config.precision, job.fabric.device):
         run = job.run.tuned()
-        return finish(run, run.loop.last())
+        return replace(job, run=run), finish(run, run.loop.last())
 
 
 def seed_of(seed: int, prompt: BenchmarkPrompt) -> int:
@@ -172,8 +177,14 @@ def pictures_of(result: Result) -> list[Array]:
     return list(in_colour(decoded[np.arange(len(decoded)), result.selected.cpu().numpy()]))
 
 
-def record_of(prompt: BenchmarkPrompt, result: Result) -> dict[str, Any]:
-    """What is kept of a run beside its pictures: rewards of these, and the calls that all of them took."""
-    rewards = result.rewards.gather(1, result.selected[:, None])[:, 0]
+def record_of(prompt: BenchmarkPrompt, job: Job, result: Result) -> dict[str, Any]:
+    """What is kept of a run beside its pictures.
+
+    These are their rewards, what the reward and one that is held out say of them, the cost in nats where the mode has
+    weights, and the calls that all of them took.
+    """
+    seen = {"rewards": result.rewards, **said(job.run, job.held_out, result, 0)}
+    chosen = {name: values.gather(1, result.selected[:, None])[:, 0].tolist() for name, values in seen.items()}
+    cost = divergence(job.run.problem.tilt.scale, result) if job.run.method.weighted else {}
     counts = {f"nfe/{name}": number for name, number in result.meter.counts.items()}
-    return {"name": prompt.name, "text": prompt.text, "category": prompt.category, "rewards": rewards.tolist()} | counts
+    return {"name": prompt.name, "text": prompt.text, "category": prompt.category} | chosen | cost | counts

@@ -129,10 +129,10 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
         raise ValueError("the reward is not differentiable, and this mode needs its gradient")
     if together is not None:
         together.meter = run.meter
+    held_out = other and held_out_reward(other, run, prompts)  # before the free memory is counted
     make_room(run, config.population.chunk)
     warn_of_model(run)
     loggers = [part_of(node) for node in (config.logger or {}).values()]
-    held_out = other and held_out_reward(other, run, prompts)
     return Job(run, config.baseline, fabric, loggers, budget, prompts, held_out)
 
 

@@ -19,7 +19,10 @@ from fmtt.flow.memory import Memory
 from fmtt.flow.meter import Meter
 
 TENSORS, NUMBERS = 8, 16  # of a particle: position, draws, gradient, velocity, landing, ...; rewards and weights
-LESS = "smaller pictures, a look-ahead with fewer steps, or a mode without gradients need less"
+LESS = (
+    "smaller pictures, a look-ahead with fewer steps, a mode without gradients or precision=bf16-true need less;"
+    " so do model.checkpointing=true, model.tiny_decoder and offload=true where a model has them"
+)
 SAFE = 0.9  # of the free memory: what libraries use for the moment is not counted
 
 

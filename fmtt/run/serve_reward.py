@@ -15,7 +15,7 @@ from fmtt.flow.conditions import encoded, moved, rows
 from fmtt.flow.protocols import Reward, as_reward
 from fmtt.rewards.wire import Question, answer, unpacked
 from fmtt.run.processes import one_process
-from fmtt.run.scalars import DEVICES
+from fmtt.run.scalars import DEVICES, typed_settings
 from fmtt.run.trust import check_trust, made
 
 HIGHEST_PORT = 65535
@@ -86,6 +86,8 @@ def serve_reward(config: DictConfig) -> None:
     Raises:
         ValueError: if a setting is impossible, or nothing can listen there.
     """
+    if "reward.scale" in typed_settings():
+        raise ValueError("reward.scale: has no effect here; set it in the run, for reward=server")
     device = one_process(choice("device", config.device, DEVICES)).device
     with server_at(config.host, config.port, made(config.reward, check_trust(config.trust)), device) as server:
         print(f"reward.address=http://{config.host}:{server.server_port}", flush=True)

@@ -190,3 +190,33 @@ def test_a_run_that_cannot_be_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=complaint):
         make_pictures(Task("geneval", str(paths["geneval"]), str(tmp_path / "out")), [*settings, word])
+
+
+def test_a_held_out_reward_and_the_cost_are_kept_beside_the_pictures(
+    paths: dict[str, Path], settings: list[str], tmp_path: Path
+) -> None:
+    words = [*settings, "mode=importance", "lookahead=denoiser", "reward.scale=3", "reward@held_out=antisymmetry"]
+    make_pictures(Task("geneval", str(paths["geneval"]), str(tmp_path / "out")), words)
+    for file in (tmp_path / "out" / "records").iterdir():
+        record = json.loads(file.read_text())
+        assert len(record["held_out"]) == len(record["rewards"]) == BENCHMARKS["geneval"].samples
+        assert record["held_out"] != record["rewards"] and np.isfinite(record["held_out"]).all()
+        assert np.isfinite([record["kl"], record["kl/stderr"]]).all()
+
+
+def test_a_prompt_without_its_record_is_not_done(paths: dict[str, Path], settings: list[str], tmp_path: Path) -> None:
+    """A record is written last, so a process that was killed before it leaves a prompt that is made again."""
+    task = Task("geneval", str(paths["geneval"]), str(tmp_path / "out"))
+    make_pictures(task, settings)
+    before = contents(tmp_path / "out")
+    (tmp_path / "out" / "records" / "00001.json").unlink()
+    make_pictures(task, settings)
+    assert contents(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("word", ["devices=2", "launcher=joblib", "fail_fast=true", "checkpoint.seconds=1"])
+def test_settings_without_an_effect_are_refused(
+    paths: dict[str, Path], settings: list[str], tmp_path: Path, word: str
+) -> None:
+    with pytest.raises(ValueError, match=f"{word.partition('=')[0]}: has no effect here"):
+        make_pictures(Task("geneval", str(paths["geneval"]), str(tmp_path / "out")), [*settings, word])

@@ -153,3 +153,10 @@ def test_a_place_where_nothing_can_listen_is_refused() -> None:
         port = taken.server_port
         with pytest.raises(ValueError, match=f"host=127.0.0.1, port={port}: Address already in use"):
             server_at("127.0.0.1", port, slope, CPU)
+
+
+def test_a_scale_of_the_served_reward_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "serve_reward.py"), "reward=rotation", "reward.scale=5", "port=0"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and "reward.scale: has no effect here; set it in the run" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -94,7 +95,14 @@ def test_a_reward_in_a_sum_or_held_out_is_named_where_it_stands(
     assert line.startswith("fmtt: held_out.repository=openai/") and line.endswith("; held_out.download=true fetches it")
 
 
-EXTRA = r"fmtt: text-to-image models need (%s), of the extra t2i: make setup-t2i, or pip install 'fmtt\[t2i\]'"
+def test_the_line_is_the_only_one(tmp_path: Path) -> None:
+    """On the command line itself, where warnings of libraries would stand beside it."""
+    command = [sys.executable, "-m", "fmtt", "model=flux3_klein", "reward=symmetry", 'prompt="a cat"', "logger=none"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+EXTRA = r"fmtt: text-to-image models need (%s), of the extra t2i: make setup-t2i, or pip install '\.\[t2i\]' in .*"
 LIBRARIES = {"model": ["diffusers"], "reward": ["transformers", "transformers.utils", "huggingface_hub"]}
 
 

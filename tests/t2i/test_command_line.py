@@ -14,6 +14,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from fmtt.methods.loop import State
+from fmtt.methods.noise_opt import NoiseAscent
+from fmtt.methods.rounds import Rounds
 from fmtt.methods.trajectory import Trajectory
 from tests.cli.test_resume import interrupted
 from tests.command import Outcome
@@ -59,19 +61,27 @@ def test_a_method_leaves_pictures_a_page_and_counts(tilted: Callable[..., Outcom
     assert row["text"] == "An analog clock showing exactly 4:45"
 
 
-def test_a_run_is_tracked(tilted: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_is_tracked(tilted: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     monkeypatch.setenv("WANDB_MODE", "offline")
-    done = tilted("logger=wandb", "mode=search")
+    done = tilted("logger=wandb", f"mode={mode}", "baseline=false", "report=false")
     assert done.status == 0, done.err
     assert list(done.folder.rglob("*.wandb"))
 
 
-def test_a_run_that_was_stopped_goes_on(tilted: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = tilted("mode=search", folder="whole")
-    with interrupted(monkeypatch, Trajectory, step=2):
-        broken = tilted("mode=search", folder="broken")
+LOOPS = {"noise_opt": NoiseAscent, "multi_best_of_n": Rounds}
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_that_was_stopped_goes_on(
+    tilted: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    words = (f"mode={mode}", "baseline=false", "report=false")
+    whole = tilted(*words, folder="whole")
+    with interrupted(monkeypatch, LOOPS.get(mode, Trajectory), step=2):
+        broken = tilted(*words, folder="broken")
     assert broken.status == 1 and "resume=true" in broken.complaint
-    resumed = tilted("mode=search", "resume=true", folder="broken")
+    resumed = tilted(*words, "resume=true", folder="broken")
     assert resumed.status == 0, resumed.err
     expected, found = (load_file(done.folder / "samples.safetensors") for done in (whole, resumed))
     assert expected.keys() == found.keys()

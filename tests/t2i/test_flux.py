@@ -27,6 +27,7 @@ from fmtt.models.t2i.flux_ahead import FluxAhead, load_flux_ahead
 from fmtt.models.t2i.grids import SchedulerGrid, by_tokens
 from tests.t2i.derivatives import check_gradient, landing
 from tests.t2i.tiny import clip_and_t5, flux_transformer, flux_vae, moved, plain_tokenizer, scheduler, told
+from tests.t2i.tiny_folders import lora_file
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = ["a cat", "an analog clock", "a dog"]
@@ -163,6 +164,9 @@ def test_a_folder_is_a_model(tmp_path: Path) -> None:
     assert schnell.velocity(noise()[:2], torch.full((2,), 0.3), told_of).shape == (2, 4, 8, 12)
     with pytest.raises(ValueError, match=r"model\.lora=nowhere: is not a safetensors file"):
         load_flux("nowhere", str(tmp_path), 16, 24)
+    style = lora_file(tmp_path / "style.safetensors", flux_transformer(), "transformer.")
+    with pytest.raises(ValueError, match=r"model\.lora=.*style.*: has no weights for the second time"):
+        load_flux(style, str(tmp_path), 16, 24)
 
 
 def short(texts: Sequence[str]) -> Told:

@@ -183,3 +183,10 @@ def test_folders_of_klein_and_klein_base_are_a_model(klein: str, tmp_path: Path)
     assert model.velocity(noise, torch.tensor([0.3]), condition).shape == noise.shape
     with pytest.raises(ValueError, match=r"model\.base=nowhere: the transformer is not on this machine"):
         load_flux3_klein(klein, "nowhere", height=16, width=24)
+
+
+def test_a_guidance_of_zero_is_taken_as_it_is(klein: str, tmp_path: Path) -> None:
+    flux3_transformer(flow_map=False).save_pretrained(tmp_path / "transformer")
+    scales = {None: 3.5, 0.0: 0.0, 2.0: 2.0}
+    for guidance, expected in scales.items():
+        assert load_flux3_klein(klein, str(tmp_path), guidance, height=16, width=24).guidance == expected

@@ -26,9 +26,9 @@ def saved(folder: Path, parts: Mapping[str, Any]) -> str:
     return str(folder)
 
 
-def lora_file(path: Path, net: Any, begin: str) -> str:
+def lora_file(path: Path, net: Any, begin: str, *layers: str) -> str:
     """A file with a random LoRA of a network, whose keys begin with ``begin``, and its path."""
-    net.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q"], init_lora_weights=False))
+    net.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=["to_q", *layers], init_lora_weights=False))
     save_file({begin + name: value.clone() for name, value in get_peft_model_state_dict(net).items()}, path)
     return str(path)
 
@@ -51,7 +51,8 @@ def klein_on_base(folder: Path) -> Settings:
 
 
 def flux(folder: Path) -> Settings:
-    lora = lora_file(folder / "lora.safetensors", with_two_times(tiny.flux_transformer()), "transformer.")
+    transformer, second = with_two_times(tiny.flux_transformer()), "second_embedder.timestep_embedder.linear_1"
+    lora = lora_file(folder / "lora.safetensors", transformer, "transformer.", second)
     return {"repository": saved(folder, flux_parts()), "lora": lora}
 
 

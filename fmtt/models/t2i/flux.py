@@ -30,6 +30,7 @@ class Told(NamedTuple):
     pooled: Tensor
 
 
+SECOND = "second_embedder"  # the name of the embedding of the second time, in the keys of the LoRA
 UNIT = 1000  # what the embedding of times is told of a noise level of 1
 
 Encoder = Callable[[Sequence[str]], Told]
@@ -227,12 +228,15 @@ def load_flux(
         download: whether what is not on this machine is fetched.
 
     Raises:
-        ValueError: if diffusers or weights are missing, the size does not fit, or a key of the LoRA is unknown.
+        ValueError: if diffusers or weights are missing, the size does not fit, a key of the LoRA is unknown, or it has
+            nothing for the second time.
     """
     weights = Published(repository, "FLUX.1 [dev] Non-Commercial", gated=True, download=download)
     tensors = read_lora(lora)
     transformer, vae = parts_of(weights, checkpointing)
     transformer = load_lora(with_two_times(transformer), tensors, lora)
+    if not any(SECOND in key for key in tensors):
+        raise ValueError(f"model.lora={lora}: has no weights for the second time ({SECOND}), so it makes no flow map")
     made = FluxFlowMap(transformer, vae, LoadedOnce(weights, 512), height, width, guidance)
     made.grid = grid_of(weights, made.tokens)
     return with_tiny_decoder(made, tiny_decoder, download)

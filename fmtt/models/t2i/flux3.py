@@ -248,5 +248,6 @@ def load_flux3_klein(
     if base is None:
         return Flux3Klein(transformer, vae, LoadedOnce(weights), height, width)
     others = Published(base, "FLUX Non-Commercial", gated=True, download=download, setting="model.base")
+    scale = GUIDANCE if guidance is None else guidance
     slow = frozen(others.network_in(diffusers.Flux3Transformer2DModel, "transformer"), checkpointing)
-    return Flux3KleinOnBase(transformer, vae, LoadedOnce(weights), height, width, slow, guidance or GUIDANCE)
+    return Flux3KleinOnBase(transformer, vae, LoadedOnce(weights), height, width, slow, scale)

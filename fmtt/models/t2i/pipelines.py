@@ -18,7 +18,7 @@ from fmtt.models.t2i.grids import Mu, by_tokens, by_tokens_and_steps, grid_of
 from fmtt.models.t2i.one_time import OneTime, of_both
 from fmtt.models.t2i.prompts import Encode, Encoder, PipelinePrompts
 from fmtt.models.t2i.tiny_decoders import with_tiny_decoder
-from fmtt.models.t2i.weights import Published, frozen, library
+from fmtt.models.t2i.weights import Published, frozen, library, quiet
 
 Row = Mapping[str, Tensor]
 
@@ -172,7 +172,8 @@ def pipeline_of(weights: Published) -> str:
     """
     kind = library("diffusers").DiffusionPipeline
     try:
-        found = kind.load_config(weights.repository, local_files_only=not weights.download)
+        with quiet():
+            found = kind.load_config(weights.repository, local_files_only=not weights.download)
     except OSError as error:
         raise ValueError(weights.missing("model_index.json")) from error
     return str(found["_class_name"])

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from warnings import catch_warnings, filterwarnings
 
 from safetensors import SafetensorError
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import apply_activation_checkpointing
@@ -34,6 +35,14 @@ def loaded_once() -> Iterator[None]:
         yield
     finally:
         KEPT.reset(token)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, diffusers does not warn of an argument that it gives to the hub itself."""
+    with catch_warnings():
+        filterwarnings("ignore", "The .?local_dir_use_symlinks.? argument")
+        yield
 
 
 @dataclass(frozen=True)
@@ -107,9 +116,10 @@ class Published:
         if kept is not None and key in kept:
             return kept[key]
         try:
-            made = kind.from_pretrained(
-                self.repository, subfolder=folder, local_files_only=not self.download, **options
-            )
+            with quiet():
+                made = kind.from_pretrained(
+                    self.repository, subfolder=folder, local_files_only=not self.download, **options
+                )
         except (OSError, SafetensorError) as error:
             raise ValueError(self.missing(folder)) from error
         if kept is not None:
@@ -155,5 +165,6 @@ def library(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise ValueError(
-            f"text-to-image models need {name}, of the extra t2i: make setup-t2i, or pip install 'fmtt[t2i]'"
+            f"text-to-image models need {name}, of the extra t2i: make setup-t2i,"
+            " or pip install '.[t2i]' in the checkout"
         ) from error
