@@ -155,9 +155,13 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("scale: 1.0\nhow: !!python/object/apply:os.system [ls]\n",
          "mine.yaml, line 2: tags such as tag:yaml.org,2002:python/object/apply:os.system are not read"),
         ("how: !mine 3\n", "mine.yaml, line 1: tags such as !mine are not read"),
+        ("hydra:\n  callbacks:\n    mine: {_target_: os.system, command: ls}\n",
+         "mine.yaml, line 3: Hydra would call os.system before it is known whether you trust it"),
+        ("# @package hydra.callbacks\nmine:\n  _target_: my.Callback\n",
+         "mine.yaml, line 3: Hydra would call my.Callback before it is known whether you trust it"),
         ("a: \x00\x01\n", "mine.yaml: unacceptable character #x0000"),
     ],
-    ids=["bomb", "loop", "python", "tag", "binary"],
+    ids=["bomb", "loop", "python", "tag", "callback", "package", "binary"],
 )  # fmt: skip
 def test_a_file_that_should_not_be_read_is_not(
     fmtt: Callable[..., Outcome], tmp_path: Path, text: str, complaint: str
