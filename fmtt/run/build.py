@@ -31,7 +31,7 @@ from fmtt.methods.method import Method
 from fmtt.run.budget import Budget, Size
 from fmtt.run.configs import CONFIGS
 from fmtt.run.errors import ConfigurationError, one_line
-from fmtt.run.memory import estimate, free_memory, heavy, largest_batch, refuse_large
+from fmtt.run.memory import heavy, make_room, refuse_large
 from fmtt.run.probe import check_evaluator, check_tilted_law, probe, warn_of_model, warn_of_odd_rewards
 from fmtt.run.processes import Together, one_process
 from fmtt.run.prompts import Prompts, read_prompts
@@ -283,17 +283,3 @@ def check_population(particles: int, shape: Sequence[int], groups: int, prompts:
     whole_number("population.particles", particles, 1)
     whole_number("population.groups", groups, 1)
     refuse_large(groups * (1 if prompts is None else len(prompts.texts)), particles, math.prod(shape))
-
-
-def make_room(run: Run, typed: int | None) -> None:
-    """Cut batches so that they fit into memory.
-
-    Raises:
-        ValueError: if a single sample does not fit, or the ``typed`` size of a batch does not.
-    """
-    batches, rows = run.problem.tilt.batches, len(run.prompt) * run.problem.particles
-    size = min(rows, batches.chunk or rows)
-    needs = estimate(run, run.loop.uses_gradient, size)
-    most = largest_batch(needs, size, typed is not None, free_memory(run.meter.device))
-    if most < size:
-        batches.room.most = most

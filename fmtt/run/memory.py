@@ -5,6 +5,7 @@ Two are not tried where batches have one sample, or where they do not fit.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from fmtt.flow.conditions import for_rows
 from fmtt.flow.memory import Memory
 from fmtt.flow.meter import Meter
 
+LARGE = 2**28  # bytes of a sample, from which on a user is told what a run needs
 TENSORS, NUMBERS = 8, 16  # of a particle: position, draws, gradient, velocity, landing, ...; rewards and weights
 LESS = (
     "smaller pictures, a look-ahead with fewer steps, a mode without gradients or precision=bf16-true need less;"
@@ -76,6 +78,32 @@ def estimate(run: Run, gradient: bool, size: int | None = None) -> Estimate:
     return Estimate(parts, max(0, 2 * one - two), max(0, two - one))
 
 
+def make_room(run: Run, typed: int | None) -> None:
+    """Cut batches so that they fit into memory, and say on stderr what large samples need.
+
+    Raises:
+        ValueError: if a single sample does not fit, or the ``typed`` size of a batch does not.
+    """
+    batches, rows, device = run.problem.tilt.batches, len(run.prompt) * run.problem.particles, run.meter.device
+    size, free = min(rows, batches.chunk or rows), free_memory(run.meter.device)
+    needs = estimate(run, run.loop.uses_gradient, size)
+    most = largest_batch(needs, size, typed is not None, free, device)
+    if most < size:
+        batches.room.most = most
+    if needs.batch(1) > LARGE:
+        print(
+            f"fmtt: note: batches of {most} samples need {gib(needs.batch(most))}; {shares(needs, device, free)}",
+            file=sys.stderr,
+        )
+
+
+def shares(needs: Estimate, device: torch.device, free: float) -> str:
+    """What one sample needs for each part, what weights take on a GPU, and what is free."""
+    parts = ", ".join(f"{name} {gib(count)}" for name, count in needs.parts.items())
+    weights = f"weights take {gib(torch.cuda.memory_allocated(device))}, and " if device.type == "cuda" else ""
+    return f"one sample needs {gib(needs.batch(1))} ({parts}); {weights}{gib(free)} are free"
+
+
 def measured(run: Run, size: int, gradient: bool) -> tuple[dict[str, int], int]:
     """What ``size`` samples leave alive in each part, and the most that they need at one time, in bytes."""
     problem, meter = run.problem, Meter(run.meter.device)
@@ -129,7 +157,7 @@ def heavy(device: torch.device) -> str:
     )
 
 
-def largest_batch(needs: Estimate, size: int, typed: bool, free: int) -> int:
+def largest_batch(needs: Estimate, size: int, typed: bool, free: int, device: torch.device) -> int:
     """The size of the batches of a run: ``size``, or less if that does not fit into ``free`` bytes.
 
     Raises:
@@ -137,8 +165,7 @@ def largest_batch(needs: Estimate, size: int, typed: bool, free: int) -> int:
     """
     most = needs.fits(SAFE * free)
     if most == 0:
-        parts = ", ".join(f"{name} {gib(count)}" for name, count in needs.parts.items())
-        raise ValueError(f"memory: one sample needs {gib(needs.batch(1))} ({parts}), and {gib(free)} are free; {LESS}")
+        raise ValueError(f"memory: {shares(needs, device, free)}; {LESS}")
     if typed and size > most:
         raise ValueError(
             f"population.chunk={size}: needs {gib(needs.batch(size))}, and {gib(free)} are free;"

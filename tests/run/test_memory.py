@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 
@@ -19,6 +20,7 @@ from fmtt.run.memory import Estimate, estimate, largest_batch, measured
 from tests.command import Outcome
 
 GIB = 2**30
+CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -65,14 +67,14 @@ def test_a_decoder_has_a_part_of_its_own() -> None:
 
 def test_the_largest_batch_is_what_fits() -> None:
     needs = Estimate({"look-ahead": GIB, "decoder": 0, "reward": GIB}, fixed=GIB, sample=2 * GIB)
-    assert largest_batch(needs, 4, typed=True, free=10 * GIB) == 4
-    assert largest_batch(needs, 8, typed=False, free=10 * GIB) == 4
+    assert largest_batch(needs, 4, typed=True, free=10 * GIB, device=CPU) == 4
+    assert largest_batch(needs, 8, typed=False, free=10 * GIB, device=CPU) == 4
     line = r"population\.chunk=8: needs 17 GiB, and 10 GiB are free; population\.chunk=4 fits"
     with pytest.raises(ValueError, match=line):
-        largest_batch(needs, 8, typed=True, free=10 * GIB)
-    line = r"one sample needs 3 GiB \(look-ahead 1 GiB, decoder 0 GiB, reward 1 GiB\), and 2 GiB are free"
+        largest_batch(needs, 8, typed=True, free=10 * GIB, device=CPU)
+    line = r"one sample needs 3 GiB \(look-ahead 1 GiB, decoder 0 GiB, reward 1 GiB\); 2 GiB are free"
     with pytest.raises(ValueError, match=line):
-        largest_batch(needs, 8, typed=False, free=2 * GIB)
+        largest_batch(needs, 8, typed=False, free=2 * GIB, device=CPU)
 
 
 def tight(most: int) -> fmtt.Flow:
@@ -124,14 +126,14 @@ def test_a_run_is_cut_to_what_fits_with_the_same_result(
 ) -> None:
     whole = fmtt(*SMALL, small=False, folder="whole")
     needs, seen = estimate(run, True), list[int]()
-    monkeypatch.setattr(build, "free_memory", lambda device: needs.batch(2) / memory.SAFE + 1)
-    largest = build.largest_batch
+    monkeypatch.setattr(memory, "free_memory", lambda device: needs.batch(2) / memory.SAFE + 1)
+    largest = memory.largest_batch
 
     def noted(*given: object) -> int:
         seen.append(largest(*given))
         return seen[-1]
 
-    monkeypatch.setattr(build, "largest_batch", noted)
+    monkeypatch.setattr(memory, "largest_batch", noted)
     cut = fmtt(*SMALL, small=False, folder="cut")
     assert (whole.status, cut.status) == (0, 0), cut.err
     assert 1 < seen[0] < 6
@@ -142,10 +144,21 @@ def test_a_run_is_cut_to_what_fits_with_the_same_result(
 def test_what_does_not_fit_is_refused_in_one_line(
     fmtt: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "free_memory", lambda device: 20 * 2**20)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 20 * 2**20)
     refused = fmtt(*SMALL, "population.chunk=6", "population.particles=60", small=False)
     assert refused.status == 0, refused.err
     refused = fmtt(*SMALL, "population.chunk=60", "population.particles=60", small=False)
     assert refused.status == 2 and refused.complaint.startswith("fmtt: population.chunk=60: needs 0.")
-    monkeypatch.setattr(build, "free_memory", lambda device: 2**20)
+    monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
     assert "memory: one sample needs 0.00" in fmtt(*SMALL, small=False).complaint
+
+
+def test_users_are_told_what_large_samples_need(fmtt: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "batches of" not in fmtt(*SMALL, small=False, folder="small").err
+    monkeypatch.setattr(memory, "LARGE", 1)
+    (line,) = [line for line in fmtt(*SMALL, small=False).err.splitlines() if "batches of" in line]
+    assert re.fullmatch(
+        r"fmtt: note: batches of 6 samples need [\d.e-]+ GiB; one sample needs [\d.e-]+ GiB"
+        r" \(look-ahead [\d.e-]+ GiB, decoder 0 GiB, reward [\d.e-]+ GiB\); [\d.]+ GiB are free",
+        line,
+    ), line
