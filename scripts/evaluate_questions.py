@@ -13,7 +13,7 @@ from fmtt.training.questions import grade
 
 @hydra.main(version_base="1.3", config_path="../configs/training", config_name="questions_evaluation")
 def main(config: DictConfig) -> None:
-    for name, value in grade(load_network(config.checkpoint, QuestionNet), config.count).items():
+    for name, value in grade(load_network(config.checkpoint, QuestionNet), config.count, config.seed).items():
         print(f"{name:<20} {value:.4g}")
 
 

@@ -205,9 +205,9 @@ def kind_of(question: Question) -> str:
 
 
 @torch.inference_mode()
-def grade(net: QuestionNet, count: int = 4000) -> dict[str, float]:
+def grade(net: QuestionNet, count: int = 4000, seed: int = 0) -> dict[str, float]:
     """How well ``net`` answers questions about scenes of the world of the flow map, which it has not seen."""
-    test = lesson(World(), count, 1, 0, "test")
+    test = lesson(World(), count, 1, seed, "test")
     pictures = render(test.scenes)
     parts = zip(pictures.split(500), test.tokens[:, 0].split(500), strict=True)
     log_odds, yes = torch.cat([net(*part) for part in parts]).double(), test.yes[:, 0]
