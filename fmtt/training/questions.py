@@ -127,7 +127,7 @@ class QuestionTraining(OneCycle):
 
     There is no label smoothing, since the log-odds must be calibrated. The maps and places of the network are taught
     beside the answers, and cells learn the shape and colour that has its centre in them, by a layer that is thrown
-    away: from answers alone shapes and colours come ten times more slowly, and relations not at all.
+    away: from answers alone it learns them slowly.
 
     Args:
         net: the network.
