@@ -7,8 +7,8 @@ RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-t2i demo test test-slow test-all lint docs validate digests toy-a toy-b geodesic frontier frontier-untuned \
-	frontier-sampling figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit scenes-tuning scenes-geneval scenes-rates scenes-law scenes-edit \
-	bench train-mnist train-clocks train-scenes fuzz kill soak clean
+	frontier-sampling samplers figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit tuning maximisers scenes-tuning scenes-geneval scenes-rates scenes-law scenes-edit \
+	bench bench-resamplers train-mnist train-clocks train-scenes fuzz kill soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,7 +40,11 @@ demo: setup ## tilt MNIST digits toward mirror symmetry; look at the picture and
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r requirements-docs.txt
 	@touch $@
 
-PYTEST := OMP_NUM_THREADS=1 PYTHONPATH=.venv/optuna $(BIN)/python -m pytest -n 2
+.venv/peers: requirements-peers.txt .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $@ -r requirements-peers.txt
+	@touch $@
+
+PYTEST := OMP_NUM_THREADS=1 PYTHONPATH=.venv/optuna $(BIN)/python -m pytest -n 2 --dist loadgroup
 test: setup lint .venv/optuna ## lint, then the tests that are not marked slow
 	$(PYTEST) -m "not slow" tests
 
@@ -50,8 +54,8 @@ test-slow: setup setup-t2i .venv/optuna .venv/docs ## the tests that are marked 
 test-all: setup setup-t2i lint .venv/optuna .venv/docs ## lint, then all tests (20 to 60 minutes on 2 cores, depending on the processor)
 	$(PYTEST) tests
 
-fuzz: setup ## 2,000 random command lines: each runs, or says on one line why not
-	FMTT_TRIES=2000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/reliability/test_fuzz.py
+fuzz: setup ## 2,000 random command lines: each runs, or says on one line why not; and 200 in which nothing is without an effect
+	FMTT_TRIES=2000 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -o timeout=0 tests/reliability/test_fuzz.py tests/reliability/test_effects.py
 
 kill: setup ## 50 runs killed three times each at random moments, and resumed: the bytes of a run that was left alone
 	FMTT_TRIES=50 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q tests/reliability/test_kill.py
@@ -202,6 +206,27 @@ edit: setup ## a picture of a 3 becomes an 8, and a clock another time: outputs/
 	$(EDIT) mode=wide_search sampler.epsilon.c=3 model=clocks reward=edit_clock reward.terms.change.hour=4 sampler.start.path=clock \
 		population.particles=16 hydra.sweep.dir=$(FIGURES)/edit/clock
 
+# settings of each method are chosen on the tasks of tuning and reported on others: docs/comparison.md
+# lines begin with - since a run that no budget allows is a failure that the tables list
+MAXIMISERS := $(SWEEP) experiment=maximisers
+MAXIMISER_TRIALS := docs/data/trials/maximise/*.txt
+MAXIMISER_TASKS := docs/data/tasks_tuning.txt
+tuning: setup ## the trials of every maximiser on the tasks of tuning (many hours, goes on where it stopped): a table, the words of each
+	-for trials in $(MAXIMISER_TRIALS); do \
+		$(MAXIMISERS) population.groups=16 $(FEW) budget.nfe=64,1000 "hydra.sweeper.files=[$(MAXIMISER_TASKS),$$trials]" \
+			hydra.sweep.dir=$(FIGURES)/tuning/$$(basename $$trials .txt); done
+	$(BIN)/python scripts/tuning.py $(FIGURES)/tuning/* --out $(FIGURES)/tuning
+
+MAXIMISER_REPORTED := docs/data/tasks_reported.txt
+MAXIMISER_SETTINGS := docs/data/maximisers_tuned.txt
+MAXIMISERS_BASE := $(MAXIMISERS) hydra/sweeper=basic mode=base
+maximisers: setup ## the tuned maximisers at four costs on other tasks (many hours, goes on where it stopped): tables, a CSV, figures
+	$(MAXIMISERS_BASE) $(FEW) hydra.sweep.dir=$(FIGURES)/maximisers/base_digits
+	$(MAXIMISERS_BASE) $(FEW) model=clocks reward=clock hydra.sweep.dir=$(FIGURES)/maximisers/base_clocks
+	-$(MAXIMISERS) $(FEW) budget.nfe=16,64,250,1000 "hydra.sweeper.files=[$(MAXIMISER_REPORTED),$(MAXIMISER_SETTINGS)]" \
+		hydra.sweep.dir=$(FIGURES)/maximisers/tuned
+	$(BIN)/python scripts/maximisers.py $(FIGURES)/maximisers --out $(FIGURES)/maximisers
+
 # settings of each method are chosen on 40 prompts and reported on 128 others; the lists of trials are those of docs/scenes.md
 # lines begin with - since a run that no budget allows is a failure that the tables list
 SCENES := $(SWEEP) experiment=scenes_geneval
@@ -217,7 +242,7 @@ scenes-tuning: setup ## the trials of every method on the prompts of tuning (hou
 	-for lookahead in denoiser diffusion4 flowmap1 flowmap2 flowmap4; do \
 		$(TRIALS)/search_$$lookahead mode=search lookahead=$$lookahead $(SCALES) sampler/chi=zero,paper; done
 	-$(TRIALS)/noise_opt mode=noise_opt mode.rate=5,1,12,25 mode.regularisation=0.01,0.1
-	-$(TRIALS)/noise_smc mode=noise_smc $(SCALES) mode.move=pcn,hmc
+	-$(TRIALS)/noise_smc mode=noise_smc $(SCALES) mode.move=auto,hmc
 	-$(TRIALS)/fmrg mode=fmrg mode.factor=2,1,4,8 'mode.window=[0,0.25],[0,0.5]'
 	-$(TRIALS)/auto mode=auto lookahead=flowmap1,flowmap2 mode.rate=12,3,6,24
 	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_tuning/* --out $(FIGURES)/scenes_tuning
@@ -277,9 +302,22 @@ frontier-sampling: setup ## error of the tilted law against cost for every metho
 	$(BIN)/python scripts/sampling_frontier.py outputs/frontier_sampling/smooth outputs/frontier_sampling/rugged \
 		outputs/frontier_sampling/poor_map outputs/frontier_sampling/digit
 
-bench: setup ## every mode beside its own calls of network and reward; and the loop on points beside one written by hand
+SAMPLERS := $(SWEEP) experiment=samplers model=normal
+SAMPLER_COSTS := 160,500,1600,5000
+samplers: setup ## error of every sampler against strength of the tilt and cost (goes on where it stopped): tables, a picture
+	while read -r name words; do \
+		$(SAMPLERS) $$words budget.nfe=$(SAMPLER_COSTS) hydra.sweep.dir=$(FIGURES)/samplers/$$name || exit 1; \
+		done < docs/data/sampler_tasks.txt
+	$(BIN)/python scripts/sampling_frontier.py $$(sed 's|^\([^ ]*\) .*|$(FIGURES)/samplers/\1|' docs/data/sampler_tasks.txt) \
+		--out $(FIGURES)/samplers
+
+bench: setup ## every mode beside its own calls of network and reward; the networks themselves; the loop on points beside one written by hand
 	$(RUN) scripts/benchmark_modes.py
+	$(RUN) scripts/benchmark_networks.py
 	$(BIN)/python scripts/benchmark_core.py
+
+bench-resamplers: setup .venv/peers ## our resamplers beside those of the package particles
+	PYTHONPATH=.venv/peers OMP_NUM_THREADS=1 $(BIN)/python scripts/benchmark_resamplers.py
 
 train-mnist: setup ## train the bundled flow map and classifiers again (hours)
 	$(RUN) scripts/train_reward.py

@@ -19,7 +19,7 @@ from fmtt.flow.batches import Alone, Batches, Processes, joined
 from fmtt.flow.conditions import count, encoded, entries, moved
 from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
 from fmtt.flow.noise import Noise
-from fmtt.flow.precision import precision_of
+from fmtt.flow.precision import mixed, precision_for
 from fmtt.flow.protocols import Velocity, as_flow, as_reward
 from fmtt.flow.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi, ZeroEpsilon
 from fmtt.methods import presets as modes
@@ -176,12 +176,14 @@ def assemble(
     device: torch.device | str = "cpu",
     precision: str = "32-true",
     group_numbers: Sequence[int] | None = None,
+    gradient_cost: float = 3.0,
+    budgeted: bool = False,
     processes: Processes = Alone(),
 ) -> Run:
     """A run of ``mode`` on ``model`` tilted by ``exp(scale * reward)``.
 
     Args:
-        model: a velocity, and a flow map if the look-ahead needs one; on ``device``.
+        model: a velocity, and a flow map if the look-ahead needs one; on ``device``, its network in ``precision``.
         reward: clean samples ``(B, *D)``, decoded if the model decodes, to ``(B,)``; differentiable if the method needs
             gradients. With conditions it gets the keyword ``condition`` if it has that parameter.
         conditions: one entry for each of P prompts, a tensor ``(P, ...)`` or a sequence; the model gets the keyword
@@ -196,7 +198,7 @@ def assemble(
         epsilon, beta, chi: the schedules; those that a pilot finds, grids too, wait for :meth:`Run.tuned`.
         transport: makes the transport along the base ODE of the model.
         damping: how guidance is weakened early, against reward hacking.
-        start: prepares where particles start, such as ``methods.annealed_start.AnnealedStart(8)``; by default N(0, I).
+        start: prepares where particles start, such as ``methods.annealed_start.AnnealedStart(8)``; by default noise.
         probes: random directions for the Laplacian that chi needs where the dimension is above 16.
         groups: R independent populations of each prompt; group g has prompt ``g // R``.
         particles: N in each group.
@@ -205,6 +207,8 @@ def assemble(
         device: where the particles live.
         precision: ``32-true``, ``64-true``, ``bf16-true``, ``16-true``, or ``bf16-mixed`` and ``16-mixed``.
         group_numbers: the groups of this run; None for all P R of them.
+        gradient_cost: what an evaluation of the tilt with its gradient costs, in evaluations without.
+        budgeted: whether a method may have more particles, if fewer steps make them as cheap.
         processes: those that share out what the network computes, such as :class:`fmtt.run.processes.Together`.
 
     Raises:
@@ -216,7 +220,8 @@ def assemble(
     whole_number("population.groups", groups, 1)
     whole_number("population.particles", particles, 1)
     whole_number("seed", seed, 0)
-    flow, record, kind = as_flow(model), as_reward(reward), precision_of(precision)
+    flow, record = as_flow(model), as_reward(reward)
+    kind = precision_for(flow, precision)
     grid = grid or flow.grid or PowerGrid()
     times = grid.times(steps)
     if any(then <= now for now, then in pairwise(times)):
@@ -235,11 +240,12 @@ def assemble(
     metered = MeteredModel(flow, meter, kind.network, told)
     asked = None if given is None or not record.conditional else moved(encoded(given, record.encode_prompts), device)
     judged = MeteredReward(record, meter, flow.decode, asked)
-    rows = None if given is None else prompt
-    batches = Batches(flow.chunk if chunk is None else chunk, rows, prompts or 1, processes=processes)
+    largest = flow.chunk if chunk is None else chunk
+    batches = Batches(largest, None if given is None else prompt, prompts or 1, processes=processes, groups=numbers)
     tilt = Tilt(metered, look_ahead, judged, scale, beta, batches)
     noise = Noise(seed, numbers, device, kind.samples)
-    problem = start(Problem(metered, tilt, epsilon, chi, damping, transport, probes, times, particles, noise))
+    parts = (metered, tilt, epsilon, chi, damping, transport, probes, times, particles, noise)
+    problem = start(Problem(*parts, gradient_cost=gradient_cost, budgeted=budgeted))
     method = mode() if callable(mode) else mode
     loop = method.loop(problem)
     if problem.opening is not None and not method.through_time:
@@ -291,9 +297,3 @@ def sample(
     with torch.no_grad(), mixed(precision, device):
         run = run.tuned()
         return finish(run, run.loop.last())
-
-
-def mixed(precision: str, device: torch.device | str) -> torch.autocast:
-    """The context in which a ``mixed`` precision runs; nothing for others."""
-    kind = precision_of(precision).autocast
-    return torch.autocast(torch.device(device).type, kind, enabled=kind is not None)

@@ -7,7 +7,8 @@ import argparse
 import sys
 
 from fmtt.run.cli import script
-from fmtt.run.memory_table import HEAD, MODELS, memory_rows
+from fmtt.run.memory_table import HEAD, memory_rows
+from fmtt.run.published_sizes import MODELS
 from fmtt.run.reward_sizes import REWARD_HEAD, reward_rows
 from fmtt.studies.output import markdown_table
 

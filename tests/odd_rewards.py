@@ -67,9 +67,10 @@ class Relative:
     """How far a sample is above the mean of its batch."""
 
     scale: float = 1.0
+    size: float = 1.0
 
     def __call__(self, x: Tensor) -> Tensor:
-        return first(x) - first(x).mean()
+        return self.size * (first(x) - first(x).mean())
 
 
 @dataclass

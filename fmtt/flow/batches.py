@@ -12,6 +12,7 @@ from torch import Tensor
 
 from fmtt.checks import whole_number
 from fmtt.flow.conditions import for_rows
+from fmtt.flow.faults import CallError, NoGradientError
 from fmtt.flow.protocols import FlowMap, Velocity
 
 Made = TypeVar("Made")
@@ -68,6 +69,7 @@ class Batches:
         prompts: how many prompts the whole run has; this process may hold the groups of some of them only.
         room: shared by all copies of a rule.
         processes: those that share the batches out among themselves.
+        groups: the numbers of the G groups, for errors; empty if they have none.
     """
 
     chunk: int | None = None
@@ -75,6 +77,7 @@ class Batches:
     prompts: int = 1
     room: Room = field(default_factory=Room, compare=False)
     processes: Processes = Alone()
+    groups: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.chunk is not None:
@@ -88,20 +91,34 @@ class Batches:
 
         Raises:
             torch.OutOfMemoryError: if a single row does not fit.
+            CallError: of ``call``, with the numbers of the groups that the part belongs to.
         """
         flat = [values.flatten(0, 1) for values in (x, *others)]
         prompts = None if self.prompt is None else self.prompt[:, None].expand(x.shape[:2]).flatten()
-        return self.processes.exchange(lambda: self._own(call, flat, prompts))
+
+        def placed(rows: slice, *parts: Tensor | None) -> Made:
+            try:
+                return call(*parts)
+            except NoGradientError:  # of no group
+                raise
+            except CallError as error:
+                if len(self.groups) != len(x):
+                    raise
+                first, last = (self.groups[row // x.shape[1]] for row in (rows.start, rows.stop - 1))
+                where = f"group {first}" if first == last else f"groups {first} to {last}"
+                raise CallError(f"{error}, in {where}") from error
+
+        return self.processes.exchange(lambda: self._own(placed, flat, prompts))
 
     def _own(self, call: Callable[..., Made], flat: Sequence[Tensor], prompts: Tensor | None) -> list[Made]:
-        """``call`` for the rows of this process."""
+        """``call`` for the rows of this process, told which they are."""
         made: list[Made] = []
         start, stop, most = self._share(len(flat[0]))
         while start < stop:
             rows = slice(start, min(start + self._size(most), stop))
             parts = [values[rows] for values in flat]
             try:
-                made.append(call(*parts, None if prompts is None else prompts[rows]))
+                made.append(call(rows, *parts, None if prompts is None else prompts[rows]))
             except torch.OutOfMemoryError:
                 if len(parts[0]) == 1:
                     raise

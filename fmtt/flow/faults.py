@@ -13,6 +13,10 @@ class CallError(ValueError):
     """A model or a reward has raised, or returned what it must not. The message is one line."""
 
 
+class NoGradientError(CallError):
+    """A gradient of a reward is needed, and it has none."""
+
+
 class UnavailableError(RuntimeError):
     """Something that a run needs does not answer now. The message is one line; the run can be resumed."""
 

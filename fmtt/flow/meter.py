@@ -230,6 +230,10 @@ class MeteredModel:
         return self.flow.data_only
 
     @property
+    def first_time(self) -> float:
+        return self.flow.first_time
+
+    @property
     def usual_error(self) -> float | None:
         return self.flow.usual_error
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 
 from fmtt.checks import choice
+from fmtt.flow.protocols import Flow
 
 
 class Precision(NamedTuple):
@@ -43,3 +44,21 @@ def precision_of(word: str) -> Precision:
         ValueError: if there is no such word.
     """
     return PRECISIONS[choice("precision", word, PRECISIONS)]
+
+
+def precision_for(flow: Flow, word: str) -> Precision:
+    """What ``word`` means, for a model.
+
+    Raises:
+        ValueError: if there is no such word, or the network of the model gives no numbers in that precision.
+    """
+    found = precision_of(word)
+    if word in flow.unfit_precisions:
+        raise ValueError(f"precision={word}: the network of this model divides by zeros in it; use bf16-mixed")
+    return found
+
+
+def mixed(precision: str, device: torch.device | str) -> torch.autocast:
+    """The context in which a ``mixed`` precision runs; nothing for others."""
+    kind = precision_of(precision).autocast
+    return torch.autocast(torch.device(device).type, kind, enabled=kind is not None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fmtt.flow.conditions import Encoded
 from fmtt.flow.schedules import Grid
@@ -88,10 +88,12 @@ class Flow:
         encode_prompts: texts to what ``condition`` holds, one row each: a tensor or a mapping of tensors.
         evaluations: what a call costs.
         grid: its own time grid, such as the noise levels of its pipeline; None for a uniform one.
+        first_time: when its trajectories begin, from noise times 1 - first_time: noise levels may end at a finite one.
         exact_flow_map: whether ``flow_map`` is that of ``velocity`` itself, not a learned one.
         data_only: whether ``flow_map`` knows t = 1 only.
         chunk: the largest batch that suits the model; None for any.
         usual_error: its own :func:`fmtt.tilt.typicality.usual_error`, if it is known.
+        unfit_precisions: words of :mod:`fmtt.flow.precision` in which its network gives no numbers.
         evaluator: grades decoded samples; no reward uses it.
         law: the law of the samples, a :class:`fmtt.models.analytic.MixtureLaw`, where it is known; for a model with
             conditions a function of one condition.
@@ -107,10 +109,12 @@ class Flow:
     encode_prompts: Callable[[Sequence[str]], Encoded] | None = None
     evaluations: Evaluations = Evaluations()
     grid: Grid | None = None
+    first_time: float = 0.0
     exact_flow_map: bool = False
     data_only: bool = False
     chunk: int | None = None
     usual_error: float | None = None
+    unfit_precisions: frozenset[str] = frozenset()
     evaluator: Evaluator | None = None
     law: Any = None
     caution: str | None = None
@@ -145,6 +149,21 @@ class Flow:
 
 
 @dataclass(frozen=True)
+class Movable:
+    """How a model is put on a device. A formula has no networks, and works on the device of its input.
+
+    Attributes:
+        networks: those that take another precision, and can be compiled.
+        to: device and precision of the networks to the model there; None for a formula.
+        offloaded: the same, but the weights wait on the CPU; None if the model cannot do that.
+    """
+
+    networks: Sequence[nn.Module] = ()
+    to: Callable[[torch.device, torch.dtype], Velocity] | None = None
+    offloaded: Callable[[torch.device, torch.dtype], Velocity] | None = None
+
+
+@dataclass(frozen=True)
 class Reward:
     """A reward and what it may offer beside its call.
 
@@ -154,6 +173,7 @@ class Reward:
         encode_prompts: texts to what ``condition`` holds, one row each.
         statistics: ``(B, *D)`` to named values ``(B,)`` that a table shows beside the reward.
         upper: no reward is larger; needed for draws by rejection.
+        real: gives real samples ``(M, *D)`` of the kind that the reward asks for, or None where this machine has none.
         quadratic_form: dimension d to ``(P, l, c)`` with ``r(x) = -x.P x / 2 + l.x + c``, for closed forms.
     """
 
@@ -162,6 +182,7 @@ class Reward:
     encode_prompts: Callable[[Sequence[str]], Encoded] | None = None
     statistics: Callable[[Tensor], Mapping[str, Tensor]] | None = None
     upper: float | None = None
+    real: Callable[[], Tensor | None] | None = None
     quadratic_form: Callable[[int], tuple[Tensor, Tensor, float]] | None = None
 
     @property
@@ -177,13 +198,22 @@ class Reward:
 
 def as_flow(model: Velocity) -> Flow:
     """The record of a model."""
-    return Flow(**{field.name: getattr(model, field.name) for field in fields(Flow) if hasattr(model, field.name)})
+    return Flow(**offered(model, Flow))
+
+
+def as_movable(model: Velocity) -> Movable:
+    """The record of the networks of a model."""
+    return Movable(**offered(model, Movable))
 
 
 def as_reward(reward: Callable[..., Tensor]) -> Reward:
     """The record of a reward."""
-    names = [field.name for field in fields(Reward) if field.name != "call" and hasattr(reward, field.name)]
-    return Reward(reward, **{name: getattr(reward, name) for name in names})
+    return Reward(**(offered(reward, Reward) | {"call": reward}))
+
+
+def offered(owner: object, record: type[Flow | Movable | Reward]) -> dict[str, Any]:
+    """The attributes of a model or a reward that a record has fields for."""
+    return {field.name: getattr(owner, field.name) for field in fields(record) if hasattr(owner, field.name)}
 
 
 def takes(function: Callable[..., Any], name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from fmtt.checks import whole_number
+from fmtt.flow.protocols import as_flow
 from fmtt.methods.noise_smc import NoiseSmc
 from fmtt.methods.problem import Problem
 
@@ -28,6 +29,8 @@ class AnnealedStart:
         whole_number("sampler.start.sweeps", self.sweeps, 1)
 
     def __call__(self, problem: Problem) -> Problem:
+        if as_flow(problem.model).first_time > 0:
+            raise ValueError("sampler.start=annealed: trajectories of this model begin after t = 0; use normal")
         target = problem.tilt.ramp(0.0)
         if target == 0:
             raise ValueError("sampler.start=annealed: no tilt is in force at t = 0; use sampler/beta=from")

@@ -104,12 +104,13 @@ class Composition:
             problem.model, tilt, problem.epsilon, guidance, NoWeights(), transport, self.field, problem.chi,
             self.window.late(problem.times[0]), problem.probes,
         )  # fmt: skip
-        weights = self.weights.fitted(dynamics.moves(dynamics.interval(*problem.times[-2:])))
-        if problem.image is not None and weights.invariant and not (still and problem.chi.vanishes):
+        moves, late = dynamics.moves(dynamics.interval(*problem.times[-2:])), problem.times[0] > 0
+        if late and self.weights.invariant and not (still and problem.chi.vanishes):
             raise ValueError(
-                "sampler.start=image: noise keeps the law of the model, and that of the edits of a picture is another;"
-                " use mode.weights=kernel, or sampler/epsilon=zero"
+                "mode.weights: noise keeps the law of the model, and trajectories that begin at"
+                f" t = {problem.times[0]:.3g} have another; use mode.weights=kernel, or sampler/epsilon=zero"
             )
+        weights = self.weights.fitted(moves._replace(invariant=moves.invariant and not late))
         return Trajectory(
             replace(dynamics, weights=weights), self.selection, problem.times, problem.particles, problem.noise,
             self.potential, self.tempering, problem.opening, problem.image,

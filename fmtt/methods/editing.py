@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fmtt.checks import fraction
 from fmtt.data.images import read_sample
-from fmtt.flow.schedules import LateRamp
 from fmtt.methods.problem import Problem
 
 
@@ -35,12 +34,14 @@ class NoisedImage:
 
     def __call__(self, problem: Problem) -> Problem:
         flow = problem.model.flow
+        if self.t0 <= flow.first_time:
+            raise ValueError(
+                f"sampler.start.t0={self.t0}: must be above {flow.first_time:.3g}, where this model begins"
+            )
         image = read_sample("sampler.start.path", self.path, flow.decoded_shape(problem.noise.device))
         image = image.to(problem.noise.device)
         if flow.decode is not None:
             if flow.encode is None:
                 raise ValueError("sampler.start=image: the model decodes its samples, and cannot encode a picture")
             image = flow.encode(image[None])[0]
-        times = (self.t0, *(self.t0 + (1 - self.t0) * t for t in problem.times[1:-1]), 1.0)
-        tilt = replace(problem.tilt, ramp=LateRamp(problem.tilt.ramp, self.t0))
-        return replace(problem, image=image, times=times, tilt=tilt)
+        return problem.late(self.t0, image)

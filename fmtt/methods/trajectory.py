@@ -22,6 +22,7 @@ from fmtt.smc.tempering import Tempering
 from fmtt.step.dynamics import Draws, Dynamics, Step
 from fmtt.step.interval import Interval
 from fmtt.step.needs import NOTHING, TILT, Needs
+from fmtt.tilt.look_ahead import begun
 from fmtt.tilt.tilt import TiltValue, columns
 
 LARGE = 4096  # numbers in a draw, from which on a thread saves more time than it takes
@@ -40,7 +41,7 @@ class Trajectory(Loop):
         potential: the potential of the intermediate weights.
         tempering: the rule for the share of the tilt that is in force, or None for the whole tilt.
         opening: a loop whose last population is noise under the tilt of t = 0; the run starts from it. None: N(0, I).
-        image: ``(*D)``; particles start at ``t_0 image + (1 - t_0) noise``. None for t_0 = 0.
+        image: ``(*D)``; particles start at ``t_0 image + (1 - t_0) noise``. None: at ``(1 - t_0) noise``.
     """
 
     dynamics: Dynamics
@@ -88,8 +89,7 @@ class Trajectory(Loop):
             return self.opened(self.opening)
         x = self.noise.normal((self.particles, *self.dynamics.model.shape), 0, "start")
         t = self.times[0]
-        if self.image is not None:
-            x = t * self.image + (1 - t) * x
+        x = begun(x, t, self.image)
         tilt = TiltValue.unknown(x)
         if self.needs[0].tilt:
             tilt = self.dynamics.evaluate(x, t, self.needs[0])

@@ -111,6 +111,11 @@ class Gaussian:
         return t * mean + (x - s * mean) * sigma_t / sigma_s
 
 
+def standard_normal(size: int) -> Gaussian:
+    """``N(0, I)`` in ``size`` dimensions: its samples are its noise."""
+    return Gaussian([0.0] * whole_number("model.size", size, 1), 1.0)
+
+
 class GaussianMixture:
     """Data from a mixture of K isotropic Gaussians; the flow map is an accurate, differentiable ODE solve.
 

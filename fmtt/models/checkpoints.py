@@ -17,7 +17,9 @@ from fmtt.files import sha256, write_whole
 
 Network = TypeVar("Network", bound=nn.Module)
 BUNDLED = Path(__file__).parent / "bundled"
-fingerprints: dict[str, str] = {}  # the hashes of the files that this process has loaded
+SEAL = "sha256/header"
+fingerprints: dict[str, str] = {}  # of all weights that this process has loaded: hashes of files, or sketches
+SKETCHED = 64  # numbers of a tensor in a sketch
 
 
 class CheckpointError(ValueError):
@@ -41,8 +43,14 @@ def save_network(net: nn.Module, arguments: dict[str, object], path: Path | str,
         "card": json.dumps(card),
         "sha256": hash_of(tensors),
     }
+    header[SEAL] = seal_of(header)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     write_whole(Path(path), save(tensors, metadata=header))
+
+
+def seal_of(header: Mapping[str, str]) -> str:
+    """The hash of what a header says of the network."""
+    return hashlib.sha256(f"{header['architecture']} {header['arguments']} {header.get('sha256')}".encode()).hexdigest()
 
 
 def hash_of(tensors: Mapping[str, Tensor]) -> str:
@@ -52,6 +60,16 @@ def hash_of(tensors: Mapping[str, Tensor]) -> str:
         found.update(f"{name} {tensors[name].dtype} {tuple(tensors[name].shape)}".encode())
         found.update(tensors[name].contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return found.hexdigest()
+
+
+def sketch_of(tensors: Mapping[str, Tensor]) -> str:
+    """The hash of names, types, shapes and some numbers of tensors: it tells large networks apart in no time."""
+    few = {}
+    for name, tensor in tensors.items():
+        flat = tensor.detach().flatten()
+        places = torch.linspace(0, max(len(flat) - 1, 0), min(SKETCHED, len(flat))).long()
+        few[f"{name} {tuple(tensor.shape)}"] = flat[places.to(flat.device)]
+    return hash_of({name: values.cpu() for name, values in few.items()})
 
 
 def bundled_hashes() -> dict[str, str]:
@@ -79,7 +97,7 @@ def load_network(path: Path | str, *kinds: type[Network]) -> Network:
         with safe_open(str(file), framework="pt") as handle:
             header = handle.metadata() or {}
             tensors = {name: handle.get_tensor(name) for name in handle.keys()}  # noqa: SIM118
-        if header.get("sha256") not in (None, hash_of(tensors)):
+        if header.get("sha256") not in (None, hash_of(tensors)) or header.get(SEAL) not in (None, seal_of(header)):
             raise OSError("its content has another hash")
         name = header.get("architecture", "none")
         kind = next((kind for kind in kinds if kind.__name__ == name), None)

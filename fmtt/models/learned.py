@@ -47,6 +47,10 @@ class TwoTimeModel:
         self.usual_error = None if usual_error is None else positive("model.usual_error", usual_error)
         self.map_net = map_net or net
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return (self.net,) if self.map_net is self.net else (self.net, self.map_net)
+
     def velocity(self, x: Tensor, t: Tensor) -> Tensor:
         return self.net(x, t, t)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fmtt.checks import positive
 from fmtt.flow.interpolant import expand
@@ -31,6 +31,10 @@ class TextModel:
     def __init__(self, net: TextUNet, evaluator: Evaluator | None = None, usual_error: float | None = None):
         self.net, self.shape, self.evaluator = net, net.shape, evaluator
         self.usual_error = None if usual_error is None else positive("model.usual_error", usual_error)
+
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        return (self.net,)
 
     def velocity(self, x: Tensor, t: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
         return self.net(x, t, t, condition)

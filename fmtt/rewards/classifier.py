@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fmtt.checks import finite, whole_number
+from fmtt.data.mnist import available, load_mnist, to_unit_range
 from fmtt.models.checkpoints import load_network
 from fmtt.models.classifier import SURE, DigitClassifier
 
@@ -52,3 +53,10 @@ class Digit:
             return {}
         sure = self.other.on(x.device)(x).double().softmax(1)[:, self.digit] > SURE
         return {"shows_the_digit": sure.double()}
+
+    def real(self) -> Tensor | None:
+        """The digits of that class in the test set, ``(M, 1, 28, 28)``; None if MNIST is not on this machine."""
+        if not available():
+            return None
+        images, labels = load_mnist("test")
+        return to_unit_range(images[labels == self.digit])

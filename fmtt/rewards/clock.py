@@ -10,10 +10,13 @@ from torch import Tensor
 
 from fmtt.checks import at_least, finite
 from fmtt.data.clock_templates import LEGIBLE, TemplateReader
+from fmtt.data.clocks import DRAWS, Looks, render
+from fmtt.flow import noise
 from fmtt.models.checkpoints import load_network
 from fmtt.models.clock_reader import HOUR, ClockReader, hands, shortfall
 
 TOLERANCE = 5.0  # minutes
+REAL = 1000  # clocks that samples are compared with
 
 
 def minutes(name: str, value: object) -> float:
@@ -74,3 +77,8 @@ class Clock:
             "shows_the_time": reading.shows(time, TOLERANCE).double(),
             "legible": (reading.fit >= LEGIBLE).double(),
         }
+
+    def real(self) -> Tensor:
+        """Clocks as those of the data that show the time, ``(REAL, 1, size, size)``."""
+        times = torch.full((REAL,), minutes("reward.time", self.time))
+        return render(times, noise.uniform((REAL, DRAWS), 0, 0, "real clocks"), Looks(), self.network.size).float()

@@ -17,7 +17,7 @@ from fmtt.checks import finite, positive, whole_number
 from fmtt.flow.faults import UnavailableError
 from fmtt.rewards.geometry import images
 from fmtt.rewards.texts import bytes_of, texts_of
-from fmtt.rewards.wire import Question, packed, rewards_in
+from fmtt.rewards.wire import Question, keys_of, packed, rewards_in
 
 LONGEST_WAIT = 60.0  # seconds between two attempts
 LONGEST_REASON = 300  # characters of the text with which a judge refuses
@@ -32,7 +32,8 @@ class JudgeError(UnavailableError):
 class Server:
     """``r(x)`` as a server says that speaks the format of :mod:`fmtt.rewards.wire`; not differentiable.
 
-    Samples are pictures ``(B, C, H, W)``; they are sent with the texts of their prompts. A request that fails is
+    Samples are pictures ``(B, C, H, W)``; they are sent with the texts of their prompts and with keys that are digests
+    of both, so that a judge knows a sample again. Samples that are equal are sent once. A request that fails is
     repeated, after ``backoff``, ``2 backoff``, ``4 backoff``, ... seconds, at most a minute each.
 
     Attributes:
@@ -72,23 +73,36 @@ class Server:
         return bytes_of(texts)
 
     def __call__(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        with ThreadPoolExecutor(self.workers) as pool:
-            answers = list(pool.map(self.ask, self.questions(x, condition)))
-        return torch.tensor([reward for answer in answers for reward in answer], dtype=x.dtype, device=x.device)
-
-    def questions(self, x: Tensor, condition: Tensor | None) -> list[Question]:
-        """What is asked about ``x (B, C, H, W)``, at most ``batch`` samples at a time; keys are their numbers."""
         pictures = images("server", x).detach().cpu()
-        keys = [str(number) for number in range(len(x))]
         prompts = None if condition is None else texts_of(condition)
-        parts = [slice(start, start + self.batch) for start in range(0, len(x), self.batch)]
-        return [Question(keys[part], pictures[part], None if prompts is None else prompts[part]) for part in parts]
+        keys, rewards = keys_of(pictures, prompts), dict[str, float]()
+        with ThreadPoolExecutor(self.workers) as pool:
+            for answer in pool.map(self.ask, self.questions(keys, pictures, prompts)):
+                rewards |= answer
+        return torch.tensor([rewards[key] for key in keys], dtype=x.dtype, device=x.device)
 
-    def ask(self, question: Question) -> list[float]:
-        """The rewards of one request, in the order of its keys."""
+    def questions(self, keys: Sequence[str], pictures: Tensor, prompts: Sequence[str] | None) -> list[Question]:
+        """What is asked about the samples that differ, at most ``batch`` of them at a time.
+
+        Args:
+            keys: one for each picture; equal pictures have equal ones.
+            pictures: ``(B, C, H, W)``.
+            prompts: the text of each picture, or None.
+        """
+        rows = list({key: row for row, key in enumerate(keys)}.values())
+        parts = [rows[start : start + self.batch] for start in range(0, len(rows), self.batch)]
+
+        def question(part: Sequence[int]) -> Question:
+            texts = None if prompts is None else [prompts[row] for row in part]
+            return Question([keys[row] for row in part], pictures[part], texts)
+
+        return [question(part) for part in parts]
+
+    def ask(self, question: Question) -> dict[str, float]:
+        """The rewards of one request, by their keys."""
         answer = self._post(packed(question))
         try:
-            return rewards_in(answer, question.keys)
+            return dict(zip(question.keys, rewards_in(answer, question.keys), strict=True))
         except ValueError as error:
             raise JudgeError(f"reward.address={self.address}: {error}") from error
 

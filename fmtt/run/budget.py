@@ -58,6 +58,16 @@ class Budget:
                                    self.reward_cost, self.reward_backward_cost), strict=True))  # fmt: skip
         return prices[name]
 
+    @property
+    def gradient_cost(self) -> float:
+        """What an evaluation of a tilt with its gradient costs at least, in evaluations without.
+
+        It depends on how many evaluations of the network a look-ahead has; this is the least for any number of them.
+        """
+        forward = 1 + self.decode_cost + self.reward_cost
+        backward = self.backward_cost + self.decode_backward_cost + self.reward_backward_cost
+        return 1 + min(backward / forward, self.backward_cost)
+
     def cost(self, meter: Meter) -> float:
         """What a ledger amounts to."""
         return sum(self.price(name) * count for name, count in meter.counts.items())

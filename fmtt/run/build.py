@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from lightning.fabric import Fabric
@@ -25,17 +24,20 @@ from fmtt.checks import choice, positive, whole_number
 from fmtt.flow.batches import Alone
 from fmtt.flow.conditions import Encoded
 from fmtt.flow.meter import MeteredReward
-from fmtt.flow.precision import precision_of
 from fmtt.flow.protocols import Flow, Velocity, as_flow, as_reward
+from fmtt.flow.schedules import MOST_STEPS
 from fmtt.methods.method import Method
 from fmtt.run.budget import Budget, Size
 from fmtt.run.configs import CONFIGS
 from fmtt.run.errors import ConfigurationError, one_line
-from fmtt.run.memory import heavy, make_room, refuse_large
+from fmtt.run.idle import warn_of_idle
+from fmtt.run.memory import make_room, refuse_large, refuse_long
+from fmtt.run.memory_hints import hints, settings_of
+from fmtt.run.placement import placed, to_compile
 from fmtt.run.probe import check_evaluator, check_tilted_law, probe, warn_of_model, warn_of_odd_rewards
 from fmtt.run.processes import Together, one_process
 from fmtt.run.prompts import Prompts, read_prompts
-from fmtt.run.scalars import PARTS, check_scalars, check_selections, typed_settings
+from fmtt.run.scalars import PARTS, check_scalars, check_selections, typed_settings, warn_of_lost_selections
 from fmtt.run.trust import check_trust, made
 from fmtt.run.verdicts import held_out_reward
 from fmtt.step.dynamics import EXACT_LAPLACIAN
@@ -86,16 +88,16 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
     fabric = fabric or one_process(config.device)
     together = Together(fabric) if fabric.world_size > 1 else None
     part_of = partial(make, trust=check_trust(config.trust))
-    on_device = offloaded if config.offload else moved
-    try:
-        model = flow_of(on_device(part_of(config.model), fabric.device, precision_of(config.precision).network))
-    except torch.OutOfMemoryError as error:
-        raise ValueError(heavy(fabric.device)) from error
+    loaded = part_of(config.model)
+    settings = settings_of(config, loaded, fabric.device)
+    whole = placed(loaded, fabric.device, config, settings)
+    model, networks = flow_of(whole), to_compile(whole, config)
     prompts = prompts_of(config, model)
     reward, other = part_of(config.reward), config.held_out and part_of(config.held_out)
     scale = as_reward(reward).scale * positive("scale_factor", config.scale_factor)
     sampler, look_ahead = group_with_words(config, "sampler"), part_of(config.lookahead)
     method = part_of(group_with_words(config, "mode"))
+    budget = Budget(**config.budget)
     common: dict[str, Any] = {
         "scale": scale,
         **{part: part_of(sampler[part]) for part in PARTS},
@@ -108,10 +110,12 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
         "mode": method,
         "processes": together or Alone(),
         "role": config.role,
+        "gradient_cost": budget.gradient_cost,
+        "budgeted": budget.nfe is not None,
     }
     size = Size(sampler.steps, config.population.particles)
-    room = partial(check_population, shape=model.shape, groups=common["groups"], prompts=prompts)
-    room(size.particles)
+    room = partial(check_size, shape=model.shape, groups=common["groups"], prompts=prompts)
+    room(size)
     run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
     has_gradient = probe(run)
     warn_of_odd_rewards(run)
@@ -119,10 +123,11 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
     check_tilted_law(run)
     check_selections(config, size)
     warn_of_unused(method, typed_settings(), scale)
-    budget = Budget(**config.budget)
+    warn_of_idle(config, model, typed_settings(), method.unused)
     if budget.nfe is not None:
         size = afford(budget, size, dry_model(model), dry_reward(has_gradient), method, run.role, common)
-        room(size.particles)
+        room(size)
+        warn_of_lost_selections(config, size)
         run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
     run.loop.check_pilot()
     if run.loop.uses_gradient and not has_gradient:
@@ -130,8 +135,11 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
     if together is not None:
         together.meter = run.meter
     held_out = other and held_out_reward(other, run, prompts)  # before the free memory is counted
-    make_room(run, config.population.chunk)
+    less = hints(settings, run, config.lookahead.get("steps") or 0)
+    make_room(run, config.population.chunk, held_out, less)
     warn_of_model(run)
+    for network in networks:
+        network.compile()
     loggers = [part_of(node) for node in (config.logger or {}).values()]
     return Job(run, config.baseline, fabric, loggers, budget, prompts, held_out)
 
@@ -142,24 +150,6 @@ def warn_of_unused(method: Method, typed: Sequence[str], scale: float) -> None:
         only_the_sign = name == "reward.scale" and scale < 0
         if not only_the_sign and any(word == name or word.startswith(f"{name}.") for word in typed):
             print(f"fmtt: warning: {name} has no effect: this mode does not use it", file=sys.stderr)
-
-
-def offloaded(model: Any, device: torch.device, dtype: torch.dtype) -> Velocity:
-    """The model on a device, the weights of its networks on the CPU.
-
-    Raises:
-        ValueError: if the model cannot do that.
-    """
-    move: Callable[..., Velocity] | None = getattr(model, "offloaded", None)
-    if move is None:
-        raise ValueError("offload=true: only text-to-image models can do that")
-    return move(device, dtype)
-
-
-def moved(model: Any, device: torch.device, dtype: torch.dtype) -> Velocity:
-    """The model on a device, its networks in ``dtype``; a model without :meth:`to` works on the device of its input."""
-    move: Callable[..., Velocity] | None = getattr(model, "to", None)
-    return model if move is None else move(device, dtype)
 
 
 def flow_of(model: Velocity) -> Flow:
@@ -220,6 +210,7 @@ def dry_model(model: Velocity) -> Flow:
         None if flow.flow_map is None else flow_map,
         decode=None if flow.decode is None else lambda x: 1 * x,
         grid=flow.grid,
+        first_time=flow.first_time,
         exact_flow_map=flow.exact_flow_map,
         data_only=flow.data_only,
         usual_error=flow.usual_error,
@@ -278,8 +269,9 @@ def config_folders() -> list[Path]:
     return [CONFIGS, *(Path(source.path) for source in sources if source.schema == "file")]
 
 
-def check_population(particles: int, shape: Sequence[int], groups: int, prompts: Prompts | None) -> None:
-    """ValueError if the particles of all groups do not fit into the memory of this machine, saying what would."""
-    whole_number("population.particles", particles, 1)
+def check_size(size: Size, shape: Sequence[int], groups: int, prompts: Prompts | None) -> None:
+    """ValueError if steps or particles of all groups do not fit into the memory of this machine, saying what would."""
+    whole_number("population.particles", size.particles, 1)
     whole_number("population.groups", groups, 1)
-    refuse_large(groups * (1 if prompts is None else len(prompts.texts)), particles, math.prod(shape))
+    refuse_large(groups * (1 if prompts is None else len(prompts.texts)), size.particles, math.prod(shape))
+    refuse_long(whole_number("sampler.steps", size.steps, 1, MOST_STEPS))

@@ -20,7 +20,7 @@ from fmtt.files import write_whole
 from fmtt.methods.loop import State
 from fmtt.models.checkpoints import fingerprints
 from fmtt.run.errors import ConfigurationError
-from fmtt.run.reached import Reached
+from fmtt.run.reached import Mark, Reached
 from fmtt.run_folder import ERROR, MANIFEST, METRICS, checkpoint_name
 from fmtt.smc.population import Population
 from fmtt.smc.potentials import PathValue
@@ -49,14 +49,18 @@ class Due:
     """
 
     def __init__(self, every: int, seconds: float):
-        self.every, self.seconds, self.last = every, seconds, time.monotonic()
+        self.every, self.seconds, self.last, self.hurry = every, seconds, time.monotonic(), False
+
+    def soon(self) -> None:
+        """Let one be due after the step that is made now."""
+        self.hurry = True
 
     def now(self, step: int) -> bool:
         """Whether one is due after ``step`` steps."""
         late = self.seconds > 0 and time.monotonic() - self.last >= self.seconds
-        if not (late or (self.every > 0 and step % self.every == 0)):
+        if not (self.hurry or late or (self.every > 0 and step % self.every == 0)):
             return False
-        self.last = time.monotonic()
+        self.last, self.hurry = time.monotonic(), False
         return True
 
 
@@ -89,7 +93,7 @@ def find_checkpoint(roots: list[Path], config: DictConfig) -> Path | None:
 
 def save(path: Path, reached: Reached) -> None:
     """Write everything needed to go on; complete or not at all."""
-    state, totals = reached.state, reached.totals
+    state, totals, counts, rows, frames = reached.mark
     assert state is not None and totals is not None
     population = state.population
     payload = {
@@ -98,9 +102,9 @@ def save(path: Path, reached: Reached) -> None:
         "tilt": population.tilt._asdict(),
         "path": population.path._asdict(),
         "totals": _plain(totals),
-        "meter": reached.counts,
-        "history": reached.history,
-        "frames": reached.frames,
+        "meter": dict(counts),
+        "history": reached.history[:rows],
+        "frames": reached.frames[:frames],
         "weights": dict(fingerprints),
     }
     content = io.BytesIO()
@@ -129,7 +133,8 @@ def load(path: Path, run: Run) -> Reached:
     if changed:
         raise ConfigurationError(f"the weights in {changed[0]} are others than at the checkpoint '{path}'")
     run.meter.counts = payload["meter"]
-    return Reached(state, totals, payload["history"], dict(run.meter.counts), payload["frames"])
+    history, frames = payload["history"], payload["frames"]
+    return Reached(Mark(state, totals, dict(run.meter.counts), len(history), len(frames)), history, frames)
 
 
 def _plain(record: State | Population | Totals) -> dict[str, Tensor | float | int]:

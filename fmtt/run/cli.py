@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 import sys
 import traceback
@@ -13,8 +12,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import hydra
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
@@ -24,41 +21,26 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
-from fmtt.run import lines, new_folder
+from fmtt.checks import whole_number
+from fmtt.files import write_whole
+from fmtt.run import composed, lines, new_folder
 from fmtt.run.configs import CONFIGS
 from fmtt.run.errors import ConfigurationError, one_line
+from fmtt.run.explain import explain, plain
 from fmtt.run.last_folder import SWEEP_FLAGS, folder_to_resume
-from fmtt.run.lock import locked
+from fmtt.run.lock import INSTEAD, FolderTakenError, holder, locked
 from fmtt.run.own_files import wrong_file
 from fmtt.run.rank import NO_FOLDER, rank, silently
-from fmtt.run.slurm import prepare, stop_like_ctrl_c
+from fmtt.run.slurm import LOCAL, SLURM, in_a_job, prepare, stop_like_ctrl_c
 from fmtt.run.sweep_progress import Progress, note, size
 from fmtt.run.words import wrong_word
 from fmtt.run_folder import COMPARISON, ERROR, MULTIRUN, read_error, write_error
 from fmtt.tracking.guarded import silent
 
-RENAMED = {
-    "budget.fewest": "budget.min_particles",
-    "mode.drop": "mode.snr_drop",
-    "mode.look_every": "mode.check_every",
-    "mode.looks_back": "mode.final_checks",
-}
-UNREADABLE = (
-    "LexerNoViableAltException",
-    "mismatched input",
-    "no viable alternative",
-    "extraneous input",
-    "token recog",
-)
 DONE, FAILED, WRONG_CONFIGURATION = 0, 1, 2
-PLUGINS = {  # of Hydra, that our configurations name, and their packages
-    "hydra/sweeper/optuna": "hydra-optuna-sweeper",
-    "hydra/launcher/joblib": "hydra-joblib-launcher",
-    "hydra/launcher/submitit_slurm": "hydra-submitit-launcher",
-    "hydra/launcher/submitit_local": "hydra-submitit-launcher",
-}
 new_folder.register()
 lines.register()
+composed.register()
 _statuses: list[int] = []  # of the runs of this command
 _watching: list[Progress] = []  # the sweep of this command, on a terminal
 _sweeps: list[Path] = []  # the folder of the sweep of this command, until it is summarised
@@ -67,8 +49,8 @@ KILLED = "a process of the sweep was killed, perhaps for lack of memory; the oth
 RESTARTS = 10  # of a sweep whose processes are killed
 
 
-class FolderInUseError(BaseException):
-    """Another command works in the folder of the sweep. Hydra would go on after an exception of a callback."""
+class RefusedError(BaseException):
+    """What a callback refuses. Hydra would go on after another exception of a callback."""
 
 
 def main() -> int:
@@ -96,7 +78,7 @@ def _main() -> int:
         finally:
             _stop_watching()  # before anything is said
             _holds.close()
-    except FolderInUseError as error:
+    except RefusedError as error:
         print(f"fmtt: {error}", file=sys.stderr)
         return WRONG_CONFIGURATION
     except (HydraException, OmegaConfBaseException) as error:
@@ -171,52 +153,88 @@ def _compose_and_run(config: DictConfig) -> float | None:
     stop_like_ctrl_c()
     try:
         return execute(config)
+    except KeyboardInterrupt as stop:
+        if not in_a_job():
+            raise
+        print(f"fmtt: interrupted: {stop}", file=sys.stderr)
+        raise SystemExit(FAILED) from None  # without a result, so that the sweep waits until the job goes on
+    except FolderTakenError as error:
+        _give_up(str(error), WRONG_CONFIGURATION, beside())
     except ConfigurationError as error:
-        _give_up(str(error), WRONG_CONFIGURATION)
+        _give_up(str(error), WRONG_CONFIGURATION, run_dir())
     except (*FAILURES, OSError) as error:
-        _give_up(one_line(error), FAILED)
+        _give_up(one_line(error), FAILED, run_dir())
     except Exception as error:  # a fault of ours; in a sweep the others go on
         reason = f"{type(error).__name__}: {one_line(error)}"
         if HydraConfig.get().mode != RunMode.MULTIRUN:
-            _leave(reason, FAILED)
+            _leave(reason, FAILED, run_dir())
             raise
         traceback.print_exc()
-        _give_up(reason, FAILED)
+        _give_up(reason, FAILED, run_dir())
     if config.fail_fast and HydraConfig.get().mode == RunMode.MULTIRUN:
         raise KeyboardInterrupt("fail_fast=true, and a run has failed; resume=true goes on")
     return None  # no value, which a sweeper that tunes takes for a failure
 
 
-def _give_up(reason: str, status: int) -> None:
+def run_dir() -> Path:
+    """The folder of the run."""
+    return Path(HydraConfig.get().runtime.output_dir)
+
+
+def beside() -> Path | None:
+    """Where a run of a sweep that has no folder of its own leaves its error; a single run needs none."""
+    own = HydraConfig.get()
+    return Path(own.sweep.dir) / f"refused-{own.job.num}" if own.mode == RunMode.MULTIRUN else None
+
+
+def _give_up(reason: str, status: int, folder: Path | None) -> None:
     print(f"fmtt: {reason}", file=sys.stderr)
-    _leave(reason, status)
+    if folder is not None:
+        _leave(reason, status, folder)
     _statuses.append(status)
 
 
-def _leave(reason: str, status: int) -> None:
-    """In the run's folder, for whoever compares it with others; the first process of a run does that."""
+def _leave(reason: str, status: int, folder: Path) -> None:
+    """In a folder, for whoever compares it with others; the first process of a run does that."""
     if rank() > 0:
         return
     with suppress(OSError):  # a disk that is full has been named already
-        write_error(Path(HydraConfig.get().runtime.output_dir), status, reason)
+        folder.mkdir(exist_ok=True)
+        write_error(folder, status, reason)
 
 
 class SweepSummary(Callback):
     """Around a multirun: its progress on a terminal; then ``summary.csv``, ``compare.html`` and what failed.
 
+    A folder in use is refused, too.
+
     It is sent to the processes of the runs, so it holds nothing.
     """
 
+    def on_run_start(self, config: DictConfig, config_name: str | None = None) -> None:
+        """Before Hydra writes into the folder of a single run."""
+        held = holder(Path(config.hydra.run.dir))
+        if held and not config.get("resume") and rank() == 0:
+            raise RefusedError(f"{held}; {INSTEAD}")
+
     def on_multirun_start(self, config: DictConfig, config_name: str | None = None) -> None:
-        folder = Path(config.hydra.sweep.dir)
+        folder, launcher = Path(config.hydra.sweep.dir), str(config.hydra.launcher._target_)
+        if config.get("fail_fast") and launcher.endswith((SLURM, LOCAL)):
+            raise RefusedError("fail_fast=true: needs launcher=local or joblib; jobs of SLURM are stopped by scancel")
+        together = config.hydra.sweeper.get("max_batch_size")
+        if together is not None:
+            try:
+                whole_number("hydra.sweeper.max_batch_size", together, 1)
+            except ValueError as error:
+                raise RefusedError(str(error)) from error
         folder.mkdir(parents=True, exist_ok=True)
         try:
             _holds.enter_context(locked(folder))
         except ConfigurationError as error:
-            raise FolderInUseError(str(error)) from error
-        OmegaConf.save(config, folder / MULTIRUN)  # by which W&B's group is named; not every sweeper writes it
+            raise RefusedError(str(error)) from error
+        write_whole(folder / MULTIRUN, OmegaConf.to_yaml(config))  # names W&B's group; not every sweeper writes it
         _sweeps.append(folder)
-        prepare(str(config.hydra.launcher._target_))
+        prepare(launcher)
         if sys.stderr.isatty():
             _watching.append(Progress(folder, size(config), sys.stderr))
 
@@ -252,41 +270,3 @@ def _summarise_what_there_is() -> None:
 def _stop_watching() -> None:
     while _watching:
         _watching.pop().close()
-
-
-def explain(error: Exception, overrides: list[str]) -> str:
-    """One line for what Hydra could not compose: what was wrong and what is allowed."""
-    text = plain(error)
-    absent = next((plugin for plugin in PLUGINS if f"Could not find '{plugin}'" in text), None)
-    if absent:
-        return f"{absent} is a plugin of Hydra that is not installed: pip install {PLUGINS[absent]}"
-    if text.startswith(UNREADABLE):
-        word = text.partition(": ")[2].removesuffix(" ^")
-        return f"{word} cannot be read; put its value in two pairs of quotes: '{word.partition('=')[0]}=\"...\"'"
-    unknown = re.match(r"Could not override '([^']+)'", text)
-    if unknown is None:
-        return text
-    if unknown[1] in RENAMED:
-        return f"{unknown[1]} is now called {RENAMED[unknown[1]]}"
-    parent, _, key = unknown[1].rpartition(".")
-    allowed = _keys(parent, [o for o in overrides if not o.lstrip("+~").startswith(unknown[1]) and "=" in o])
-    where = f" of '{parent}'" if parent else ""
-    return f"there is no setting '{key}'{where}; allowed are {', '.join(allowed)}" if allowed else text
-
-
-def plain(error: Exception) -> str:
-    """The message on one line, without Hydra's remarks."""
-    text = one_line(error).split(" Config search path:")[0].removeprefix("In 'config': ").split(" See https://")[0]
-    return text.split(" full_key:")[0]
-
-
-def _keys(parent: str, overrides: list[str]) -> list[str]:
-    """The settings below ``parent`` in the configuration of the other overrides."""
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            config = compose("config", overrides=[o for o in overrides if not o.startswith(("-", "hydra"))])
-    except (HydraException, OmegaConfBaseException):
-        return []
-    node = OmegaConf.select(config, parent) if parent else config
-    return [str(key) for key in node if not str(key).startswith("_")] if isinstance(node, DictConfig) else []

@@ -10,9 +10,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from fmtt.api import Run, mixed
+from fmtt.api import Run
 from fmtt.checks import whole_number
 from fmtt.flow.meter import COUNTS
+from fmtt.flow.precision import mixed
 from fmtt.run.build import build
 
 Seconds = dict[str, float]  # by the names of COUNTS

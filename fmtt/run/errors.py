@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from hydra.errors import InstantiationException
+from omegaconf.errors import MissingMandatoryValue
 
 ELSEWHERE = ("reward.terms.", "held_out")  # where a reward stands whose errors call it ``reward``
 
@@ -18,5 +19,7 @@ def one_line(error: BaseException) -> str:
     place = ""
     while isinstance(error, InstantiationException) and error.__cause__ is not None:
         place, error = str(error).partition("full_key: ")[2], error.__cause__
+    if isinstance(error, MissingMandatoryValue):
+        return f"{error.full_key}: has no default; type {error.full_key}=... (its file in configs says what)"
     text = " ".join(str(error).split())
     return re.sub(r"\breward\.(?!terms\.)(?=\w)", f"{place}.", text) if place.startswith(ELSEWHERE) else text

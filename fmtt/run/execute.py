@@ -23,9 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from fmtt import run_folder
-from fmtt.api import Result, Run, finish, mixed
+from fmtt.api import Result, Run, finish
 from fmtt.flow.batches import Batches
 from fmtt.flow.faults import CallError
+from fmtt.flow.precision import mixed
 from fmtt.methods.loop import Info, State, totals
 from fmtt.report import read_showcase, write_artefacts
 from fmtt.run import checkpoint as resume
@@ -35,12 +36,13 @@ from fmtt.run.build import build
 from fmtt.run.console import print_parts, print_table
 from fmtt.run.errors import ConfigurationError, one_line
 from fmtt.run.film import Film
-from fmtt.run.lock import abandoned, locked
+from fmtt.run.lock import FolderTakenError, abandoned, locked
 from fmtt.run.outcome import Outcome, Timing
 from fmtt.run.processes import Together, launched
-from fmtt.run.reached import Reached
+from fmtt.run.reached import Mark, Reached
 from fmtt.run.resumable import resumable
 from fmtt.run.scalars import check_scalars
+from fmtt.run.slurm import in_a_job, warned
 from fmtt.run.verdicts import returned_rows, verdicts_by_prompt
 from fmtt.smc.totals import Totals
 from fmtt.tracking import Tracker
@@ -70,7 +72,7 @@ def execute(config: DictConfig) -> float:
     if fabric.global_rank > 0:
         return follow(config, Together(fabric))
     folder = Path(HydraConfig.get().runtime.output_dir)
-    if HydraConfig.get().mode == RunMode.MULTIRUN and abandoned(folder):
+    if HydraConfig.get().mode == RunMode.MULTIRUN and not in_a_job() and abandoned(folder):
         return done_alone(folder)
     with locked(folder, wait=config.resume):
         refuse_shared(folder, config)
@@ -93,7 +95,7 @@ def follow(config: DictConfig, together: Together) -> float:
 
 
 def refuse_shared(folder: Path, config: DictConfig) -> None:
-    """ConfigurationError if another run of this sweep has the folder; a sweep writes its record when it starts."""
+    """FolderTakenError if another run of this sweep has the folder; a sweep writes its record when it starts."""
     hydra = HydraConfig.get()
     if hydra.mode != RunMode.MULTIRUN:
         return
@@ -103,7 +105,7 @@ def refuse_shared(folder: Path, config: DictConfig) -> None:
     newer = made.stat().st_mtime_ns > record.stat().st_mtime_ns
     if newer and resume.digest(OmegaConf.load(made)) != resume.digest(config):
         problem = "another run of this sweep has this folder; put ${hydra.job.num} into the name"
-        raise ConfigurationError(f"hydra.sweep.subdir={hydra.sweep.subdir}: {problem}")
+        raise FolderTakenError(f"hydra.sweep.subdir={hydra.sweep.subdir}: {problem}")
 
 
 def done(folder: Path, config: DictConfig) -> bool:
@@ -188,25 +190,28 @@ def _sample(run: Run, config: DictConfig, folder: Path, reached: Reached, tracke
     film = Film(run.loop.steps, decode, reached.frames) if config.report else None
     groups = results.groups_of_prompts(run)
     try:
-        for state, info in _progress(run, reached.state):
-            reached.state, reached.totals = state, totals(info, reached.totals)
-            reached.counts = dict(run.meter.counts)
-            if film:
-                film.see(state)
-            if state.step:
-                reached.history.append(results.history_row(run, groups, state, info, reached.totals))
-                tracker.log(reached.history[-1], state.step)
-            if state.step and due.now(state.step):
-                resume.save(resume.checkpoint_path(folder, config), reached)
+        with warned(due.soon):
+            for state, info in _progress(run, reached):
+                summed = totals(info, reached.mark.totals)
+                if film:
+                    film.see(state)
+                if state.step:
+                    reached.history.append(results.history_row(run, groups, state, info, summed))
+                counts = dict(run.meter.counts)
+                reached.mark = Mark(state, summed, counts, len(reached.history), len(reached.frames))
+                if state.step:
+                    tracker.log(reached.history[-1], state.step)
+                if state.step and due.now(state.step):
+                    resume.save(resume.checkpoint_path(folder, config), reached)
     except CallError as error:
         step = 0 if reached.state is None else reached.state.step + 1
         raise CallError(f"{error}, at step {step}") from error
     finally:
-        run_folder.write_history(folder, reached.history)
-    assert reached.state is not None and reached.totals is not None
+        run_folder.write_history(folder, reached.history[: reached.mark.rows])
+    assert reached.mark.state is not None and reached.mark.totals is not None
     if film:
         film.write(folder)
-    return reached.state, reached.totals
+    return reached.mark.state, reached.mark.totals
 
 
 def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
@@ -220,19 +225,20 @@ def _checkpoint(config: DictConfig, folder: Path) -> Path | None:
     return path
 
 
-def _progress(run: Run, state: State | None) -> Iterator[tuple[State, Info]]:
+def _progress(run: Run, reached: Reached) -> Iterator[tuple[State, Info]]:
     """The states of a run, with a bar on stderr (reward and ESS in it) when that is a terminal.
 
-    A sweep has a line of its own there.
+    The numbers are those of the history, so that the bar never waits for the device. A sweep has a line of its own.
     """
     silent = not sys.stderr.isatty() or HydraConfig.get().mode == RunMode.MULTIRUN
-    with tqdm(total=run.loop.steps, initial=state.step if state else 0, disable=silent, unit="step") as bar:
-        for current, info in run.loop.run(state):
-            if not bar.disable:
-                reward, ess = current.population.tilt.reward.mean().item(), info.ess.mean().item()
+    start = reached.state.step if reached.state else 0
+    with tqdm(total=run.loop.steps, initial=start, disable=silent, unit="step") as bar:
+        for state, info in run.loop.run(reached.state):
+            yield state, info
+            if reached.history:
+                reward, ess = (reached.history[-1][name] for name in ("reward/mean", "ess"))
                 bar.set_postfix(reward=f"{reward:.3f}", ess=f"{ess:.2f}", refresh=False)
-                bar.update(current.step - bar.n)
-            yield current, info
+            bar.update(state.step - bar.n)
 
 
 def save_samples(folder: Path, result: Result, base: Result | None) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from fmtt.run_folder import MULTIRUN, OVERRIDES, read_yaml
 
 RESUME = "resume=true"
+WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn")  # the next word belongs to it
 SWEEP_FLAGS = ("-m", "--multirun")
 RUNS, SWEEPS = Path("outputs"), Path("outputs/multirun")  # as in configs/config.yaml
 
@@ -16,7 +18,7 @@ def folder_to_resume(words: Sequence[str]) -> list[str]:
     """The setting of the folder in which a command with these words goes on; nothing if it has no need of one."""
     sweep = any(flag in words for flag in SWEEP_FLAGS)
     key = "hydra.sweep.dir" if sweep else "hydra.run.dir"
-    if RESUME not in words or any(word.startswith(f"{key}=") for word in words):
+    if RESUME not in map(str.lower, words) or any(word.startswith(f"{key}=") for word in words):
         return []
     record = MULTIRUN if sweep else OVERRIDES
     folders = sorted((SWEEPS if sweep else RUNS).glob("????-??-??/*"), key=lambda folder: folder.name, reverse=True)
@@ -36,4 +38,5 @@ def typed_in(record: Path) -> Sequence[str]:
 
 def settings(words: Sequence[str]) -> set[str]:
     """The words that say what is computed."""
-    return {word for word in words if not word.startswith(("-", "hydra.", "hydra/", "resume="))}
+    values = {after for word, after in pairwise(words) if word in WITH_VALUE}
+    return {word for word in words if not word.startswith(("-", "hydra.", "hydra/", "resume="))} - values

@@ -6,8 +6,9 @@ Two are not tried where batches have one sample, or where they do not fit.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import psutil
 import torch
@@ -17,14 +18,12 @@ from fmtt.api import Run
 from fmtt.flow.batches import Batches
 from fmtt.flow.conditions import for_rows
 from fmtt.flow.memory import Memory
-from fmtt.flow.meter import Meter
+from fmtt.flow.meter import Meter, MeteredReward
+from fmtt.run.memory_weights import in_files, nbytes
 
 LARGE = 2**28  # bytes of a sample, from which on a user is told what a run needs
 TENSORS, NUMBERS = 8, 16  # of a particle: position, draws, gradient, velocity, landing, ...; rewards and weights
-LESS = (
-    "smaller pictures, a look-ahead with fewer steps, a mode without gradients or precision=bf16-true need less;"
-    " so do model.checkpointing=true, model.tiny_decoder and offload=true where a model has them"
-)
+ROW = 2048  # bytes of a step: a row of the history with up to 20 columns, in memory and as text
 SAFE = 0.9  # of the free memory: what libraries use for the moment is not counted
 
 
@@ -37,12 +36,16 @@ class Estimate:
         fixed: needed by a batch of any size.
         sample: needed by each sample.
         most: the largest batch that is possible, if that is known.
+        weights: bytes of the weights that each part uses, without those that a part before it uses, too.
+        mapped: bytes of those that are read from files as they are used, which the machine counts as free.
     """
 
-    parts: dict[str, int]
+    parts: Mapping[str, int]
     fixed: int
     sample: int
     most: int | None = None
+    weights: Mapping[str, int] = field(default_factory=dict)
+    mapped: int = 0
 
     def batch(self, size: int) -> int:
         """Needed by a batch of ``size`` samples."""
@@ -54,58 +57,87 @@ class Estimate:
         return found if self.most is None else min(found, self.most)
 
 
-def estimate(run: Run, gradient: bool, size: int | None = None) -> Estimate:
+class Measured(NamedTuple):
+    """What some samples need, in bytes.
+
+    Attributes:
+        parts, weights, mapped: as in :class:`Estimate`.
+        most: the most that is needed at one time beside the weights.
+    """
+
+    parts: dict[str, int]
+    weights: dict[str, int]
+    mapped: int
+    most: int
+
+
+def estimate(
+    run: Run, gradient: bool, size: int | None = None, held_out: MeteredReward | None = None, less: str = ""
+) -> Estimate:
     """What the batches of a run need, with the gradient of the reward or without.
 
-    ``size`` is that of the largest batch, None if any is possible.
+    Args:
+        run: the run.
+        gradient: whether a gradient is computed.
+        size: the largest batch; None if any is possible.
+        held_out: a reward that sees the final samples.
+        less: what is said of settings that need less, where one sample does not fit.
 
     Raises:
         ValueError: if one sample does not fit, or the run needs a Laplacian that the model does not have.
     """
     try:
-        parts, one = measured(run, 1, gradient)
+        one = measured(run, 1, gradient, held_out)
     except torch.OutOfMemoryError as error:
         free = free_memory(run.meter.device)
         raise ValueError(
-            f"memory: one sample does not fit beside the weights, and {gib(free)} are free; {LESS}"
+            f"memory: one sample does not fit beside the weights, and {gib(free)} are free{less}"
         ) from error
+    single = Estimate(one.parts, 0, one.most, most=1, weights=one.weights, mapped=one.mapped)
     if size == 1:
-        return Estimate(parts, 0, one, most=1)
+        return single
     try:
-        two = measured(run, 2, gradient)[1]
+        two = measured(run, 2, gradient, held_out).most
     except torch.OutOfMemoryError:
-        return Estimate(parts, 0, one, most=1)
-    return Estimate(parts, max(0, 2 * one - two), max(0, two - one))
+        return single
+    return replace(single, fixed=max(0, 2 * one.most - two), sample=max(0, two - one.most), most=None)
 
 
-def make_room(run: Run, typed: int | None) -> None:
-    """Cut batches so that they fit into memory, and say on stderr what large samples need.
+def make_room(run: Run, typed: int | None, held_out: MeteredReward | None = None, less: str = "") -> None:
+    """Cut batches so that they fit into memory, and say on stderr what large samples and weights need.
+
+    Args:
+        run: the run.
+        typed: the size of a batch that the user gave.
+        held_out, less: as in :func:`estimate`.
 
     Raises:
         ValueError: if a single sample does not fit, or the ``typed`` size of a batch does not.
     """
     batches, rows, device = run.problem.tilt.batches, len(run.prompt) * run.problem.particles, run.meter.device
-    size, free = min(rows, batches.chunk or rows), free_memory(run.meter.device)
-    needs = estimate(run, run.loop.uses_gradient, size)
-    most = largest_batch(needs, size, typed is not None, free, device)
+    size = min(rows, batches.chunk or rows)
+    needs = estimate(run, run.loop.uses_gradient, size, held_out, less)
+    free = max(0, free_memory(device) - needs.mapped)
+    most = largest_batch(needs, size, typed is not None, free, less)
     if most < size:
         batches.room.most = most
-    if needs.batch(1) > LARGE:
+    if needs.batch(1) + sum(needs.weights.values()) > LARGE:
         print(
-            f"fmtt: note: batches of {most} samples need {gib(needs.batch(most))}; {shares(needs, device, free)}",
+            f"fmtt: note: batches of {most} samples need {gib(needs.batch(most))}; {shares(needs, free)}",
             file=sys.stderr,
         )
 
 
-def shares(needs: Estimate, device: torch.device, free: float) -> str:
-    """What one sample needs for each part, what weights take on a GPU, and what is free."""
+def shares(needs: Estimate, free: float) -> str:
+    """What one sample and the weights need for each part, and what is free beside the weights."""
     parts = ", ".join(f"{name} {gib(count)}" for name, count in needs.parts.items())
-    weights = f"weights take {gib(torch.cuda.memory_allocated(device))}, and " if device.type == "cuda" else ""
-    return f"one sample needs {gib(needs.batch(1))} ({parts}); {weights}{gib(free)} are free"
+    weights = ", ".join(f"{name} {gib(count)}" for name, count in needs.weights.items() if count)
+    loaded = f"{gib(sum(needs.weights.values()))} ({weights})" if weights else "nothing"
+    return f"one sample needs {gib(needs.batch(1))} ({parts}); weights take {loaded}, and {gib(free)} are free beside"
 
 
-def measured(run: Run, size: int, gradient: bool) -> tuple[dict[str, int], int]:
-    """What ``size`` samples leave alive in each part, and the most that they need at one time, in bytes."""
+def measured(run: Run, size: int, gradient: bool, held_out: MeteredReward | None = None) -> Measured:
+    """What ``size`` samples leave alive in each part, the weights that it uses, and the most that is needed at once."""
     problem, meter = run.problem, Meter(run.meter.device)
     seeing: Any = replace(problem.tilt.reward, meter=meter)  # type: ignore[type-var]
     reward = replace(seeing, decode=None)
@@ -114,20 +146,40 @@ def measured(run: Run, size: int, gradient: bool) -> tuple[dict[str, int], int]:
     tilt = replace(problem.tilt, model=model, reward=seeing, batches=Batches(prompt=first))
     prompt = None if first is None else first.expand(size)
     x = torch.zeros(size, *model.shape, device=meter.device, dtype=problem.noise.dtype, requires_grad=gradient)
-    alive = []
-    with torch.set_grad_enabled(gradient), Memory() as memory:
+    alive, used = [0], [0]
+    with torch.set_grad_enabled(gradient), Memory(x) as memory:
+
+        def passed() -> None:
+            alive.append(memory.now)
+            used.append(nbytes(memory.given.values(), meter.device))
+
         sample: Tensor = tilt.look_ahead_for(prompt)(x, x.new_zeros(size)).sample
-        alive.append(memory.now)
+        passed()
         seen = sample if decode is None else decode(sample)
-        alive.append(memory.now)
+        passed()
         value = for_rows(reward, prompt)(seen)
-        alive.append(memory.now)
+        passed()
         if gradient:
             torch.autograd.grad(value.sum(), x, allow_unused=True)
         if gradient and run.loop.uses_laplacian:
             tilt.laplacian(x.detach()[None], 0.0, torch.ones_like(x)[None, None])
-    look_ahead, decoder, all_of_it = alive
-    return {"look-ahead": look_ahead, "decoder": decoder - look_ahead, "reward": all_of_it - decoder}, memory.most
+        sample, seen = sample.detach(), seen.detach()
+        del value
+        with torch.no_grad():  # when nothing is kept for a gradient any more
+            if model.flow.velocity is not None:  # another network than that of the look-ahead, or one with guidance
+                for_rows(model, prompt).velocity(x.detach(), x.new_full((size,), model.flow.first_time))
+            passed()
+            if model.flow.render is not None:  # the final samples, by a larger decoder
+                seen = model.flow.render(sample)
+            if held_out is not None:
+                for_rows(replace(held_out, meter=meter), prompt)(seen)
+        passed()
+    names = ("look-ahead", "decoder", "reward", "velocity", "final samples")
+    parts, weights = (
+        {name: after - before for name, before, after in zip(names, sums, sums[1:], strict=False)}
+        for sums in (alive[:4], used)
+    )
+    return Measured(parts, weights, in_files(memory.given.values()), memory.most)
 
 
 def refuse_large(groups: int, particles: int, dimension: int) -> None:
@@ -141,6 +193,14 @@ def refuse_large(groups: int, particles: int, dimension: int) -> None:
     raise ValueError(f"population: {needs}, and {gib(free)} are free; {fits}")
 
 
+def refuse_long(steps: int) -> None:
+    """ValueError if the history of so many steps does not fit into the memory of this machine, saying what would."""
+    free = free_memory(torch.device("cpu"))
+    if steps * ROW > SAFE * free:
+        line = f"sampler.steps={steps}: the history needs {gib(steps * ROW)}, and {gib(free)} are free"
+        raise ValueError(f"{line}; sampler.steps={int(SAFE * free / ROW)} fits")
+
+
 def free_memory(device: torch.device) -> int:
     """Bytes that are free on a device, or on this machine."""
     if device.type == "cuda":
@@ -149,23 +209,17 @@ def free_memory(device: torch.device) -> int:
     return psutil.virtual_memory().available
 
 
-def heavy(device: torch.device) -> str:
-    """What a user is told whose device does not hold the weights of a model."""
-    return (
-        f"memory: the weights of the model do not fit, and {gib(free_memory(device))} are free on {device}; "
-        "precision=bf16-true takes half of the memory of 32-true, offload=true keeps them on the CPU"
-    )
-
-
-def largest_batch(needs: Estimate, size: int, typed: bool, free: int, device: torch.device) -> int:
+def largest_batch(needs: Estimate, size: int, typed: bool, free: int, less: str = "") -> int:
     """The size of the batches of a run: ``size``, or less if that does not fit into ``free`` bytes.
+
+    ``less`` is what is said of settings that need less, where one sample does not fit.
 
     Raises:
         ValueError: if a single sample does not fit, or ``size`` does not and was ``typed`` by the user.
     """
     most = needs.fits(SAFE * free)
     if most == 0:
-        raise ValueError(f"memory: {shares(needs, device, free)}; {LESS}")
+        raise ValueError(f"memory: {shares(needs, free)}{less}")
     if typed and size > most:
         raise ValueError(
             f"population.chunk={size}: needs {gib(needs.batch(size))}, and {gib(free)} are free;"

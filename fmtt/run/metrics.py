@@ -19,6 +19,7 @@ from fmtt.run.budget import Budget
 from fmtt.run.exact_metrics import distance_metrics, exact_metrics
 from fmtt.run.outcome import Outcome, Timing, held
 from fmtt.run.prompts import Prompts
+from fmtt.run.real_metrics import real_metrics
 from fmtt.run.verdicts import Verdicts, verdict_metrics
 from fmtt.run_folder import Metrics
 from fmtt.smc.diagnostics import (
@@ -104,6 +105,7 @@ def metrics_by_prompt(run: Run, outcome: Outcome, said: Sequence[Verdicts]) -> l
         | exact_metrics(run, number)
         | verdict_metrics(part, verdicts)
         | distance_metrics(run, part.result)
+        | real_metrics(run, part.result)
         for (number, part), verdicts in zip(parts, said, strict=True)
     ]
 

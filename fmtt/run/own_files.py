@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
-from itertools import chain, pairwise
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
 
-FLAGS = ("--config-dir", "-cd")
-HYDRA, HYDRAS = "hydra", ("hydra", "hydra_plugins", "fmtt")  # whose parts Hydra may call
-PACKAGE = re.compile(r"^\s*#\s*@package\s+hydra\b", re.MULTILINE)  # a file that says it is a part of Hydra's settings
+FLAG = re.compile(r"--config-(d|p)[a-z]*|-c[dp]")  # of a folder with files; argparse takes shorter forms, too
+SEARCHED = re.compile(r"(?:file://)?([^\[\],'\"\s]+)")
 MOST = 100_000  # values of a file, aliases written out
 YAML = "tag:yaml.org,2002:"
 PLAIN = {*yaml.SafeLoader.yaml_constructors, f"{YAML}merge", f"{YAML}value"}  # the tags of plain values
 
 
 def wrong_file(words: Sequence[str]) -> str | None:
-    """What is wrong with the first file below the folder of ``--config-dir``, on one line; None if nothing is."""
+    """What is wrong with the first file below the folders of the user, on one line; None if nothing is."""
     for folder in config_dirs(words):
         for file in sorted(folder.rglob("*.yaml")):
-            if problem := wrong_text(file, of_hydra=file.relative_to(folder).parts[0] == HYDRA):
+            if problem := wrong_text(file):
                 return f"{file}{problem}"
     return None
 
 
 def config_dirs(words: Sequence[str]) -> list[Path]:
-    """The folders that ``--config-dir=FOLDER`` or ``--config-dir FOLDER`` name."""
-    found = [word.partition("=")[2] for word in words if word.partition("=")[0] in FLAGS and "=" in word]
-    found += [after for word, after in pairwise(words) if word in FLAGS]
-    return [Path(name) for name in found]
+    """The folders that ``--config-dir``, ``--config-path`` or ``hydra.searchpath`` name."""
+    found = [word.partition("=")[2] for word in words if "=" in word and FLAG.fullmatch(word.partition("=")[0])]
+    found += [after for word, after in pairwise(words) if FLAG.fullmatch(word)]
+    for word in words:
+        if word.lstrip("+").startswith("hydra.searchpath="):
+            found += SEARCHED.findall(word.partition("=")[2])
+    return [Path(name) for name in found if "://" not in name]
 
 
-def wrong_text(file: Path, of_hydra: bool) -> str | None:
-    """What is wrong with a file, after its name; ``of_hydra`` says whether it lies where Hydra's own groups do."""
+def wrong_text(file: Path) -> str | None:
+    """What is wrong with a file, after its name."""
     try:
-        text = file.read_text(encoding="utf-8")
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except OSError as error:
         return f": {error.strerror}"
     except UnicodeDecodeError:
@@ -48,33 +49,7 @@ def wrong_text(file: Path, of_hydra: bool) -> str | None:
         return f"{line}: {error.problem}"
     except yaml.YAMLError as error:  # of characters that YAML does not have
         return f": {' '.join(str(error).split())}"
-    if root is None:
-        return None
-    return wrong_node(root) or wrong_part(root, of_hydra or PACKAGE.search(text) is not None)
-
-
-def wrong_part(root: yaml.Node, of_hydra: bool) -> str | None:
-    """A part of Hydra itself, such as a callback, that is of another package: it would be called before any check."""
-    parts = [(key.value, value) for key, value in pairs(root)]
-    places = [root] if of_hydra else [value for name, value in parts if str(name).partition(".")[0] == HYDRA]
-    for node in chain.from_iterable(map(below, places)):
-        for key, value in pairs(node):
-            if key.value == "_target_" and str(value.value).partition(".")[0] not in HYDRAS:
-                line = f", line {value.start_mark.line + 1}"
-                return f"{line}: Hydra would call {value.value} before it is known whether you trust it"
-    return None
-
-
-def below(node: yaml.Node) -> Iterator[yaml.Node]:
-    """A node and all nodes below it."""
-    yield node
-    for part in children(node):
-        yield from below(part)
-
-
-def pairs(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
-    """The keys and values of a mapping; none of another node."""
-    return node.value if isinstance(node, yaml.MappingNode) else []
+    return None if root is None else wrong_node(root)
 
 
 def wrong_node(root: yaml.Node) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -10,20 +13,41 @@ from fmtt.methods.loop import State
 from fmtt.smc.totals import Totals
 
 
-@dataclass
-class Reached:
-    """What a checkpoint holds; it is kept up to date while the run goes on.
+class Mark(NamedTuple):
+    """The last finished step.
 
     Attributes:
-        state: after the last finished step; None before there is one.
+        state: after it; None before there is one.
         totals: the diagnostics until then.
-        history: the rows of the history until then.
         counts: the ledger then, without the calls of a step that was cut off.
+        rows: of the history until then.
         frames: of the film until then.
     """
 
     state: State | None = None
     totals: Totals | None = None
+    counts: Mapping[str, int] = MappingProxyType({})
+    rows: int = 0
+    frames: int = 0
+
+
+@dataclass
+class Reached:
+    """What a checkpoint holds; it is kept up to date while the run goes on.
+
+    A signal may come between any two statements. So rows and frames are added first, and then one assignment replaces
+    the mark: whatever stops the run finds all of a step or nothing of it.
+
+    Attributes:
+        mark: the last finished step.
+        history: rows of the history; those behind the mark do not count.
+        frames: of the film; those behind the mark do not count.
+    """
+
+    mark: Mark = Mark()
     history: list[dict[str, float]] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
     frames: list[dict[str, Tensor]] = field(default_factory=list)
+
+    @property
+    def state(self) -> State | None:
+        return self.mark.state

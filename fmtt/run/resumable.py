@@ -37,9 +37,9 @@ def resumable(run: Run, path: Path, checkpoint: Path | None) -> Iterator[Reached
     try:
         yield reached
     except BaseException as stop:
-        if reached.state is None or reached.totals is None:
+        if reached.state is None:
             raise
-        run.meter.counts = reached.counts
+        run.meter.counts = dict(reached.mark.counts)
         with undisturbed():
             left = saved(path, reached)
         if isinstance(stop, (KeyboardInterrupt, *FAILURES)):

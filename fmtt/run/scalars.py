@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -29,7 +31,7 @@ def check_scalars(config: DictConfig) -> None:
     if f"{HELD_OUT}.scale" in typed_settings():
         raise ValueError(f"{HELD_OUT}.scale: has no effect; a held-out reward is shown without its scale")
     whole_number("devices", config.devices, 1)
-    for key in ("baseline", "resume", "report", "offload", "fail_fast"):
+    for key in ("baseline", "resume", "report", "offload", "compile", "fail_fast"):
         switch(key, config[key])
     available = {"auto": True, "cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available[config.device]:
@@ -38,11 +40,26 @@ def check_scalars(config: DictConfig) -> None:
 
 def check_selections(config: DictConfig, size: Size) -> None:
     """ValueError if more selections are asked for than there are steps between the first and the last, or later."""
+    problem = too_many_selections(config, size)
+    if problem:
+        raise ValueError(problem)
+
+
+def warn_of_lost_selections(config: DictConfig, size: Size) -> None:
+    """Say on stderr if the steps that the budget leaves are too few for the selections that are asked for."""
+    problem = too_many_selections(config, size)
+    if problem:
+        print(f"fmtt: warning: {problem} (by budget.nfe)", file=sys.stderr)
+
+
+def too_many_selections(config: DictConfig, size: Size) -> str | None:
+    """What is wrong with the selections that are asked for; None if nothing is."""
     if "mode.rounds" in typed_settings() and config.mode.rounds >= size.steps:
-        raise ValueError(f"mode.rounds={config.mode.rounds}: must be less than the {size.steps} steps of the run")
+        return f"mode.rounds={config.mode.rounds}: must be less than the {size.steps} steps of the run"
     last = max(config.mode.get("resample_at") or [0])
     if last > size.steps:
-        raise ValueError(f"mode.resample_at: the run has {size.steps} steps, and {last} is beyond them")
+        return f"mode.resample_at: the run has {size.steps} steps, and {last} is beyond them"
+    return None
 
 
 def typed_settings() -> list[str]:

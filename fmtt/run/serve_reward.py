@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock
 from typing import Any
@@ -13,19 +14,22 @@ from torch import Tensor
 from fmtt.checks import choice, whole_number
 from fmtt.flow.conditions import encoded, moved, rows
 from fmtt.flow.protocols import Reward, as_reward
-from fmtt.rewards.wire import Question, answer, unpacked
+from fmtt.rewards.wire import Question, answer, keys_of, unpacked
 from fmtt.run.processes import one_process
 from fmtt.run.scalars import DEVICES, typed_settings
 from fmtt.run.trust import check_trust, made
 
 HIGHEST_PORT = 65535
+REMEMBERED = 100_000  # rewards
 
 
 class RewardServer(ThreadingHTTPServer):
     """Answers requests of :mod:`fmtt.rewards.wire` with the rewards of ``reward``, computed on ``device``.
 
     One request is computed at a time, since networks keep state while they compute; others wait. A request that the
-    reward refuses gets the status 400 and the reason, any other failure the status 500.
+    reward refuses gets the status 400 and the reason, any other failure the status 500. A request whose samples were
+    all judged before is answered from memory: a client that gave up waiting, and repeats its request, gets what was
+    computed in the meantime. Samples are known by digests that the server computes itself, whatever keys they have.
 
     Args:
         host, port: where it listens; port 0 is any that is free.
@@ -35,12 +39,19 @@ class RewardServer(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int, reward: Any, device: torch.device):
         self.reward, self.device, self.busy = as_reward(reward), device, Lock()
+        self.known = OrderedDict[str, float]()
         super().__init__((host, port), Handler)
 
     def rewards(self, question: Question) -> list[float]:
         """The rewards of the pictures of a request."""
+        keys = keys_of(question.pictures, question.prompts)
         with self.busy, torch.no_grad():
-            return rewards_of(self.reward, question, self.device).tolist()
+            if not self.known.keys() >= set(keys):  # all at once: the rounding of a reward may depend on the batch
+                self.known |= zip(keys, rewards_of(self.reward, question, self.device).tolist(), strict=True)
+            rewards = [self.known[key] for key in keys]
+            while len(self.known) > REMEMBERED:
+                self.known.popitem(last=False)
+        return rewards
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -8,8 +8,9 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
-from fmtt.api import Run, mixed
+from fmtt.api import Run
 from fmtt.checks import whole_number
+from fmtt.flow.precision import mixed
 from fmtt.run.build import build
 from fmtt.tilt.look_ahead import Exact, FlowMapJumps
 

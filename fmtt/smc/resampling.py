@@ -23,12 +23,18 @@ def multinomial(weights: Tensor, u: Tensor, m: int) -> Tensor:
 
 def stratified(weights: Tensor, u: Tensor, m: int) -> Tensor:
     """One draw in each of m equal strata of [0, 1)."""
-    return inverse_cdf(weights, (torch.arange(m, device=u.device) + u[:, :m]) / m)
+    cdf = cumulated(weights)
+    place = m * cdf / cdf[:, -1:]
+    whole = place.floor()
+    below = whole + (u.gather(1, whole.long().clamp_max(m - 1)) < place - whole)  # points below the end of a particle
+    return edges_to_index(torch.where(cdf == cdf[:, -1:], m, below).long(), m)
 
 
 def systematic(weights: Tensor, u: Tensor, m: int) -> Tensor:
     """The m points ``(i + u) / m`` with one common u for each group."""
-    return inverse_cdf(weights, (torch.arange(m, device=u.device) + u[:, :1]) / m)
+    cdf = cumulated(weights)
+    below = (m * cdf / cdf[:, -1:] - u[:, :1]).ceil()  # points below the end of a particle
+    return edges_to_index(torch.where(cdf == cdf[:, -1:], m, below).long(), m)
 
 
 def residual(weights: Tensor, u: Tensor, m: int) -> Tensor:
@@ -79,19 +85,33 @@ RESAMPLERS: dict[str, Resampler] = {
 
 def uniforms(resampler: Resampler, particles: int) -> int:
     """How many uniform numbers each group needs for N offspring of N particles; more change nothing."""
-    return 1 if resampler is systematic else 2 * particles
+    needed: dict[Resampler, int] = {systematic: 1, stratified: particles, multinomial: particles, residual: particles}
+    return needed.get(resampler, 2 * particles)
+
+
+def cumulated(weights: Tensor) -> Tensor:
+    """Cumulative weights. A particle of weight zero takes over that of the one before it, exactly, so that no rounding
+    of the sum (which a parallel scan may order differently) can make room for it; ``(G, N)``."""
+    return torch.where(weights > 0, weights.cumsum(1), 0).cummax(1).values
 
 
 def inverse_cdf(weights: Tensor, points: Tensor) -> Tensor:
     """For each point p in [0, 1) the first particle whose cumulative weight exceeds p times the sum; ``(G, M)``."""
-    # A particle of weight zero takes over the cumulative weight of the one before it, exactly, so that no rounding
-    # of the sum (which a parallel scan may order differently) can make room for it.
-    cdf = torch.where(weights > 0, weights.cumsum(1), 0).cummax(1).values
+    cdf = cumulated(weights)
     below_one = torch.nextafter(torch.ones((), dtype=points.dtype), torch.zeros((), dtype=points.dtype)).to(points)
     return torch.searchsorted(cdf, points.clamp_max(below_one) * cdf[:, -1:], right=True)
 
 
+def edges_to_index(edges: Tensor, slots: int) -> Tensor:
+    """Where the offspring of each particle end, ``(G, N)``, not falling, at most ``slots``, to ``(G, slots)`` indices.
+
+    The index of a slot is the number of particles whose offspring have ended. Counting takes no search.
+    """
+    ended = edges.new_zeros(edges.shape[0], slots + 1).scatter_add(1, edges, torch.ones_like(edges))
+    return ended[:, :slots].cumsum(1)
+
+
 def offspring_to_index(counts: Tensor, slots: int) -> Tensor:
     """Offspring numbers ``(G, N)`` to ``(G, slots)`` indices, each repeated that often, in order; padded by N - 1."""
-    position = torch.arange(slots, device=counts.device, dtype=counts.dtype).expand(counts.shape[0], slots).contiguous()
-    return torch.searchsorted(counts.cumsum(1), position, right=True).clamp_max(counts.shape[1] - 1)
+    edges = counts.cumsum(1).long().clamp_max(slots)
+    return edges_to_index(edges, slots).clamp_max(counts.shape[1] - 1)

@@ -41,11 +41,14 @@ class Returned:
             mean distance of two samples in units of that of the model; its entries are the jackknife's pseudo-values.
         cost: of a sample, in forward evaluations of the network.
         seconds: of a sample.
+        kid: the kernel distance to real samples of the wanted kind with its error, the mean over runs; None where there
+            are no such samples.
     """
 
     qualities: Mapping[str, Tensor]
     cost: float
     seconds: float
+    kid: tuple[float, float] | None
 
 
 def task_of(run: RunSummary) -> str:
@@ -73,7 +76,16 @@ def returned_of(runs: Sequence[RunSummary], spread: float) -> Returned:
         qualities,
         sum(run.number("nfe/weighted") for run in ordered) / len(reward),
         sum(run.number("time/method_s") for run in ordered) / len(reward),
+        kid_of(ordered),
     )
+
+
+def kid_of(runs: Sequence[RunSummary]) -> tuple[float, float] | None:
+    """The mean kernel distance of runs with its error, or None if one has none."""
+    if any("kid" not in run.metrics for run in runs):
+        return None
+    found = torch.tensor([[run.number("kid"), run.number("kid/stderr")] for run in runs], dtype=torch.float64)
+    return found[:, 0].mean().item(), found[:, 1].square().sum().sqrt().item() / len(found)
 
 
 def successes(run: RunSummary) -> Tensor:

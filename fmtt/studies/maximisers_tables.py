@@ -41,6 +41,20 @@ def quality_table(comparison: Comparison, task: str, quality: str) -> str:
     return markdown_table([f"{task}: {quality}", *(f"at {cost:g}" for cost in costs)], rows)
 
 
+def distance_table(comparison: Comparison, task: str) -> str | None:
+    """The kernel distances to real samples of the wanted kind with their errors; None where there are none."""
+    costs = [cost for cost in comparison.costs if (task, cost) in comparison.cells]
+    rows = []
+    for method in ranked(comparison, [task]):
+        found = [comparison.cells[task, cost].get(method) for cost in costs]
+        rows.append(
+            [method, *("" if one is None or one.kid is None else "{:.4f} ± {:.4f}".format(*one.kid) for one in found)]
+        )
+    if not any(cell for row in rows for cell in row[1:]):
+        return None
+    return markdown_table([f"{task}: kernel distance to real ones", *(f"at {cost:g}" for cost in costs)], rows)
+
+
 def dominance_table(comparison: Comparison) -> str:
     """A row for each method: in how many cells it is dominated, and by whom."""
     rows = []
@@ -67,7 +81,9 @@ def write_cells(comparison: Comparison, path: Path) -> None:
     text = io.StringIO()
     names = [f"{quality}{end}" for quality in QUALITIES for end in ("", "/low", "/high")]
     writer = csv.writer(text)
-    writer.writerow(["task", "budget", "method", "samples", "cost", "seconds", *names, "dominated_by"])
+    writer.writerow(
+        ["task", "budget", "method", "samples", "cost", "seconds", *names, "kid", "kid/stderr", "dominated_by"]
+    )
     for cell, methods in comparison.cells.items():
         for name, one in methods.items():
             numbers = [
@@ -76,10 +92,9 @@ def write_cells(comparison: Comparison, path: Path) -> None:
                 for number in (one.qualities[quality].mean().item(), *interval(one.qualities[quality]))
             ]
             rivals = " ".join(comparison.beaten.get((cell, name), []))
-            samples = len(one.qualities["reward"])
-            writer.writerow(
-                [*cell, name, samples, f"{one.cost:.2f}", f"{one.seconds:.4f}", *(f"{n:.5g}" for n in numbers), rivals]
-            )
+            samples, kid = len(one.qualities["reward"]), one.kid or ("", "")
+            costs = (f"{one.cost:.2f}", f"{one.seconds:.4f}")
+            writer.writerow([*cell, name, samples, *costs, *(f"{n:.5g}" for n in numbers), *kid, rivals])
     write_whole(path, text.getvalue())
 
 
@@ -119,7 +134,12 @@ def study_maximisers(folders: Sequence[Path], out: Path) -> str:
         ValueError: as :func:`fmtt.studies.maximisers.compare`.
     """
     comparison = compare(folders)
-    tables = [quality_table(comparison, task, quality) for task in comparison.tasks for quality in QUALITIES]
+    tables = [
+        table
+        for task in comparison.tasks
+        for table in (*(quality_table(comparison, task, name) for name in QUALITIES), distance_table(comparison, task))
+        if table is not None
+    ]
     text = "\n\n".join([dominance_table(comparison), *tables])
     write_study(out, text, draw_success(comparison))
     write_cells(comparison, out.with_suffix(".csv"))

@@ -26,7 +26,7 @@ from fmtt.studies.pareto_tables import budget_table, optimal_points
 from fmtt.studies.runs import finished_runs, grouped, is_base, read_budget
 
 # settings whose value is part of a method's name; all others belong to the task
-NAMING = ("mode", "lookahead", "mode.move", "mode.weights")
+NAMING = ("mode", "lookahead", "mode.move", "mode.weights", "sampler.epsilon.c")
 WORDS = {"flowmap1": "1 jump", "diffusion4": ""}
 BLACK = "noise_smc"  # the method that is drawn in black
 
@@ -41,7 +41,9 @@ class Truth(NamedTuple):
 
 def method_of(run: RunSummary) -> str:
     """The mode, and the settings that make it another method."""
-    values = [run.settings[key] for key in NAMING if key in run.settings]
+    values = [
+        f"c = {run.settings[key]}" if key.endswith(".c") else run.settings[key] for key in NAMING if key in run.settings
+    ]
     return ", ".join(filter(None, (WORDS.get(value, value) for value in values)))
 
 

@@ -156,21 +156,31 @@ class WithoutJacobian:
 
 
 @dataclass(frozen=True)
-class FromImage:
-    """A look-ahead as a generator of edits: noise z lands from ``t0 image + (1 - t0) z``. Asked at t = 0 alone.
+class FromLater:
+    """A look-ahead as a generator: noise z lands from where trajectories begin (:func:`begun`). Asked at t = 0 alone.
 
     Attributes:
-        look_ahead: where the edit lands.
-        image: ``(*D)``.
-        t0: the share of it that is kept.
+        look_ahead: where it lands from there.
+        t0: the time at which trajectories begin.
+        image: the picture that is edited, ``(*D)``, or None.
     """
 
     look_ahead: LookAhead
-    image: Tensor
     t0: float
+    image: Tensor | None
 
-    transported, exact, generates = False, False, True
+    transported, exact = False, False
+
+    @property
+    def generates(self) -> bool:
+        return self.look_ahead.generates
 
     def __call__(self, x: Tensor, t: Tensor) -> Landing:
-        start = self.t0 * self.image + (1 - self.t0) * x
+        start = begun(x, self.t0, self.image)
         return Landing(self.look_ahead(start, torch.full_like(t, self.t0)).sample, None)
+
+
+def begun(z: Tensor, t0: float, image: Tensor | None) -> Tensor:
+    """Where trajectories begin at time ``t0``: ``(1 - t0) z``, plus ``t0 image (*D)`` if there is one."""
+    x = (1 - t0) * z if t0 > 0 else z
+    return x if image is None else t0 * image + x

@@ -17,7 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from fmtt.checks import finite
 from fmtt.flow.batches import Batches, joined
 from fmtt.flow.conditions import for_rows
-from fmtt.flow.faults import CallError
+from fmtt.flow.faults import CallError, NoGradientError
 from fmtt.flow.protocols import Velocity
 from fmtt.flow.schedules import Ramp
 from fmtt.tilt.look_ahead import LookAhead
@@ -226,7 +226,7 @@ class Tilt:
 def require_differentiable(reward: Tensor) -> None:
     """CallError if ``reward (B,)``, made of something that requires a gradient, has none."""
     if not reward.requires_grad:
-        raise CallError("the reward is not differentiable, and this mode needs its gradient")
+        raise NoGradientError("the reward is not differentiable, and this mode needs its gradient")
 
 
 def differentiable(tilt: Tilt, x: Tensor) -> bool:

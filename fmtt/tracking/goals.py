@@ -19,6 +19,7 @@ GOALS = (  # the first pattern that matches decides
     ("thermodynamic_length", "minimize"),
     ("transport_gap", "minimize"),
     ("overshoot", "minimize"),
+    ("kid", "minimize"),
     ("mmd", "minimize"),
     ("sliced_w2", "minimize"),
     ("nfe/*", "minimize"),

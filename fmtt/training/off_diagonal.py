@@ -11,13 +11,15 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from fmtt.checks import whole_number
+from fmtt.checks import finite, whole_number
 from fmtt.flow import noise
 from fmtt.flow.interpolant import interpolate
 from fmtt.training import objectives
 from fmtt.training.captioned import Drawn, told
 from fmtt.training.objectives import AverageVelocity
 from fmtt.training.trajectories import TrajectoryPool
+
+MOST_SHORT = 0.4  # the share of the pairs that neither end in data nor start from noise
 
 
 class OffDiagonal(Protocol):
@@ -92,6 +94,7 @@ class TrajectoryDistillation(nn.Module):
         seed: seed of all draws.
         words: places of a caption; 0 for data without captions. New trajectories have captions of the batch.
         still: points of each step at which the network learns the teacher's velocity, beside the pairs.
+        short: as in :class:`fmtt.training.trajectories.TrajectoryPool`.
     """
 
     def __init__(
@@ -104,10 +107,13 @@ class TrajectoryDistillation(nn.Module):
         seed: int,
         words: int = 0,
         still: int = 0,
+        short: float = 0.0,
     ):
         super().__init__()
         whole_number("objective.still", still, 0)
-        self.pool = TrajectoryPool(tuple(shape), size, intervals, seed, words, velocities=still > 0)
+        if not 0 <= finite("objective.short", short) <= MOST_SHORT:
+            raise ValueError(f"objective.short={short}: must be from 0 to {MOST_SHORT}")
+        self.pool = TrajectoryPool(tuple(shape), size, intervals, seed, words, velocities=still > 0, short=short)
         self.every, self.fresh, self.still = every, fresh, still
 
     def __call__(self, net: Any, teacher: Any, batch: Drawn, step: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 
 import torch
 from matplotlib.axes import Axes
@@ -27,7 +28,7 @@ def draw_scenes(prompts: Sequence[Prompt], samples: dict[str, Tensor], path: Pat
             axis = axes[row, column]
             show(axis, pictures[number])
             if not row:
-                axis.set_title(prompts[number].text, fontsize=5, wrap=True)
+                axis.set_title(fill(prompts[number].text, 20), fontsize=5)
             if not column:
                 axis.set_ylabel(name, fontsize=7)
     figure.savefig(path, dpi=150, bbox_inches="tight")
@@ -46,7 +47,7 @@ def draw_judged(prompts: Sequence[Prompt], pictures: Tensor, folder: Path) -> No
         for place, axis in enumerate(figure.subplots(ROWS, COLUMNS).flat):
             row = sheet * ROWS * COLUMNS + place
             show(axis, pictures[which[row]])
-            axis.set_title(prompts[int(which[row])].text, fontsize=5, wrap=True)
+            axis.set_title(fill(prompts[int(which[row])].text, 20), fontsize=5)
             verdict = "right" if right[row] else "wrong"
             axis.set_xlabel(f"{words_of_reading(reading, row)}\n{verdict}", fontsize=5)
         figure.savefig(folder / f"judged_{sheet}.png", dpi=130)

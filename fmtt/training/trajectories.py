@@ -73,6 +73,7 @@ class TrajectoryPool(nn.Module):
         seed: seed of all draws.
         words: places of the caption of each trajectory; 0 without captions.
         velocities: whether the teacher's velocities are kept, too.
+        short: share of the pairs that are at most a third of the trajectory apart, as in a few jumps; at most 0.4.
     """
 
     path: Tensor
@@ -82,10 +83,17 @@ class TrajectoryPool(nn.Module):
     tokens: Tensor
 
     def __init__(
-        self, shape: tuple[int, ...], size: int, intervals: int, seed: int, words: int = 0, velocities: bool = False
+        self,
+        shape: tuple[int, ...],
+        size: int,
+        intervals: int,
+        seed: int,
+        words: int = 0,
+        velocities: bool = False,
+        short: float = 0.0,
     ):
         super().__init__()
-        self.size, self.intervals, self.seed, self.velocities = size, intervals, seed, velocities
+        self.size, self.intervals, self.seed, self.velocities, self.short = size, intervals, seed, velocities, short
         slopes = torch.zeros(size if velocities else 0, intervals, *shape)
         self.register_buffer("slopes", slopes, persistent=velocities)
         self.register_buffer("path", torch.zeros(size, intervals + 1, *shape))
@@ -118,7 +126,7 @@ class TrajectoryPool(nn.Module):
         self.filled += count
 
     def pairs(self, count: int, step: int) -> Pairs:
-        """``count`` random pairs s < t: half end in t = 1, a fifth start in s = 0."""
+        """``count`` random pairs s < t: half end in t = 1, a fifth start in s = 0, and a share ``short`` is close."""
         u = noise.uniform((4, count), self.seed, step, "pool pairs")
         kind, which = u[0], (u[1] * self.size).long()
         i, j = (u[2] * self.intervals).long(), (u[3] * (self.intervals + 1)).long()
@@ -129,6 +137,9 @@ class TrajectoryPool(nn.Module):
         j = torch.where(to_data, self.intervals, j)
         i = torch.where(to_data, (u[2] * self.intervals).long(), i)
         i = torch.where(from_noise, 0, i)
+        close, away = kind >= 1 - self.short, 1 + (u[3] * max(1, self.intervals // 3)).long()
+        i = torch.where(close, (u[2] * self.intervals).long(), i)
+        j = torch.where(close, (i + away).clamp_max(self.intervals), j)
         which, i, j = (index.to(self.path.device) for index in (which, i, j))
         tokens = self.tokens[which] if self.tokens.shape[1] else None
         return Pairs(self.path[which, i], self.path[which, j], self.times[which, i], self.times[which, j], tokens)

@@ -155,13 +155,19 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
         ("scale: 1.0\nhow: !!python/object/apply:os.system [ls]\n",
          "mine.yaml, line 2: tags such as tag:yaml.org,2002:python/object/apply:os.system are not read"),
         ("how: !mine 3\n", "mine.yaml, line 1: tags such as !mine are not read"),
-        ("hydra:\n  callbacks:\n    mine: {_target_: os.system, command: ls}\n",
-         "mine.yaml, line 3: Hydra would call os.system before it is known whether you trust it"),
+        ("# @package _global_\nhydra:\n  callbacks:\n    mine: {_target_: os.system, command: ls}\n",
+         "hydra.callbacks.mine._target_=os.system: would be called before it is known whether you trust it"),
         ("# @package hydra.callbacks\nmine:\n  _target_: my.Callback\n",
-         "mine.yaml, line 3: Hydra would call my.Callback before it is known whether you trust it"),
+         "hydra.callbacks.mine._target_=my.Callback: would be called"),
+        ("# @package _global_\nown: {mine: {_target_: os.system}}\nhydra: {callbacks: '${own}'}\n",
+         "hydra.callbacks.mine._target_=os.system: would be called"),
+        ("# @package _global_\nown: os.system\nhydra: {job_logging: {handlers: {mine: {(): '${own}'}}}}\n",
+         "hydra.job_logging.handlers.mine.()=os.system: would be called"),
+        ("# @package _global_\nhydra: {hydra_logging: {handlers: {mine: {class: os.system}}}}\n",
+         "hydra.hydra_logging.handlers.mine.class=os.system: would be called"),
         ("a: \x00\x01\n", "mine.yaml: unacceptable character #x0000"),
     ],
-    ids=["bomb", "loop", "python", "tag", "callback", "package", "binary"],
+    ids=["bomb", "loop", "python", "tag", "callback", "package", "reference", "factory", "handler", "binary"],
 )  # fmt: skip
 def test_a_file_that_should_not_be_read_is_not(
     fmtt: Callable[..., Outcome], tmp_path: Path, text: str, complaint: str
@@ -177,3 +183,25 @@ def test_a_file_in_another_encoding_is_named(fmtt: Callable[..., Outcome], tmp_p
     (tmp_path / "my" / "reward" / "mine.yaml").write_bytes("scale: 1.0 # f\u00fcr uns".encode("latin-1"))
     done = fmtt(f"--config-dir={tmp_path / 'my'}", "reward=mine")
     assert done.status == 2 and done.complaint.endswith("mine.yaml: is no text in UTF-8")
+
+
+@pytest.mark.parametrize("flag", ["--config-dir={}", "--config-di={}", "-cd={}", "hydra.searchpath=[file://{}]"])
+def test_files_of_all_folders_are_looked_at(fmtt: Callable[..., Outcome], tmp_path: Path, flag: str) -> None:
+    (tmp_path / "my" / "reward").mkdir(parents=True)
+    (tmp_path / "my" / "reward" / "mine.yaml").write_text(BOMB)
+    done = fmtt(flag.format(tmp_path / "my"), "reward=mine")
+    assert done.status == 2 and "mine.yaml: its aliases stand for too much" in done.complaint
+
+
+def test_parts_of_hydra_in_a_run_of_a_sweep_are_looked_at(fmtt: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "my" / "reward").mkdir(parents=True)
+    text = "# @package _global_\nhydra: {job_logging: {handlers: {mine: {(): os.system}}}}\n"
+    (tmp_path / "my" / "reward" / "mine.yaml").write_text(text)
+    done = fmtt("-m", f"--config-dir={tmp_path / 'my'}", "reward=symmetry,mine")
+    assert done.status == 2 and "os.system: would be called before" in done.complaint
+
+
+@pytest.mark.parametrize("group", ["launcher", "experiment"])
+def test_choices_without_settings_take_none(fmtt: Callable[..., Outcome], group: str) -> None:
+    done = fmtt(f"+{group}.foo=1")
+    assert done.status == 2 and done.complaint == f"fmtt: there is no setting 'foo' of '{group}'; it has none"

@@ -15,6 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from fmtt.flow.meter import MeteredReward
 from fmtt.methods.trajectory import Trajectory
 from fmtt.models.checkpoints import BUNDLED, load_network, save_network
 from fmtt.models.mlp import TwoTimeMLP
@@ -44,9 +45,11 @@ def bytes_of(folder: Path) -> dict[str, bytes]:
 
 def test_a_folder_in_use_is_refused_with_who_holds_it(fmtt: Callable[..., Outcome], tmp_path: Path) -> None:
     first = fmtt(*PLAIN)
-    before = bytes_of(first.folder)
+    before, hydra = bytes_of(first.folder), (first.folder / ".hydra" / "overrides.yaml").read_bytes()
     with locked(first.folder):
         done = fmtt("reward.scale=2", *PLAIN)
+    assert not (first.folder / "error.txt").exists()
+    assert (first.folder / ".hydra" / "overrides.yaml").read_bytes() == hydra
     assert done.status == 2
     assert f"run: process {os.getpid()} on " in done.complaint and "works in this folder" in done.complaint
     assert len(done.complaint.splitlines()) == 1 and bytes_of(first.folder) == before
@@ -84,10 +87,22 @@ def test_commands_of_one_second_get_folders_of_their_own(tmp_path: Path, monkeyp
 
 def test_runs_of_a_sweep_do_not_share_a_folder(fmtt: Callable[..., Outcome]) -> None:
     words = ("-m", "reward.scale=1,2", "hydra.sweep.subdir=same", *PLAIN)
+    for more in ((), ("resume=true",)):
+        refused = fmtt(*words, *more)
+        assert refused.status == 2
+        assert "hydra.sweep.subdir=same: two runs of the sweep would have this folder" in refused.complaint
+        assert not (refused.folder / "same").exists()
+
+
+def test_runs_of_two_batches_do_not_share_a_folder(fmtt: Callable[..., Outcome]) -> None:
+    """They are looked at batch by batch."""
+    words = ("-m", "reward.scale=1,2", "hydra.sweep.subdir=same", "hydra.sweeper.max_batch_size=1", *PLAIN)
     done = fmtt(*words)
     assert done.status == 2
     assert "hydra.sweep.subdir=same: another run of this sweep has this folder" in done.err
     assert (done.folder / "same" / "samples.safetensors").is_file()
+    assert not (done.folder / "same" / "error.txt").exists(), "the run that has the folder did not fail"
+    assert (done.folder / "refused-1" / "error.txt").is_file(), "runs of other processes are counted by these files"
     again = fmtt("-m", "reward.scale=1", "hydra.sweep.subdir=same", "resume=true", *PLAIN)
     assert "already done" in again.out
 
@@ -177,6 +192,30 @@ def test_counts_of_a_resumed_run_are_exact(fmtt: Callable[..., Outcome], monkeyp
         with interrupted(monkeypatch, Trajectory, step=step):
             fmtt(*PLAIN, folder=str(step))
         resumed = fmtt(*PLAIN, "resume=true", folder=str(step))
+        counts = [{k: v for k, v in run.metrics.items() if k.startswith("nfe/")} for run in (whole, resumed)]
+        assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("mode", ["importance", "search", "noise_smc", "multi_best_of_n"])
+def test_counts_are_exact_after_a_stop_in_the_middle_of_a_step(
+    fmtt: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Ctrl-C while the reward is called: what the unfinished step had counted is not counted twice."""
+    words, call, seen = (*PLAIN, f"mode={mode}", "population.chunk=4"), MeteredReward.__call__, list[int]()
+    stop = 0
+
+    def stopping(self: MeteredReward, x: object) -> object:
+        seen.append(len(seen) + 1)
+        if len(seen) == stop:
+            raise KeyboardInterrupt
+        return call(self, x)
+
+    monkeypatch.setattr(MeteredReward, "__call__", stopping)
+    whole, calls = fmtt(*words, folder="whole"), len(seen)
+    for stop in range(calls // 3, calls, calls // 4):
+        seen.clear()
+        assert fmtt(*words, folder=str(stop)).status == 1
+        resumed = fmtt(*words, "resume=true", folder=str(stop))
         counts = [{k: v for k, v in run.metrics.items() if k.startswith("nfe/")} for run in (whole, resumed)]
         assert counts[0] == counts[1]
 

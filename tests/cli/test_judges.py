@@ -14,6 +14,7 @@ from torch import Tensor
 from fmtt.methods.trajectory import Trajectory
 from fmtt.rewards import Rotation, Symmetry
 from fmtt.rewards.server import Server
+from fmtt.rewards.wire import keys_of
 from fmtt.run.serve_reward import RewardServer, server_at
 from tests.command import Outcome
 from tests.rewards.judges import CPU, PICTURES, listening, slope, stop
@@ -76,23 +77,36 @@ def dies_at_the_end(monkeypatch: pytest.MonkeyPatch, die: Callable[[], None]) ->
     monkeypatch.setattr(execute, "base_result", lambda run: (die(), unbroken(run))[1])
 
 
+def noting(asked: set[str]) -> Callable[[Tensor], Tensor]:
+    """The reward, which notes the keys of the samples that it is asked about."""
+
+    def reward(x: Tensor) -> Tensor:
+        asked.update(keys_of(x, None))
+        return Symmetry()(x)
+
+    return reward
+
+
 @pytest.mark.parametrize("dies", [dies_in_a_step, dies_at_the_end])
 def test_a_judge_that_dies_leaves_a_checkpoint_and_one_line(
     judged: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, dies: Callable[..., None]
 ) -> None:
-    with listening(RewardServer("127.0.0.1", 0, Symmetry(), CPU)) as address:
+    in_one_go, in_two = set[str](), set[str]()
+    with listening(RewardServer("127.0.0.1", 0, noting(in_one_go), CPU)) as address:
         whole = judged(address, folder="whole")
     port = int(address.rpartition(":")[2])
-    with listening(server := RewardServer("127.0.0.1", port, Symmetry(), CPU)), monkeypatch.context() as patch:
+    with listening(server := RewardServer("127.0.0.1", port, noting(in_two), CPU)), monkeypatch.context() as patch:
         dies(patch, lambda: stop(server))
         broken = judged(address, folder="broken")
     assert broken.status == 1
     assert len(complaints(broken)) == 1
     assert f"reward.address={address}: " in complaints(broken)[0] and "resume=true" in complaints(broken)[0]
     assert len(list(broken.folder.glob("checkpoint-*.pt"))) == 1
-    with listening(RewardServer("127.0.0.1", port, Symmetry(), CPU)):
+    assert in_two and in_two <= in_one_go
+    with listening(RewardServer("127.0.0.1", port, noting(in_two), CPU)):
         resumed = judged(address, "resume=true", folder="broken")
     assert resumed.status == 0, resumed.err
+    assert in_two == in_one_go, "a judge knows the samples of a run that is resumed"
     for name in ("samples.safetensors", "history.csv"):
         assert (whole.folder / name).read_bytes() == (resumed.folder / name).read_bytes(), name
     assert {name: value for name, value in whole.metrics.items() if "time" not in name and "memory" not in name} == {

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 
 from fmtt.report.comparison.sweep import read_sweep
 from tests.command import Outcome
@@ -60,3 +61,38 @@ def test_a_missing_file_is_named(fmtt: Callable[..., Outcome]) -> None:
     assert (done.status, done.complaint) == (2, "fmtt: hydra.sweeper.files: nowhere.txt: No such file or directory")
     without = fmtt("-m", "hydra/sweeper=lines", *PLAIN)
     assert without.status == 2 and "hydra.sweeper.files" in without.complaint
+
+
+@pytest.mark.parametrize("sweeper", ["basic", "lines"])
+def test_no_more_runs_are_started_together_than_was_said(
+    fmtt: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sweeper: str
+) -> None:
+    """Clusters limit the length of an array: see docs/cluster.md."""
+    started: list[tuple[int, int]] = []
+    launch = BasicLauncher.launch
+
+    def counted(launcher: BasicLauncher, jobs: list[list[str]], initial_job_idx: int) -> object:
+        started.append((initial_job_idx, len(jobs)))
+        return launch(launcher, jobs, initial_job_idx)
+
+    monkeypatch.setattr(BasicLauncher, "launch", counted)
+    (tmp_path / "seeds").write_text("seed=0,1,2\nseed=3,4\n")
+    runs = [f"hydra.sweeper.files=[{tmp_path / 'seeds'}]"] if sweeper == "lines" else ["seed=0,1,2,3,4"]
+    done = fmtt("-m", f"hydra/sweeper={sweeper}", *runs, "hydra.sweeper.max_batch_size=2", *PLAIN)
+    assert done.status == 0, done.err
+    assert started == [(0, 2), (2, 2), (4, 1)]
+    assert sorted(run.settings["seed"] for run in read_sweep(done.folder)) == list("01234")
+
+
+@pytest.mark.parametrize(
+    ("sweeper", "value"), [("basic", "0"), ("basic", "-1"), ("lines", "0"), ("lines", "-1"), ("lines", "word")]
+)
+def test_no_runs_at_a_time_are_refused_in_one_line(
+    fmtt: Callable[..., Outcome], tmp_path: Path, sweeper: str, value: str
+) -> None:
+    (tmp_path / "seeds").write_text("seed=0,1\n")
+    runs = [f"hydra.sweeper.files=[{tmp_path / 'seeds'}]"] if sweeper == "lines" else ["seed=0,1"]
+    done = fmtt("-m", f"hydra/sweeper={sweeper}", *runs, f"hydra.sweeper.max_batch_size={value}", *PLAIN)
+    allowed = "must be a whole number of at least 1"
+    assert (done.status, done.complaint) == (2, f"fmtt: hydra.sweeper.max_batch_size={value}: {allowed}")
+    assert not done.folder.exists()

@@ -47,7 +47,8 @@ def test_at_the_start_it_is_a_mistake_of_the_configuration(
 def test_later_the_step_is_named_and_a_checkpoint_left(fmtt: Callable[..., Outcome], tmp_path: Path, kind: str) -> None:
     done = odd(fmtt, tmp_path, "Odd", f"+reward.kind={kind}", "+reward.good=7")
     assert done.status == 1, done.err
-    line = rf"fmtt: {SAID[kind]},? at step [1-4]; checkpoint in .*; the same command with resume=true goes on from it"
+    where = {"undefined": " at", "detached": ", at"}.get(kind, ", in groups 0 to 1, at")
+    line = rf"fmtt: {SAID[kind]}{where} step [1-4]; checkpoint in .*; the same command with resume=true goes on from it"
     assert re.fullmatch(line, done.complaint), done.complaint
     assert len(list(done.folder.glob("checkpoint-*.pt"))) == 1 and (done.folder / "history.csv").is_file()
 
@@ -72,6 +73,18 @@ def test_what_is_no_function_of_the_sample_is_warned_of(
     done = odd(fmtt, tmp_path, target)
     assert done.status == 0, done.err
     assert [line for line in done.complaint.splitlines() if warning in line] == done.complaint.splitlines()
+
+
+def test_a_small_reward_is_compared_by_its_own_size(fmtt: Callable[..., Outcome], tmp_path: Path) -> None:
+    done = odd(fmtt, tmp_path, "Relative", "+reward.size=1e-4")
+    assert "depends on the other samples" in done.complaint
+
+
+def test_the_groups_of_the_batch_are_named(fmtt: Callable[..., Outcome], tmp_path: Path) -> None:
+    words = ("+reward.kind=raising", "population.groups=3", "population.particles=4", "population.chunk=4")
+    done = odd(fmtt, tmp_path, "Odd", *words, "+reward.good=13")
+    line = r"the reward failed with KeyError: 'missing' \(.*\), in group [0-2], at step [1-4];"
+    assert re.search(line, done.complaint), done.complaint
 
 
 def test_a_good_reward_gets_no_warning(fmtt: Callable[..., Outcome], tmp_path: Path) -> None:

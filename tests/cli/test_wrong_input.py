@@ -1,6 +1,7 @@
 """What was accepted without a word, or ended in a traceback, gets one line and status 2."""
 
 import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,7 +110,8 @@ def test_what_says_how_many_fit_is_right(fmtt: Callable[..., Outcome], monkeypat
     done = fmtt("baseline=false", "report=false")
     assert done.status == 2 and done.complaint.endswith("fits"), done.complaint
     fits = done.complaint.split("; ")[1].removesuffix(" fits")
-    monkeypatch.setattr("fmtt.run.build.make_room", lambda run, typed: None)
+    for other in ("make_room", "refuse_long"):
+        monkeypatch.setattr(f"fmtt.run.build.{other}", lambda *given: None)
     assert fits != "population.particles=8" and fmtt(fits, "baseline=false", "report=false").status == 0
 
 
@@ -127,6 +129,8 @@ def test_a_tilted_law_of_which_no_draws_can_be_had_is_sampled_all_the_same(fmtt:
     assert "exact/log_z" in done.metrics and "mmd" not in done.metrics
 
 
-def test_flags_may_stand_behind_settings(fmtt: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
-    done = fmtt("seed=0,1", "-m", "baseline=false", "report=false")
-    assert done.status == 0 and (done.folder / "compare.html").is_file()
+def test_flags_may_stand_behind_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = (*SMALL, "logger=none", "seed=0,1", "baseline=false", "report=false", f"hydra.sweep.dir={tmp_path}", "-m")
+    monkeypatch.setattr(sys, "argv", ["run.py", *words])
+    GlobalHydra.instance().clear()
+    assert main() == 0 and (tmp_path / "compare.html").is_file()

@@ -8,16 +8,20 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 PROGRAMS = ("slurmctld", "slurmd", "sbatch", "munged", "runuser")
 CONFIGURATION = """
 ClusterName=local
 SlurmctldHost={host}(127.0.0.1)
+SlurmctldPort={controller}
+SlurmdPort={node}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
+AuthInfo=cred_expire=5
+KillWait=2
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -52,7 +56,8 @@ def one_node(folder: Path) -> Iterator[dict[str, str]]:
         (folder / name).mkdir(parents=True)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20 * 8 // 10
     names = {"host": socket.gethostname().split(".")[0], "folder": folder, "cpus": os.cpu_count(), "memory": memory}
-    (folder / "slurm.conf").write_text(CONFIGURATION.format(**names))
+    ports = dict(zip(("controller", "node"), free_ports(2), strict=True))  # other clusters may live on this machine
+    (folder / "slurm.conf").write_text(CONFIGURATION.format(**names, **ports))
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\nCgroupAutomount=no\n")
     environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
     munge()
@@ -65,6 +70,13 @@ def one_node(folder: Path) -> Iterator[dict[str, str]]:
         subprocess.run(["scancel", "--user=root"], env=environment, check=False)
         for daemon in ("slurmd", "slurmctld"):
             subprocess.run(["kill", (folder / f"{daemon}.pid").read_text().strip()], check=False)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports on which nothing listens now."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [one.getsockname()[1] for one in sockets]
 
 
 def munge() -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from fmtt.flow.noise import Noise
 from fmtt.methods import rejuvenation as module
 from fmtt.methods.loop import Info, State
-from fmtt.methods.noise_moves import MetropolisMove, Point
+from fmtt.methods.noise_moves import Law, MetropolisMove, Point
 from fmtt.methods.noise_smc import AnnealedState, NoiseAnnealing
 from fmtt.methods.rejuvenation import Moving, Rejuvenated
 from fmtt.smc.population import Population
@@ -33,10 +33,14 @@ Mutation = Callable[[NoiseAnnealing, pytest.MonkeyPatch], NoiseAnnealing]
 
 @dataclass(frozen=True)
 class Altered:
-    """A move whose ratio is replaced by ``change(ratio, here, there, temperature)``."""
+    """A move whose ratio is replaced by ``change(ratio, here, there, law)``."""
 
     right: MetropolisMove
-    change: Callable[[Tensor, Point, Point, Tensor], Tensor]
+    change: Callable[[Tensor, Point, Point, Law], Tensor]
+
+    @property
+    def leaps(self) -> int:
+        return self.right.leaps
 
     @property
     def target(self) -> float:
@@ -47,30 +51,30 @@ class Altered:
         return self.right.uses_gradient
 
     def propose(
-        self, here: Point, temperature: Tensor, stride: Tensor, normal: Tensor, evaluate: Callable[[Tensor], TiltValue]
+        self, here: Point, law: Law, stride: Tensor, normal: Tensor, evaluate: Callable[[Tensor], TiltValue]
     ) -> tuple[Point, Tensor]:
-        there, log_ratio = self.right.propose(here, temperature, stride, normal, evaluate)
-        return there, self.change(log_ratio, here, there, temperature)
+        there, log_ratio = self.right.propose(here, law, stride, normal, evaluate)
+        return there, self.change(log_ratio, here, there, law)
 
 
-def always(log_ratio: Tensor, here: Point, there: Point, temperature: Tensor) -> Tensor:
+def always(log_ratio: Tensor, here: Point, there: Point, law: Law) -> Tensor:
     return torch.zeros_like(log_ratio)
 
 
-def reversed_sign(log_ratio: Tensor, here: Point, there: Point, temperature: Tensor) -> Tensor:
+def reversed_sign(log_ratio: Tensor, here: Point, there: Point, law: Law) -> Tensor:
     return -log_ratio
 
 
-def without_gradients(log_ratio: Tensor, here: Point, there: Point, temperature: Tensor) -> Tensor:
+def without_gradients(log_ratio: Tensor, here: Point, there: Point, law: Law) -> Tensor:
     """The ratio of pCN, for a proposal that is not pCN's."""
-    return temperature[:, None] * (there.tilt.value - here.tilt.value)
+    return law.temperature[:, None] * (there.tilt.value - here.tilt.value)
 
 
-def unaltered(log_ratio: Tensor, here: Point, there: Point, temperature: Tensor) -> Tensor:
+def unaltered(log_ratio: Tensor, here: Point, there: Point, law: Law) -> Tensor:
     return log_ratio
 
 
-def ratio(change: Callable[[Tensor, Point, Point, Tensor], Tensor]) -> Mutation:
+def ratio(change: Callable[[Tensor, Point, Point, Law], Tensor]) -> Mutation:
     def mutate(loop: NoiseAnnealing, patch: object) -> NoiseAnnealing:
         rule = replace(loop.rule)
         rule.__dict__["metropolis"] = Altered(loop.rule.metropolis, change)
@@ -98,8 +102,8 @@ class LateMoves(NoiseAnnealing):
     """Moves at the temperature of the sweep before."""
 
     def rejuvenated(self, population: Population, moving: Moving) -> Rejuvenated:
-        late = torch.full_like(moving.temperature, (0.0, *self.rule.temperatures)[moving.sweep])
-        return super().rejuvenated(population, moving._replace(temperature=late))
+        late = torch.full_like(moving.law.temperature, (0.0, *self.rule.temperatures)[moving.sweep])
+        return super().rejuvenated(population, moving._replace(law=Law(late)))
 
 
 class LateIncrements(NoiseAnnealing):

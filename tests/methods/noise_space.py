@@ -19,7 +19,7 @@ from fmtt import api as engine
 from fmtt.flow import noise
 from fmtt.flow.batches import Batches
 from fmtt.flow.schedules import RampFrom
-from fmtt.methods.noise_moves import MOVES, MetropolisMove, Point, accept
+from fmtt.methods.noise_moves import MOVES, Law, MetropolisMove, Point, accept
 from fmtt.methods.noise_smc import AnnealedState, NoiseAnnealing, noise_smc
 from fmtt.models.analytic import MixtureLaw
 from fmtt.tilt.look_ahead import FlowMapJumps
@@ -49,11 +49,13 @@ class Annealed(Setup):
     groups: int = 256
     particles: int = 64
     ess_threshold: float = 0.5
+    reference: str = "prior"
 
     def loop(self, reward: Reward | None = None) -> NoiseAnnealing:
         mode = partial(
             noise_smc, move=self.move, moves=self.moves, chain=self.chain, ess_threshold=self.ess_threshold,
             resampler=self.resampler, temperatures=self.temperatures, stride=self.stride, adapt=self.adapt,
+            reference=self.reference,
         )  # fmt: skip
         run = engine.assemble(
             MODELS[self.model], reward or REWARDS[self.reward], look_ahead=LOOK_AHEADS[self.look_ahead], mode=mode,
@@ -65,7 +67,7 @@ class Annealed(Setup):
 
 
 FIXED = Annealed()
-ADAPTIVE = Annealed(temperatures=(), adapt=1.0, steps=8)
+ADAPTIVE = Annealed(temperatures=(), adapt=1.0, reference="fitted", steps=8)
 SMALL = ADAPTIVE.but(model="mixture", groups=3, particles=16, scale=3.0, seed=11)
 
 
@@ -137,19 +139,22 @@ def evaluator(model: str, reward: Reward, scale: float) -> Callable[[Tensor], Ti
     return lambda z: tilt.evaluate(z, 0.0, gradient=True)
 
 
-def steps_of(
-    move: MetropolisMove, z: Tensor, temperature: Tensor, stride: Tensor, evaluate: Callable, count: int
-) -> tuple:
+def steps_of(move: MetropolisMove, z: Tensor, law: Law, stride: Tensor, evaluate: Callable, count: int) -> tuple:
     """The particles after ``count`` moves, and the mean acceptance of each group."""
     here, chances = Point(z, evaluate(z)), []
     for k in range(count):
         normal, u = noise.normal(z.shape, 5, k, "proposal"), noise.uniform(z.shape[:2], 5, k, "acceptance")
-        here, chance = accept(here, *move.propose(here, temperature, stride, normal.to(z.dtype), evaluate), u)
+        here, chance = accept(here, *move.propose(here, law, stride, normal.to(z.dtype), evaluate), u)
         chances.append(chance.mean(1))
     return here, torch.stack(chances).mean(0)
 
 
-def chained(move: MetropolisMove, reward: Slanted) -> Chained:
+def law_of(temperature: Tensor, scale: tuple[float, float] | None) -> Law:
+    """The law of all groups, seen from a reference with standard deviations ``scale``."""
+    return Law(temperature, None if scale is None else torch.tensor(scale).expand(len(temperature), 2))
+
+
+def chained(move: MetropolisMove, reward: Slanted, scale: tuple[float, float] | None = None) -> Chained:
     """Means, variances and the cross term for each stride and temperature; groups that share neither stand apart."""
     group = torch.arange(CHAIN_GROUPS)
     stride = double(STRIDES)[group % 3]
@@ -159,7 +164,7 @@ def chained(move: MetropolisMove, reward: Slanted) -> Chained:
     xi = noise.normal((CHAIN_GROUPS, CHAIN_PARTICLES, 2), 3, "exact draws").double()
     z = mean[:, None] + xi @ torch.linalg.cholesky(covariance).mT
     evaluate = evaluator("gaussian", reward, STEEPNESS)
-    here, acceptance = steps_of(move, z.float(), temperature, stride, evaluate, CHAIN_MOVES)
+    here, acceptance = steps_of(move, z.float(), law_of(temperature, scale), stride, evaluate, CHAIN_MOVES)
     offset = here.z.double() - mean[:, None]
     products = torch.einsum("gni,gnj->gij", offset, offset) / CHAIN_PARTICLES - covariance
     errors = torch.cat([offset.mean(1), products.flatten(1)[:, [0, 1, 3]]], dim=1)
@@ -167,14 +172,14 @@ def chained(move: MetropolisMove, reward: Slanted) -> Chained:
     return Chained(max(scores), acceptance.min().item())
 
 
-def mixture_chained(move: MetropolisMove, stride: float) -> Chained:
+def mixture_chained(move: MetropolisMove, stride: float, scale: tuple[float, float] | None = None) -> Chained:
     """From exact draws of the tilted mixture, taken back to noise; nothing is Gaussian here."""
     law, _ = tilted(MODELS[FINE].law, Setup(scale=2.0))
     ones = torch.ones(64 * 100).double()
     z = MODELS[FINE].flow_map(law.sample(len(ones), 3), ones, 0 * ones).reshape(64, 100, 2)
     evaluate = evaluator(FINE, REWARDS["quadratic"], 2.0)
     one = torch.ones(64).double()
-    here, acceptance = steps_of(move, z.float(), one, stride * one, evaluate, 4)
+    here, acceptance = steps_of(move, z.float(), law_of(one, scale), stride * one, evaluate, 4)
     scores = [abs(standardised(values)) for values in moments_of(here.tilt.sample, law)]
     return Chained(max(scores), acceptance.max().item())
 

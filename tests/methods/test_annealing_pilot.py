@@ -19,13 +19,14 @@ from tests.support import standardised
 
 WIDE = Gaussian([0.0] * 8, [1.0] * 8)
 RULE = {"move": "pcnl", "stride": 1.0, "ess_threshold": 0.7, "pilot": 32}
+PLAIN = {"move": "pcn", "reference": "prior", "stride": 0.5, "pilot": 0}
 
 
 def run(nats: float, chain: int = 16, groups: int = 64, particles: int = 96, steps: int = 16) -> Run:
     """A tilt of so many nats in 8 dimensions, ready to start."""
     reward = Linear(((2 * nats / 8) ** 0.5,) * 8)
     mode = modes.noise_smc(chain=chain, **RULE)
-    made = fmtt.assemble(WIDE, reward, mode=mode, steps=steps, groups=groups, particles=particles)
+    made = fmtt.assemble(WIDE, reward, mode=mode, steps=steps, groups=groups, particles=particles, budgeted=True)
     with torch.no_grad():
         return made.tuned()
 
@@ -38,8 +39,8 @@ def test_harder_tilts_get_more_sweeps_and_fewer_particles_at_the_same_cost(chain
         with torch.no_grad():
             made.loop.last()
         evaluations = made.method.rejuvenation.evaluations
-        left = 2 * evaluations(16, 96) - made.meter.counts["reward"]
-        more = evaluations(made.loop.steps, made.method.block)
+        left = 2 * evaluations(16, 96, 1) - made.meter.counts["reward"]
+        more = evaluations(made.loop.steps, made.method.block, 1)
         assert 0 <= left < 2 * more + 32  # not enough for one more block, but for a sweep of the pilot
         sizes.append((made.loop.steps, -made.loop.particles))
     assert sizes == sorted(sizes) and sizes[0][0] < sizes[-1][0]
@@ -51,7 +52,9 @@ def test_a_hard_tilt_is_estimated_within_a_third_of_a_nat() -> None:
     with torch.no_grad():
         log_z = made.loop.last().population.log_evidence
     assert (log_z - 20).square().mean().sqrt() < 0.33
-    plain = fmtt.assemble(WIDE, Linear((5**0.5,) * 8), mode=modes.noise_smc(), steps=16, groups=64, particles=96 * 3)
+    plain = fmtt.assemble(
+        WIDE, Linear((5**0.5,) * 8), mode=modes.noise_smc(**PLAIN), steps=16, groups=64, particles=96 * 3
+    )
     with torch.no_grad():
         assert (plain.loop.last().population.log_evidence - 20).square().mean().sqrt() > 3
 
@@ -80,12 +83,12 @@ def test_each_prompt_has_its_own_pilot_and_the_hardest_decides() -> None:
 
 
 def test_a_pilot_has_at_most_half_of_the_cost() -> None:
-    """A tilt of 20 nats would take 8 sweeps or more; this pilot can pay three, and so the last one is a leap."""
+    """A tilt of 20 nats would take it more sweeps than it can pay here, and so its last one is a leap."""
     made = run(20.0, chain=1, groups=1, particles=32, steps=9)
+    assert 0.2 < made.meter.counts["reward"] / made.method.rejuvenation.evaluations(9, 32, 1) <= 0.5
     with torch.no_grad():
         made.loop.last()
-    assert made.loop.steps == 3
-    assert made.meter.counts["reward"] <= made.method.rejuvenation.evaluations(9, 32)
+    assert made.meter.counts["reward"] <= made.method.rejuvenation.evaluations(9, 32, 1)
     with pytest.raises(ValueError, match=r"mode.pilot=32: costs more than half of this run"):
         run(20.0, chain=1, groups=1, particles=32, steps=2)
 

@@ -166,7 +166,7 @@ def test_two_parts_of_the_groups_are_the_whole(mode: str) -> None:
     for name, value in vars(expected).items():
         if isinstance(value, Tensor):
             assert torch.equal(getattr(joined, name), value), name
-    if mode != "auto":  # whose pilots every process runs for the prompts that it holds
+    if mode not in ("auto", "noise_smc"):  # both ask each part once whether there is a gradient; auto has pilots
         assert joined.meter.counts == expected.meter.counts
     assert joined.log_z_and_error == expected.log_z_and_error
 

@@ -55,9 +55,11 @@ def picture(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(path)
 
 
-def edit(setup: Setup, start: Callable[[Problem], Problem], mode: Callable = modes.importance) -> Run:
+def edit(
+    setup: Setup, start: Callable[[Problem], Problem], mode: Callable = modes.importance, model: Flow = MODEL
+) -> Run:
     return assemble(
-        MODEL, lambda x: REWARDS[setup.reward](x.reshape(-1, 2)), look_ahead=LOOK_AHEADS[setup.look_ahead],
+        model, lambda x: REWARDS[setup.reward](x.reshape(-1, 2)), look_ahead=LOOK_AHEADS[setup.look_ahead],
         mode=partial(mode, weights=setup.weights) if mode is modes.importance else mode, steps=setup.steps,
         epsilon=setup.epsilon, transport=setup.transport, start=start, groups=setup.groups, particles=setup.particles,
         chunk=setup.chunk, seed=setup.seed,
@@ -118,7 +120,7 @@ def test_a_window_of_guidance_is_one_of_the_edit(picture: str) -> None:
 def test_weights_that_trust_the_noise_are_refused_and_would_be_wrong(picture: str, weights: str, look_ahead) -> None:
     """What leaves the law of the model invariant does not leave that of the edits."""
     setup = Setup(weights=weights, look_ahead=look_ahead, epsilon=ConstantEpsilon(1.0), steps=200, groups=32, seed=41)
-    with pytest.raises(ValueError, match=r"sampler\.start=image.*mode\.weights=kernel"):
+    with pytest.raises(ValueError, match=r"mode\.weights: .* begin at t = 0\.4 .*use mode\.weights=kernel"):
         edit(setup, NoisedImage(picture, T0))
     right = setup.but(weights="kernel")
     run = edit(right, NoisedImage(picture, T0))

@@ -61,10 +61,11 @@ def test_nothing_adapts_where_all_is_given() -> None:
 
 @EACH_MOVE
 def test_acceptance_approaches_the_target(move: str) -> None:
-    setup = ADAPTIVE.but(move=move, groups=16, steps=50, scale=30.0, stride=0.02, seed=52)
+    # from the noise itself: a reference that fits would make the longest moves good enough
+    setup = ADAPTIVE.but(move=move, reference="prior", groups=16, steps=50, scale=30.0, stride=0.02, seed=52)
     whole = way(setup.loop())
     late = torch.stack([state.acceptance for state, _, _ in whole[-20:]]).mean(0)
-    assert (late - MOVES[move]().target).abs().max() < 0.05
+    assert (late - MOVES[move].target).abs().max() < 0.05
     assert (whole[1].state.acceptance > 0.9).all()  # it had a long way to go
     for state, info, _ in whole[1:]:
         assert info.numbers.keys() == {"stride", "acceptance", "temperature"}
@@ -91,12 +92,12 @@ def test_what_generates_nothing_is_refused(look_ahead: Callable) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"move": "gibbs"}, "mode.move=gibbs: must be one of pcn, pcnl, hmc"),
+        ({"move": "gibbs"}, "mode.move=gibbs: must be one of auto, pcn, pcnl, hmc"),
         ({"moves": 0}, "mode.moves=0: must be a whole number of at least 1"),
         ({"ess_threshold": 0.0}, "mode.ess_threshold=0.0: must lie between 0 and 1"),
         ({"ess_threshold": 1.0}, "mode.ess_threshold=1.0: must lie between 0 and 1"),
         ({"ess_threshold": 1.5}, r"mode.ess_threshold=1.5: must lie in \[0, 1\]"),
-        ({"ess_threshold": None}, "mode.ess_threshold=None: must be a finite number"),
+        ({"reference": "wide"}, "mode.reference=wide: must be one of fitted, prior"),
         ({"resampler": "wheel"}, "mode.resampler=wheel: must be one of systematic"),
         ({"stride": 2.0}, "mode.stride=2.0: must be at most 1"),
         ({"stride": 0.0}, "mode.stride=0.0: must be positive"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from fmtt.files import sha256
 from fmtt.models import checkpoints
@@ -36,17 +38,33 @@ def test_flipped_bits_of_bundled_weights_are_seen(tmp_path: Path, monkeypatch: p
     assert isinstance(load_network("ring", TwoTimeMLP), TwoTimeMLP)
 
 
-def test_flipped_bits_of_own_weights_are_seen(tmp_path: Path) -> None:
-    """Beside those in the names of the header, which stand for themselves."""
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    """A file as a training writes it."""
     with safe_open(str(BUNDLED / "ring.safetensors"), framework="pt") as file:
-        arguments = checkpoints.json.loads(file.metadata()["arguments"])
-    path = tmp_path / "own.safetensors"
-    save_network(load_network("ring", TwoTimeMLP), arguments, path, {})
-    same = load_network(path, TwoTimeMLP).state_dict()
+        arguments = json.loads(file.metadata()["arguments"])
+    save_network(load_network("ring", TwoTimeMLP), arguments, tmp_path / "own.safetensors", {})
+    return tmp_path / "own.safetensors"
+
+
+def test_flipped_bits_of_own_weights_are_seen(own: Path) -> None:
+    same = load_network(own, TwoTimeMLP).state_dict()
     assert all(torch.equal(same[name], value) for name, value in load_network("ring", TwoTimeMLP).state_dict().items())
-    content = path.read_bytes()
+    content = own.read_bytes()
     begin = 8 + int.from_bytes(content[:8], "little")
     for place in range(begin, len(content), len(content) // 30):
-        path.write_bytes(flipped(content, place))
+        own.write_bytes(flipped(content, place))
         with pytest.raises(CheckpointError, match="its content has another hash"):
-            load_network(path, TwoTimeMLP)
+            load_network(own, TwoTimeMLP)
+
+
+def test_what_the_header_says_of_the_network_is_sealed(own: Path) -> None:
+    """Another argument may keep all shapes and change what the network computes."""
+    with safe_open(str(own), framework="pt") as file:
+        header = file.metadata()
+    tensors = load_file(own)
+    save_file(tensors, own, header)
+    assert isinstance(load_network(own, TwoTimeMLP), TwoTimeMLP)
+    save_file(tensors, own, header | {"arguments": header["arguments"].replace("}", ', "more": 1}')})
+    with pytest.raises(CheckpointError, match="its content has another hash"):
+        load_network(own, TwoTimeMLP)

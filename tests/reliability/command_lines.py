@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+from hydra.core.global_hydra import GlobalHydra
 from hypothesis import strategies as st
 
+from fmtt.run.cli import main
 from fmtt.run.configs import CONFIGS
 
 SMALL = (
@@ -23,7 +32,7 @@ SLOW = ("mnist", "clocks", "ring")  # they make a test long, and have tests of t
 SETTINGS = (
     "seed", "population", "population.groups", "population.particles", "population.chunk", "budget.nfe",
     "role", "scale_factor", "budget.backward_cost", "budget.reward_cost", "budget.min_particles",
-    "device", "precision", "offload", "trust", "prompt", "prompts_file",
+    "device", "precision", "offload", "compile", "trust", "prompt", "prompts_file",
     "held_out", "baseline", "report", "resume", "checkpoint.every", "checkpoint.seconds", "reward.scale",
     "reward.direction", "lookahead.steps", "sampler.steps", "sampler.probes", "sampler.grid", "sampler.epsilon",
     "sampler.beta", "sampler.chi", "sampler.damping", "sampler.transport", "sampler.start", "sampler.epsilon.c",
@@ -56,3 +65,18 @@ words = st.one_of(
     st.builds("{}={:g}".format, st.sampled_from(SETTINGS), st.floats(-10, 10)),
 )
 command_lines = st.lists(words, min_size=1, max_size=4)
+
+
+def said(words: Sequence[str], folder: Path) -> tuple[int, list[str]]:
+    """The status and the lines on stderr of a command that works in ``folder``."""
+    before, out, err = (sys.argv, Path.cwd()), io.StringIO(), io.StringIO()
+    GlobalHydra.instance().clear()
+    sys.argv = ["run.py", *words, f"hydra.run.dir={folder / 'run'}"]
+    os.chdir(folder)
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            status = main()
+    finally:
+        sys.argv, _ = before
+        os.chdir(before[1])
+    return status, err.getvalue().strip().splitlines()

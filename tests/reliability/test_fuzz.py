@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
-import sys
 import tempfile
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
-from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, Phase, example, given, settings
 
-from fmtt.run.cli import main
-from tests.reliability.command_lines import SMALL, command_lines
+from tests.reliability.command_lines import SMALL, command_lines, said
 
 REMARKS = ("fmtt: warning: ", "fmtt: note: ")
 TRIES = int(os.environ.get("FMTT_TRIES", "40"))
-
-
-def said(words: list[str], folder: Path) -> tuple[int, list[str]]:
-    """The status and the lines on stderr of a command that works in ``folder``."""
-    before, out, err = (sys.argv, Path.cwd()), io.StringIO(), io.StringIO()
-    GlobalHydra.instance().clear()
-    sys.argv = ["run.py", *SMALL, *words, f"hydra.run.dir={folder / 'run'}"]
-    os.chdir(folder)
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            status = main()
-    finally:
-        sys.argv, _ = before
-        os.chdir(before[1])
-    return status, err.getvalue().strip().splitlines()
 
 
 @settings(
@@ -44,7 +24,7 @@ def said(words: list[str], folder: Path) -> tuple[int, list[str]]:
 @example(["population.particles=99999999999999999999"])
 def test_a_command_line_runs_or_says_on_one_line_why_not(words: list[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
-        status, lines = said(words, Path(name))
+        status, lines = said([*SMALL, *words], Path(name))
         known = {path.name for path in (Path(name) / "run").glob("*")}
     complaints = [line for line in lines if line.startswith("fmtt: ") and not line.startswith(REMARKS)]
     others = [line for line in lines if not line.startswith("fmtt: ")]

@@ -14,7 +14,7 @@ from fmtt.methods.baselines import best_of_n
 from fmtt.rewards import Symmetry, WeightedSum
 from fmtt.rewards.server import JudgeError, Server
 from fmtt.rewards.texts import bytes_of, texts_of
-from fmtt.rewards.wire import Question, answer, packed, rewards_in, unpacked
+from fmtt.rewards.wire import Question, answer, keys_of, packed, rewards_in, unpacked
 from fmtt.run.serve_reward import RewardServer
 from tests.latent import LatentPictures
 from tests.rewards.judges import CPU, PICTURES, QUICK, TEXTS, listening, scripted, slope, told
@@ -44,11 +44,23 @@ def test_a_request_keeps_every_bit(dtype: torch.dtype, prompts: list[str] | None
         (b"no tensors at all", "not a safetensors file with"),
         (packed(Question(["0"], PICTURES[:1], None))[:-4], "not a safetensors file with"),
         (save({"pictures": PICTURES}), "not a safetensors file with"),
-        (save({"x": PICTURES}, {"version": "1", "keys": "[]", "prompts": "null"}), "not a safetensors file with"),
-        (save({"pictures": PICTURES}, {"version": "2", "keys": "[]", "prompts": "null"}), "version 2 of the wire"),
+        (save({"x": PICTURES}, {"version": "2", "keys": "[]", "prompts": "null"}), "not a safetensors file with"),
+        (save({"pictures": PICTURES}, {"version": "3", "keys": "[]", "prompts": "null"}), "version 3 of the wire"),
         (packed(Question(["0", "1"], PICTURES[:1], None)), "differ in number"),
         (packed(Question(["0"], PICTURES[:1], ["a", "b"])), "differ in number"),
+        (packed(Question(["0", "1", "0"], PICTURES[:3], None)), "the key 0 is there 2 times, must be there once"),
     ],
+    ids=[
+        "nothing",
+        "text",
+        "cut",
+        "no keys",
+        "no pictures",
+        "version",
+        "keys",
+        "prompts",
+        "twice",
+    ],  # bytes differ by process
 )
 def test_another_body_is_refused(body: bytes, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
@@ -184,7 +196,7 @@ def test_a_judge_that_is_down_or_slow_is_named() -> None:
 
 
 def body(**changes: object) -> bytes:
-    return json.dumps({"version": 1, "rewards": {"0": 0.5, "1": 1.5}} | changes).encode()
+    return json.dumps({"version": 2, "rewards": {"k0": 0.5, "k1": 1.5}} | changes).encode()
 
 
 @pytest.mark.parametrize(
@@ -192,27 +204,34 @@ def body(**changes: object) -> bytes:
     [
         (b"<html>", "not JSON with version and rewards"),
         (b"[1, 2]", "not JSON with version and rewards"),
-        (b'{"version": 1}', "not JSON with version and rewards"),
+        (b'{"version": 2}', "not JSON with version and rewards"),
         (body(rewards=3), "not JSON with version and rewards"),
-        (body(version=2), "version 2 of the wire format: must be 1"),
-        (body(rewards={"0": 0.5}), "no reward for the sample 1"),
-        (body(rewards={"0": 0.5, "2": 1.5}), "no reward for the sample 1"),
-        (body(rewards={"0": 0.5, "1": 1.5, "2": 2.5}), "3 rewards for 2 samples"),
-        (body(rewards={"0": 0.5, "1": float("nan")}), "the reward of sample 1=nan: must be a finite number"),
-        (body(rewards={"0": float("-inf"), "1": 0.5}), "the reward of sample 0=-inf: must be a finite number"),
-        (body(rewards={"0": 0.5, "1": "1.5"}), "the reward of sample 1=1.5: must be a finite number"),
-        (body(rewards={"0": 0.5, "1": None}), "the reward of sample 1=None: must be a finite number"),
-        (body(rewards={"0": 0.5, "1": True}), "the reward of sample 1=True: must be a finite number"),
+        (body(version=1), "version 1 of the wire format: must be 2"),
+        (body(rewards={"k0": 0.5}), "no reward for the sample k1"),
+        (body(rewards={"k0": 0.5, "k2": 1.5}), "no reward for the sample k1"),
+        (body(rewards={"k0": 0.5, "k1": 1.5, "k2": 2.5}), "3 rewards for 2 samples"),
+        (body(rewards={"k0": 0.5, "k1": float("nan")}), "the reward of sample k1=nan: must be a finite number"),
+        (body(rewards={"k0": float("-inf"), "k1": 0.5}), "the reward of sample k0=-inf: must be a finite number"),
+        (body(rewards={"k0": 0.5, "k1": "1.5"}), "the reward of sample k1=1.5: must be a finite number"),
+        (body(rewards={"k0": 0.5, "k1": None}), "the reward of sample k1=None: must be a finite number"),
+        (body(rewards={"k0": 0.5, "k1": True}), "the reward of sample k1=True: must be a finite number"),
+        (b'{"version": 2, "rewards": {"k0": 1, "k1": 2, "k0": 3}}', "the key k0 is there 2 times, must be there once"),
     ],
 )
 def test_a_wrong_answer_is_one_line(said: bytes, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        rewards_in(said, ["0", "1"])
-    with scripted(lambda number, question: (200, said)) as address, gives_up() as failure:
+        rewards_in(said, ["k0", "k1"])
+    first, second = keys_of(PICTURES[:2], None)
+
+    def keyed(text: str) -> str:
+        return text.replace("k0", first).replace("k1", second)
+
+    with scripted(lambda number, question: (200, keyed(said.decode()).encode())) as address, gives_up() as failure:
         Server(address)(PICTURES[:2])
-    assert str(failure.value).startswith(f"reward.address={address}: ") and complaint in str(failure.value)
+    line = str(failure.value)
+    assert line.startswith(f"reward.address={address}: ") and keyed(complaint) in line
     assert len(str(failure.value).splitlines()) == 1
-    assert rewards_in(body(), ["1", "0"]) == [1.5, 0.5]
+    assert rewards_in(body(), ["k1", "k0"]) == [1.5, 0.5]
 
 
 @pytest.mark.parametrize(

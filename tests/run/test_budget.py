@@ -27,6 +27,10 @@ def job(*overrides: str, reward: str | None = None) -> Job:
     return build(config)
 
 
+# a pilot chooses the size of a run in noise space, within the budget: tests/methods/test_annealing_pilot.py
+FIXED = {"local_tilt": ["mode.samples=3"], "noise_smc": ["mode.pilot=0"]}
+
+
 def spent(found: Job) -> float:
     """The cost of a group."""
     found.run.tuned().loop.last()
@@ -36,13 +40,13 @@ def spent(found: Job) -> float:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("nfe", [40, 700])
 def test_every_mode_spends_what_it_has_and_no_more(mode: str, nfe: int) -> None:
-    found = job(f"mode={mode}", f"budget.nfe={nfe}", *(["mode.samples=3"] if mode == "local_tilt" else []))
+    found = job(f"mode={mode}", f"budget.nfe={nfe}", *FIXED.get(mode, []))
     cost = spent(found)
     assert cost <= nfe
     block = found.run.method.block
     more = job(
         f"mode={mode}", f"population.particles={found.run.loop.particles + block}",
-        f"sampler.steps={found.run.loop.steps}", *(["mode.samples=3"] if mode == "local_tilt" else []),
+        f"sampler.steps={found.run.loop.steps}", *FIXED.get(mode, []),
     )  # fmt: skip
     assert spent(more) > nfe
 

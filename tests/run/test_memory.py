@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -15,12 +16,11 @@ from fmtt.api import Run, assemble
 from fmtt.flow.memory import Memory
 from fmtt.models.learned import load_flow_map
 from fmtt.rewards.geometry import Symmetry
-from fmtt.run import build, memory
+from fmtt.run import memory
 from fmtt.run.memory import Estimate, estimate, largest_batch, measured
 from tests.command import Outcome
 
 GIB = 2**30
-CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_bytes_are_counted_while_tensors_live() -> None:
 @pytest.mark.parametrize("gradient", [True, False])
 @pytest.mark.parametrize("size", [5, 16])
 def test_larger_batches_need_what_was_foretold(run: Run, gradient: bool, size: int) -> None:
-    assert estimate(run, gradient).batch(size) == pytest.approx(measured(run, size, gradient)[1], rel=0.02)
+    assert estimate(run, gradient).batch(size) == pytest.approx(measured(run, size, gradient).most, rel=0.02)
 
 
 def test_the_gradient_needs_what_the_network_leaves(run: Run) -> None:
@@ -65,16 +65,28 @@ def test_a_decoder_has_a_part_of_its_own() -> None:
     assert parts["decoder"] == 4000 and parts["look-ahead"] < 50 and parts["reward"] == 4
 
 
+@pytest.mark.parametrize("gradient", [True, False])
+def test_the_decoder_of_the_final_samples_is_counted(gradient: bool) -> None:
+    """It is larger than the one that rewards see through, and a run would end after its last step."""
+    plain = fmtt.Flow((2,), lambda x, t: -x, lambda x, s, t: 2 * x, decode=lambda x: x.exp())
+    fine = replace(plain, render=lambda x: x.repeat(1, 500).exp())
+    few, many = (estimate(assemble(flow, lambda x: x.sum(1)), gradient).sample for flow in (plain, fine))
+    assert few < 100 and 8000 <= many < 8100, "4,000 bytes before and after the exponential"
+
+
 def test_the_largest_batch_is_what_fits() -> None:
     needs = Estimate({"look-ahead": GIB, "decoder": 0, "reward": GIB}, fixed=GIB, sample=2 * GIB)
-    assert largest_batch(needs, 4, typed=True, free=10 * GIB, device=CPU) == 4
-    assert largest_batch(needs, 8, typed=False, free=10 * GIB, device=CPU) == 4
+    assert largest_batch(needs, 4, typed=True, free=10 * GIB, less="; a or b") == 4
+    assert largest_batch(needs, 8, typed=False, free=10 * GIB, less="; a or b") == 4
     line = r"population\.chunk=8: needs 17 GiB, and 10 GiB are free; population\.chunk=4 fits"
     with pytest.raises(ValueError, match=line):
-        largest_batch(needs, 8, typed=True, free=10 * GIB, device=CPU)
-    line = r"one sample needs 3 GiB \(look-ahead 1 GiB, decoder 0 GiB, reward 1 GiB\); 2 GiB are free"
+        largest_batch(needs, 8, typed=True, free=10 * GIB, less="; a or b")
+    line = (
+        r"^memory: one sample needs 3 GiB \(look-ahead 1 GiB, decoder 0 GiB, reward 1 GiB\);"
+        r" weights take nothing, and 2 GiB are free beside; a or b$"
+    )
     with pytest.raises(ValueError, match=line):
-        largest_batch(needs, 8, typed=False, free=2 * GIB, device=CPU)
+        largest_batch(needs, 8, typed=False, free=2 * GIB, less="; a or b")
 
 
 def tight(most: int) -> fmtt.Flow:
@@ -93,15 +105,15 @@ def test_batches_of_one_are_used_where_two_do_not_fit_or_are_not_wanted(most: in
     run = assemble(tight(most), lambda x: x.sum(1), look_ahead=fmtt.Denoiser, groups=2, particles=4)
     needs = estimate(run, True, size)
     assert needs.fits(GIB) == 1 and needs.fits(needs.batch(1) - 1) == 0
-    assert needs.batch(1) == measured(run, 1, True)[1]
+    assert needs.batch(1) == measured(run, 1, True).most
 
 
 def test_one_sample_that_does_not_fit_beside_the_weights_is_refused_in_one_line() -> None:
     run = assemble(tight(0), lambda x: x.sum(1), look_ahead=fmtt.Denoiser, groups=2, particles=4)
     with pytest.raises(
-        ValueError, match=r"^memory: one sample does not fit beside the weights, and .* are free; small"
+        ValueError, match=r"^memory: one sample does not fit beside the weights, and .* are free; a or b$"
     ):
-        estimate(run, True)
+        estimate(run, True, less="; a or b")
 
 
 def test_weights_that_do_not_fit_are_refused_in_one_line(
@@ -110,11 +122,13 @@ def test_weights_that_do_not_fit_are_refused_in_one_line(
     def full(*given: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(build, "moved", full)
+    monkeypatch.setattr("fmtt.run.placement.moved", full)
     refused = fmtt(*SMALL, small=False)
     assert refused.status == 2
-    assert refused.complaint.startswith("fmtt: memory: the weights of the model do not fit, and ")
-    assert "precision=bf16-true" in refused.complaint and len(refused.complaint.splitlines()) == 1
+    assert refused.complaint.startswith("fmtt: memory: the weights of the model need 0.00")
+    assert (
+        refused.complaint.endswith("; precision=bf16-true would need less") and len(refused.complaint.splitlines()) == 1
+    )
 
 
 SMALL = ("model=mnist", "reward=symmetry", "lookahead=flowmap1", "sampler.steps=2", "logger=none", "report=false",
@@ -150,7 +164,8 @@ def test_what_does_not_fit_is_refused_in_one_line(
     refused = fmtt(*SMALL, "population.chunk=60", "population.particles=60", small=False)
     assert refused.status == 2 and refused.complaint.startswith("fmtt: population.chunk=60: needs 0.")
     monkeypatch.setattr(memory, "free_memory", lambda device: 2**20)
-    assert "memory: one sample needs 0.00" in fmtt(*SMALL, small=False).complaint
+    complaint = fmtt(*SMALL, small=False).complaint
+    assert "memory: one sample needs 0.00" in complaint and "GiB are free beside; a mode without grad" in complaint
 
 
 def test_users_are_told_what_large_samples_need(fmtt: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,6 +174,7 @@ def test_users_are_told_what_large_samples_need(fmtt: Callable[..., Outcome], mo
     (line,) = [line for line in fmtt(*SMALL, small=False).err.splitlines() if "batches of" in line]
     assert re.fullmatch(
         r"fmtt: note: batches of 6 samples need [\d.e-]+ GiB; one sample needs [\d.e-]+ GiB"
-        r" \(look-ahead [\d.e-]+ GiB, decoder 0 GiB, reward [\d.e-]+ GiB\); [\d.]+ GiB are free",
+        r" \(look-ahead [\d.e-]+ GiB, decoder 0 GiB, reward [\d.e-]+ GiB\);"
+        r" weights take [\d.e-]+ GiB \(look-ahead [\d.e-]+ GiB\), and [\d.]+ GiB are free beside",
         line,
     ), line

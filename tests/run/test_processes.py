@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -115,10 +115,10 @@ def test_results_are_those_of_one_process(mode: str, groups: int, particles: int
         assert not count or first.meter.counts[name] < count, "each of them computes a share"
 
 
-def command(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def command(folder: Path, *words: str, program: Sequence[str] = (sys.executable,)) -> subprocess.CompletedProcess[str]:
     flags = [word for word in words if word.startswith("-")]  # Hydra wants them first
     settings = [*SMALL, *(word for word in words if word not in flags), f"hydra.run.dir={folder}"]
-    arguments = [sys.executable, str(ROOT / "run.py"), *flags, *settings]
+    arguments = [*program, str(ROOT / "run.py"), *flags, *settings]
     here = folder.parent / "here"
     here.mkdir(exist_ok=True)
     paths = {"PYTHONPATH": str(ROOT)}
@@ -132,8 +132,13 @@ def results(folder: Path) -> dict[str, Any]:
     return {name: value for name, value in metrics.items() if not name.startswith(("time/", "memory/"))}
 
 
-def test_two_processes_leave_what_one_leaves(tmp_path: Path) -> None:
-    one, two = command(tmp_path / "one", "device=cpu"), command(tmp_path / "two", "devices=2", "device=cpu")
+TORCHRUN = (str(Path(sys.executable).parent / "torchrun"), "--nproc-per-node=2")
+
+
+@pytest.mark.parametrize("program", [(sys.executable,), TORCHRUN], ids=["fabric", "torchrun"])
+def test_two_processes_leave_what_one_leaves(tmp_path: Path, program: tuple[str, ...]) -> None:
+    one = command(tmp_path / "one", "device=cpu")
+    two = command(tmp_path / "two", "devices=2", "device=cpu", program=program)
     assert one.returncode == two.returncode == 0, two.stderr
     for name in ("samples.safetensors", "history.csv", "returned.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -162,6 +167,22 @@ def test_an_error_of_one_process_is_one_line(tmp_path: Path, calls: int, complai
     said = [line for line in done.stderr.splitlines() if line.startswith("fmtt: ")]
     assert done.returncode in (1, 2) and len(said) == 1 and complaint in said[0], done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_one_process_goes_on_from_the_checkpoint_of_two(tmp_path: Path) -> None:
+    folder = tmp_path / "my" / "reward"
+    folder.mkdir(parents=True)
+    (folder / "lonely.yaml").write_text("_target_: tests.lonely_faults.Lonely\ncalls: 14\n")
+    words = (f"--config-dir={tmp_path / 'my'}", "trust=[tests]", "reward=lonely", "device=cpu", "baseline=false")
+    whole = command(tmp_path / "whole", *words)
+    stopped = command(tmp_path / "run", *words, "devices=2")
+    assert stopped.returncode == 1 and len(list((tmp_path / "run").glob("checkpoint-*.pt"))) == 1, stopped.stderr
+    resumed = command(tmp_path / "run", *words, "resume=true")
+    assert whole.returncode == resumed.returncode == 0, resumed.stderr
+    assert "no checkpoint" not in resumed.stderr
+    for name in ("samples.safetensors", "history.csv", "returned.csv"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "run" / name).read_bytes()
+    assert results(tmp_path / "whole") == results(tmp_path / "run")
 
 
 def test_a_sweep_needs_processes_that_are_there(tmp_path: Path) -> None:

@@ -27,7 +27,13 @@ def test_other_packages_are_refused(target: str) -> None:
 
 @pytest.mark.parametrize(
     "target",
-    ["fmtt.run.cli.os.system", "fmtt.files.write_whole", "fmtt.run.trust.instantiate", "fmtt.run.execute.execute"],
+    [
+        "fmtt.run.cli.os.system",
+        "fmtt.files.write_whole",
+        "fmtt.run.trust.instantiate",
+        "fmtt.run.execute.execute",
+        "fmtt.models.checkpoints.save_network",
+    ],
 )
 def test_what_has_our_name_and_is_not_a_part_of_a_run_is_refused(target: str) -> None:
     with pytest.raises(ValueError, match=f"^_target_: {target} is not a part of a run; it comes from "):

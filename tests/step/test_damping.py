@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -104,6 +105,25 @@ def test_short_weights_refuse_damped_moves(weights: str) -> None:
     with pytest.raises(ValueError, match=r"without mode\.gradient, mode\.window or sampler\.damping"):
         SETUP.but(weights=weights, look_ahead=look_ahead).loop()
     SETUP.but(weights=weights, look_ahead=look_ahead, damping=NoDamping()).loop()
+
+
+GUIDED = {name: getattr(fmtt.modes, name) for name in
+          ("search", "guidance", "fmrg", "das", "tds", "diamond", "tilted_ode")} | {
+          "importance": partial(fmtt.modes.importance, weights="kernel")}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GUIDED)
+def test_every_guided_mode_can_be_damped(name: str) -> None:
+    """By factors that depend on time, so that no change of the scale gives the same samples."""
+    found = [
+        fmtt.assemble(
+            MODEL, REWARD, look_ahead=Denoiser, mode=GUIDED[name], steps=6, groups=2, particles=4, damping=damping
+        )
+        for damping in (NoDamping(), GaussianDamping(1e-6), DAMPING)
+    ]
+    plain, faint, damped = (run.loop.last().population.x for run in found)
+    torch.testing.assert_close(faint, plain, rtol=1e-4, atol=1e-4)
+    assert (damped - plain).abs().max() > 1e-2
 
 
 def test_without_damping_guidance_is_the_same_object() -> None:

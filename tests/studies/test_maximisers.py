@@ -16,11 +16,12 @@ from tests.run_folder import make_run
 GROUPS = 64
 
 
-def returned(folder: Path, words: str, success: float, reward: float = -0.1, verdict: str = "shows_the_digit") -> None:
+def returned(
+    folder: Path, words: str, success: float, reward: float = -0.1, verdict: str = "shows_the_digit", **more: float
+) -> None:
     """A run that returns 64 samples with a share ``success`` of successes."""
-    make_run(
-        folder, overrides=tuple(words.split()), base=False, metrics={"nfe/weighted": 60 * GROUPS, "time/method_s": 3}
-    )
+    metrics = {"nfe/weighted": 60 * GROUPS, "time/method_s": 3, **more}
+    make_run(folder, overrides=tuple(words.split()), base=False, metrics=metrics)
     key = words.split("seed=")[1]
     rows = [
         {
@@ -126,3 +127,20 @@ def test_the_comparison_needs_the_base_model(tmp_path: Path) -> None:
     returned(tmp_path / "0", "reward=digit budget.nfe=64 mode=search seed=0", 0.5)
     with pytest.raises(ValueError, match="needs runs of mode=base"):
         compare([tmp_path])
+
+
+def test_kernel_distances_are_means_over_runs_and_missing_where_a_run_has_none(tmp_path: Path) -> None:
+    words = "reward=digit reward.digit=7 budget.nfe=64 role=maximise mode={} seed={}"
+    known = {"kid": 0.2, "kid/stderr": 0.03}, {"kid": 0.4, "kid/stderr": 0.04}
+    for seed, metrics in enumerate(known):
+        returned(tmp_path / f"beam{seed}", words.format("beam", seed), 0.5, **metrics)
+        returned(tmp_path / f"das{seed}", words.format("das", seed), 0.4, **(metrics if seed else {}))
+    returned(tmp_path / "base", "mode=base seed=0", 0.0)
+    lines = study_maximisers([tmp_path], tmp_path / "out").splitlines()
+    rows = lines[lines.index("| digit 7: kernel distance to real ones | at 64 |") + 2 :]
+    assert rows == ["| beam | 0.3000 ± 0.0250 |", "| das |  |"]
+    with (tmp_path / "out.csv").open() as file:
+        assert [(row["method"], row["kid"]) for row in csv.DictReader(file)] == [
+            ("beam", "0.30000000000000004"),
+            ("das", ""),
+        ]

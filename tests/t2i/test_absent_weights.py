@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 
 from tests.command import Outcome
+from tests.t2i.tiny_folders import sana_sprint
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 GATED = "; then log in by `hf auth login`"
@@ -39,7 +40,7 @@ REWARDS = {
     "hpsv2": ("xswu/HPSv2", "Apache-2.0", False),
     "imagereward": ("THUDM/ImageReward", "Apache-2.0", False),
     "aesthetic": ("openai/clip-vit-large-patch14", "MIT", False),
-    "vlm": ("Qwen/Qwen3-VL-4B-Instruct", "at https://huggingface.co/Qwen/Qwen3-VL-4B-Instruct", False),
+    "vlm": ("Qwen/Qwen3-VL-4B-Instruct", "Apache-2.0", False),
     "vlm_score": ("Skywork/Skywork-VL-Reward-7B", "MIT", True),
 }
 CHOICES = [("model", name, *row) for name, row in MODELS.items()]
@@ -81,6 +82,30 @@ def test_absent_weights_are_named_with_their_licence(
     assert line.startswith(f"fmtt: {group}.")
     assert f"={repository}: the " in line and f" is not on this machine (licence {licence}" in line
     assert line.endswith(f"); {group}.download=true fetches it") and (GATED in line) == gated
+
+
+@pytest.mark.parametrize(
+    ("name", "repository", "licence"),
+    [
+        ("flux", "gabeguofanclub/flux-1-dev-flowmap-lsd", "FLUX.1 [dev] Non-Commercial"),
+        ("sdxl_lcm", "latent-consistency/lcm-lora-sdxl", "CreativeML Open RAIL++-M"),
+    ],
+)
+@pytest.mark.parametrize("word", [[], ["model.lora=nowhere.safetensors"]], ids=["none", "absent"])
+def test_an_absent_lora_is_named_with_its_licence(
+    fmtt: Callable[..., Outcome], name: str, repository: str, licence: str, word: list[str]
+) -> None:
+    done = fmtt(f"model={name}", *word, "reward=symmetry", 'prompt="a cat"', small=False)
+    assert done.status == 2 and done.complaint.startswith("fmtt: model.lora=")
+    assert f"hf download {repository}" in done.complaint and licence in done.complaint
+
+
+def test_an_absent_teacher_is_named(fmtt: Callable[..., Outcome], tmp_path: Path) -> None:
+    student = sana_sprint(tmp_path)["repository"]
+    words = ("model=sana_sprint", f"model.repository={student}", "model.teacher=nowhere/teacher", "reward=symmetry")
+    done = fmtt(*words, 'prompt="a cat"', small=False)
+    assert done.status == 2 and done.complaint.startswith("fmtt: model.teacher=nowhere/teacher: the transformer is")
+    assert done.complaint.endswith("; model.download=true fetches it")
 
 
 def test_a_reward_in_a_sum_or_held_out_is_named_where_it_stands(

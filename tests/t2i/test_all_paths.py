@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,16 +14,24 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import fmtt
+from fmtt.api import assemble, finish
+from fmtt.flow.conditions import rows
 from fmtt.flow.protocols import as_flow, as_reward
 from fmtt.models.t2i.flux import FluxVelocity
 from fmtt.models.t2i.noise_network import NoiseNetwork, levels_of
 from fmtt.models.t2i.sdxl_lcm import SdxlLcm
+from fmtt.rewards import WeightedSum
 from fmtt.rewards.t2i.aesthetic import Aesthetic
 from fmtt.rewards.t2i.clip import ClipScore, PictureTower, TextTower
 from fmtt.rewards.t2i.imagereward import ImageReward
 from fmtt.rewards.t2i.networks import Head
 from fmtt.rewards.vlm.reward import LogOdds
 from fmtt.rewards.vlm.score import FILE, Score
+from fmtt.run.outcome import Outcome
+from fmtt.run.prompts import Prompts
+from fmtt.run.verdicts import HELD_OUT, held_out_reward, verdicts_by_prompt
+from fmtt.smc.totals import Totals
 from fmtt.tilt.look_ahead import Denoiser, FlowMapJumps, LookAhead, NoLookAhead, OdeSteps
 from tests.t2i import pipeline_cases
 from tests.t2i.test_flux import dev_ahead, flow_map
@@ -40,6 +49,7 @@ from tests.t2i.tiny_vlm import save_vlm
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXT, AT, H = "a cat", 0.4, 1e-3
+REFERENCE = Path(fmtt.__file__).parent / "data" / "pictures" / "clock.png"
 TOLERANCE = {"sana_sprint": 3e-2}  # its ReLUs have corners, and its linear attention is float32
 
 
@@ -101,8 +111,8 @@ def look_ahead_of(name: str, model: Any) -> LookAhead | None:
 
 
 @pytest.fixture(scope="module")
-def rewards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[Tensor], Tensor]]:
-    """Pictures to rewards of all kinds, told the text."""
+def judges(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Rewards of all kinds, in float64."""
     torch.manual_seed(3)
     towers = [clip().double(), clip("gelu", 2).double()]
     viewers = {name: tmp_path_factory.mktemp(name) for name in ("vlm", "vlm_score")}
@@ -115,21 +125,27 @@ def rewards(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[[Ten
         "vlm": LogOdds(save_vlm("qwen3_vl", viewers["vlm"]), "Is it a cat?"),
         "vlm_score": Score(save_vlm("qwen2_5_vl", viewers["vlm_score"])),
     }
-    for name in viewers:
+    made["vlm, told a picture"] = LogOdds(
+        str(viewers["vlm"]), "Is the cat of the first picture in the second one?", references=[str(REFERENCE)]
+    )
+    for name in ("vlm", "vlm, told a picture", "vlm_score"):
         made[name].viewer.model.double()
+    scales = {"hpsv2": 5.0, "imagereward": 1.0, "clip, pickscore": 0.05}  # as in configs/reward/preference.yaml
+    return made | {"preference": WeightedSum({name: replace(made[name], scale=own) for name, own in scales.items()})}
 
-    def asked(reward: Any) -> Callable[[Tensor], Tensor]:
-        if not as_reward(reward).conditional:
-            return reward
-        rows = reward.encode_prompts([TEXT])
-        many = (
-            (lambda x: {key: row.expand(len(x), *row.shape[1:]) for key, row in rows.items()})
-            if isinstance(rows, dict)
-            else (lambda x: rows.expand(len(x), *rows.shape[1:]))
-        )
-        return lambda x: reward(x, condition=many(x))
 
-    return {name: asked(reward) for name, reward in made.items()}
+def asked(reward: Any, text: str = TEXT) -> Callable[[Tensor], Tensor]:
+    """Pictures to the reward, told the text."""
+    if not as_reward(reward).conditional:
+        return reward
+    told = reward.encode_prompts([text])
+    return lambda x: reward(x, condition=rows(told, torch.zeros(len(x), dtype=torch.long)))
+
+
+@pytest.fixture(scope="module")
+def rewards(judges: dict[str, Any]) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Pictures to rewards of all kinds, told the text."""
+    return {name: asked(reward) for name, reward in judges.items()}
 
 
 @pytest.mark.parametrize("look_ahead", LOOK_AHEADS)
@@ -151,3 +167,28 @@ def test_slopes_of_all_rewards(name: str, look_ahead: str, rewards: dict[str, Ca
         found = (slope[0] * v[0]).sum().item()
         assert usual > 0 and slope.isfinite().all() and not slope[1:].any(), kind
         assert abs(found - expected) < TOLERANCE.get(name, 1e-2) * usual, (kind, found, expected, usual)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_reward_that_is_held_out_judges_every_model(name: str, judges: dict[str, Any]) -> None:
+    """What is reported is what the reward says of the pictures that people see, told the prompt of each."""
+    prompts, model = Prompts([TEXT, "a dog"], ["", ""]), in_double(MODELS[name]())
+    generates = as_flow(model).velocity is None
+    run = assemble(
+        model, lambda x: x.mean((1, 2, 3)), conditions=list(prompts.texts), groups=1, particles=2, steps=1,
+        look_ahead=Denoiser if as_flow(model).flow_map is None else partial(FlowMapJumps, steps=1),
+        mode=fmtt.modes.noise_opt if generates else fmtt.modes.base, precision="64-true",
+    )  # fmt: skip
+    with torch.no_grad():
+        result = finish(run, run.loop.last())
+    seen, values = result.decoded.flatten(0, 1), set()
+    assert seen.shape == (4, 3, *seen.shape[2:]) and seen.std() > 1e-3
+    for kind, reward in judges.items():
+        held_out = held_out_reward(reward, run, prompts)
+        said = verdicts_by_prompt(run, Outcome(result, Totals.start(result.ess), None, 1), held_out)
+        with torch.no_grad():
+            expected = [asked(reward, text)(seen[2 * k : 2 * k + 2]) for k, text in enumerate(prompts.texts)]
+        found = [verdicts.tilted[HELD_OUT][0] for verdicts in said]
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9, msg=lambda text, kind=kind: f"{kind}: {text}")
+        values |= set(torch.cat(found).tolist())
+    assert len(values) == 4 * len(judges), "all pictures and all rewards differ"

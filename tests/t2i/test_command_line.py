@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from fmtt.methods.loop import State
 from fmtt.methods.noise_opt import NoiseAscent
@@ -37,11 +39,13 @@ def tilted(fmtt: Callable[..., Outcome], klein: str, viewer: str) -> Callable[..
     """The command of the README on tiny weights."""
 
     def command(*words: str, folder: str = "run") -> Outcome:
+        weights = {"model.repository": klein, "reward.repository": viewer}
+        named = [f"{key}={where}" for key, where in weights.items() if not any(key in word for word in words)]
         return fmtt(
-            "model=flux3_klein", f"model.repository={klein}", "model.height=16", "model.width=24", "lookahead=flowmap1",
-            "reward=vlm", f"reward.repository={viewer}", 'reward.question="Does the clock show exactly 4:45?"',
+            "model=flux3_klein", "model.height=16", "model.width=24", "lookahead=flowmap1",
+            "reward=vlm", 'reward.question="Does the clock show exactly 4:45?"',
             'prompt="An analog clock showing exactly 4:45"', "population.groups=1", "population.particles=2",
-            "sampler.steps=3", *words, small=False, folder=folder,
+            "sampler.steps=3", *named, *words, small=False, folder=folder,
         )  # fmt: skip
 
     return command
@@ -72,6 +76,27 @@ def test_a_run_is_tracked(tilted: Callable[..., Outcome], monkeypatch: pytest.Mo
 LOOPS = {"noise_opt": NoiseAscent, "multi_best_of_n": Rounds}
 
 
+@pytest.mark.parametrize("part", ["transformer", "vae", "text_encoder", "viewer"])
+def test_weights_that_changed_since_the_checkpoint_are_refused(
+    tilted: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, klein: str, viewer: str, part: str
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(viewer if part == "viewer" else klein, own)
+    setting = "reward" if part == "viewer" else "model"
+    words = (f"{setting}.repository={own}", "baseline=false", "report=false")
+    with interrupted(monkeypatch, Trajectory, step=2):
+        assert tilted(*words).status == 1
+    (file,) = (own if part == "viewer" else own / part).glob("*.safetensors")
+    tensors = load_file(file)
+    name = max(tensors, key=lambda name: tensors[name].numel())
+    tensors[name] *= 1.5
+    save_file(tensors, file, metadata={"format": "pt"})
+    done = tilted(*words, "resume=true")
+    assert done.status == 2
+    assert f"the weights in {setting}.repository={own}" in done.complaint
+    assert "are others than at the checkpoint" in done.complaint
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_a_run_that_was_stopped_goes_on(
     tilted: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, mode: str
@@ -88,21 +113,22 @@ def test_a_run_that_was_stopped_goes_on(
     assert all(torch.equal(expected[name], found[name]) for name in expected)
 
 
+@pytest.mark.parametrize("mode", MODES)
 def test_a_run_that_was_killed_goes_on_to_the_same_bytes(
-    tilted: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+    tilted: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    """By SIGKILL before its last step, in a process of its own, which begins with what this one has imported."""
-    words = ("mode=search", "checkpoint.every=1", "report=false", "baseline=false")
-    begun, unbroken, here = [], Trajectory.step, os.getpid()
+    """By SIGKILL in its second step, in a process of its own, which begins with what this one has imported."""
+    words, loop = (f"mode={mode}", "checkpoint.every=1", "report=false", "baseline=false"), LOOPS.get(mode, Trajectory)
+    begun, unbroken, here = [], loop.step, os.getpid()
     whole = tilted(*words, folder="whole")
 
-    def step(self: Trajectory, state: State) -> State:
+    def step(self: object, state: State) -> State:
         begun.append(state.step)
-        if state.step == 2 and os.getpid() != here:
+        if state.step == 1 and os.getpid() != here:
             os.kill(os.getpid(), signal.SIGKILL)
         return unbroken(self, state)
 
-    monkeypatch.setattr(Trajectory, "step", step)
+    monkeypatch.setattr(loop, "step", step)
     fork = multiprocessing.get_context("fork")
     process = fork.Process(target=tilted, args=words, kwargs={"folder": "killed"}, daemon=True)
     process.start()
@@ -111,7 +137,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bytes(
     assert process.exitcode == -signal.SIGKILL and len(list(folder.glob("checkpoint-*.pt"))) == 1
     resumed = tilted(*words, "resume=true", folder="killed")
     assert resumed.status == 0, resumed.err
-    assert begun == [2], "it goes on from the last checkpoint"
+    assert begun[0] == 1, "it goes on from the last checkpoint"
     assert resumed.metrics["nfe/forward"] == whole.metrics["nfe/forward"]
     for name in ("samples.safetensors", "history.csv"):
         assert (folder / name).read_bytes() == (whole.folder / name).read_bytes(), name

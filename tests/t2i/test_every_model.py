@@ -12,7 +12,7 @@ from torch import Tensor
 import fmtt
 from fmtt.flow.precision import PRECISIONS
 from fmtt.flow.protocols import as_flow
-from tests.t2i.derivatives import check_material_derivative, points
+from tests.t2i.derivatives import points, rate_error
 from tests.t2i.test_all_paths import AT, LOOK_AHEADS, MODELS, TEXT, in_double, look_ahead_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -80,24 +80,34 @@ def test_a_step_along_the_gradient_raises_the_reward_as_the_gradient_says(name: 
 @BY_NAME
 def test_the_material_derivative_agrees_with_differences_in_time(name: str, look_ahead: str) -> None:
     model, look = look_of(name, look_ahead)
-    check_material_derivative(model, look, rows(model, 0), h=3e-5, tolerance=5e-3)
+    assert rate_error(model, look, rows(model, 0), h=3e-5) < 5e-3
+
+
+def rewards_of(name: str, word: str) -> float:
+    """Of a short search in a precision."""
+    model = MODELS[name]().to(torch.device("cpu"), PRECISIONS[word].network)
+    look_ahead = fmtt.Denoiser if as_flow(model).flow_map is None else lambda flow: fmtt.FlowMapJumps(flow, 1)
+    mode = fmtt.modes.noise_opt if as_flow(model).velocity is None else fmtt.modes.search
+    result = fmtt.sample(
+        model, lambda pictures: -pictures.square().mean((1, 2, 3)), conditions=[TEXT], look_ahead=look_ahead,
+        mode=mode, groups=1, particles=2, steps=3, precision=word,
+    )  # fmt: skip
+    assert result.meter.backward > 0 and result.samples.dtype == PRECISIONS[word].samples
+    return result.rewards.tolist()[0]
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_engine_tilts_it_in_every_precision(name: str) -> None:
-    """But for 16-mixed, in which the linear attention of SANA divides by zeros."""
-    rewards = {}
-    for word, kind in PRECISIONS.items():
-        if word == "16-mixed":
-            continue
-        model = MODELS[name]().to(torch.device("cpu"), kind.network)
-        look_ahead = fmtt.Denoiser if as_flow(model).flow_map is None else lambda flow: fmtt.FlowMapJumps(flow, 1)
-        mode = fmtt.modes.noise_opt if as_flow(model).velocity is None else fmtt.modes.search
-        result = fmtt.sample(
-            model, lambda pictures: -pictures.square().mean((1, 2, 3)), conditions=[TEXT], look_ahead=look_ahead,
-            mode=mode, groups=1, particles=2, steps=3, precision=word,
-        )  # fmt: skip
-        assert result.meter.backward > 0 and result.samples.dtype == kind.samples
-        rewards[word] = result.rewards.tolist()[0]
-    for found in rewards.values():
-        assert found == pytest.approx(rewards["64-true"], rel=0.02)
+    exact = rewards_of(name, "64-true")
+    for word in PRECISIONS.keys() - MODELS[name]().unfit_precisions:
+        assert rewards_of(name, word) == pytest.approx(exact, rel=0.02), word
+
+
+@pytest.mark.parametrize("name", [name for name, make in MODELS.items() if make().unfit_precisions])
+def test_a_precision_without_numbers_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for word in MODELS[name]().unfit_precisions:
+        with pytest.raises(ValueError, match=f"precision={word}: the network of this model divides by zeros"):
+            rewards_of(name, word)
+        monkeypatch.setattr(type(MODELS[name]()), "unfit_precisions", frozenset())
+        with pytest.raises(FloatingPointError):
+            rewards_of(name, word)

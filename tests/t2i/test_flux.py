@@ -25,7 +25,7 @@ from fmtt.models.t2i.flux import (
 )
 from fmtt.models.t2i.flux_ahead import FluxAhead, load_flux_ahead
 from fmtt.models.t2i.grids import SchedulerGrid, by_tokens
-from tests.t2i.derivatives import check_gradient, landing
+from tests.t2i.derivatives import landing, slope_of
 from tests.t2i.tiny import clip_and_t5, flux_transformer, flux_vae, moved, plain_tokenizer, scheduler, told
 from tests.t2i.tiny_folders import lora_file
 
@@ -86,23 +86,32 @@ def test_the_names_of_the_second_time_are_those_of_the_published_lora() -> None:
             assert f"time_text_embed.{part}_embedder.timestep_embedder.linear_{layer}" in names
 
 
-def test_jumps_are_those_of_a_loop_that_tells_the_transformer_both_levels() -> None:
+DYNAMIC = {"use_dynamic_shifting": True}
+
+
+def looped(model: FluxFlowMap, noisy: torch.Tensor, steps: int) -> torch.Tensor:
     """As the code beside the LoRA samples: ``timestep = stack([sigma, next])`` on packed latents, steps of Euler."""
-    model, noisy, words = flow_map(), noise()[:1], told(TEXTS)
-    own = FlowMatchEulerDiscreteScheduler(use_dynamic_shifting=True)
-    own.set_timesteps(sigmas=torch.linspace(1, 0.25, 4).tolist(), mu=calculate_shift(24, 256, 4096, 0.5, 1.15))
-    packed, condition = FluxPipeline._pack_latents(noisy, 1, 4, 8, 12), rows(model, 0)
+    own, words = FlowMatchEulerDiscreteScheduler(**DYNAMIC), told(["a cat"])
+    levels = torch.linspace(1, 1 / steps, steps).tolist()
+    own.set_timesteps(sigmas=levels, mu=calculate_shift(24, 256, 4096, 0.5, 1.15))
+    packed = FluxPipeline._pack_latents(noisy, 1, 4, 8, 12)
     ids = FluxPipeline._prepare_latent_image_ids(1, 4, 6, "cpu", torch.float32)
-    x = noisy
     for sigma, after in pairwise(own.sigmas):
         made = model.transformer(
             hidden_states=packed, timestep=torch.stack([sigma, after])[None], guidance=torch.tensor([3.5]),
-            pooled_projections=words.pooled[:1], encoder_hidden_states=words.words[:1],
+            pooled_projections=words.pooled, encoder_hidden_states=words.words,
             txt_ids=torch.zeros(words.words.shape[1], 3), img_ids=ids,
         ).sample  # fmt: skip
         packed = packed + (after - sigma) * made
-        x = model.flow_map(x, 1 - sigma[None], 1 - after[None], condition)
-    torch.testing.assert_close(FluxPipeline._pack_latents(x, 1, 4, 8, 12), packed, rtol=1e-4, atol=1e-4)
+    return FluxPipeline._unpack_latents(packed, 8, 12, 1)
+
+
+def test_jumps_are_those_of_a_loop_that_tells_the_transformer_both_levels() -> None:
+    model, noisy = flow_map(), noise()[:1]
+    x = noisy
+    for s, t in pairwise(SchedulerGrid(FlowMatchEulerDiscreteScheduler(**DYNAMIC), 24, by_tokens).times(4)):
+        x = model.flow_map(x, torch.tensor([s]), torch.tensor([t]), rows(model, 0))
+    torch.testing.assert_close(x, looped(model, noisy, 4), rtol=1e-4, atol=1e-4)
     plain = FluxVelocity(flux_transformer(), flux_vae(), told, 16, 24)
     assert (x - noisy - plain.velocity(noisy, torch.zeros(1), rows(plain, 0))).abs().max() > 1e-2
 
@@ -121,7 +130,8 @@ def test_gradients_reach_the_latents_through_look_ahead_and_decoder() -> None:
     model = flow_map()
     model.transformer.double()
     model.latents.vae.double()
-    check_gradient(model, landing(model, rows(model, 0)))
+    slope = slope_of(model, landing(model, rows(model, 0)))
+    assert slope.off < 1e-4 and slope.gain > 0
 
 
 def test_encoding_inverts_the_scale_of_the_latents() -> None:
@@ -162,8 +172,12 @@ def test_a_folder_is_a_model(tmp_path: Path) -> None:
     told_of = schnell.encode_prompts(["a cat", "a dog"])
     assert told_of["words"].shape == (2, 256, 32)
     assert schnell.velocity(noise()[:2], torch.full((2,), 0.3), told_of).shape == (2, 4, 8, 12)
-    with pytest.raises(ValueError, match=r"model\.lora=nowhere: is not a safetensors file"):
+    with pytest.raises(ValueError, match=r"model\.lora=nowhere: there is no such file"):
         load_flux("nowhere", str(tmp_path), 16, 24)
+    text = tmp_path / "text.safetensors"
+    text.write_text("no weights")
+    with pytest.raises(ValueError, match=r"model\.lora=.*text\.safetensors: is not a safetensors file"):
+        load_flux(str(text), str(tmp_path), 16, 24)
     style = lora_file(tmp_path / "style.safetensors", flux_transformer(), "transformer.")
     with pytest.raises(ValueError, match=r"model\.lora=.*style.*: has no weights for the second time"):
         load_flux(style, str(tmp_path), 16, 24)

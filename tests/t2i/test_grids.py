@@ -1,25 +1,25 @@
-"""Models have the time grids of their pipelines, and a run without a grid of its own uses them."""
+"""Models have the time grids of their pipelines; runs over them are in test_untilted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
+from diffusers import (
+    DPMSolverMultistepScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    SCMScheduler,
+)
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift, retrieve_timesteps
 from diffusers.pipelines.flux2.pipeline_flux2 import compute_empirical_mu
 
-import fmtt
-from fmtt.flow.protocols import Velocity
-from fmtt.flow.schedules import Grid, PowerGrid, ZeroEpsilon
-from fmtt.models.t2i.flux import FluxVelocity
-from fmtt.models.t2i.grids import Mu, SchedulerGrid, by_tokens, by_tokens_and_steps, grid_of
+from fmtt.flow.schedules import PowerGrid
+from fmtt.models.t2i.grids import Mu, by_tokens, by_tokens_and_steps, grid_of, own
 from fmtt.models.t2i.weights import Published
-from fmtt.step.transport import Euler, FlowMapTransport, Transport
-from tests.t2i.tiny import flux3, flux_transformer, flux_vae, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 STEPS = 6
@@ -48,50 +48,42 @@ def test_times_are_those_of_the_pipeline(name: str, tokens: int, tmp_path: Path)
     assert max(abs(a - b) for a, b in zip(times, PowerGrid().times(STEPS), strict=True)) > 0.05, "not uniform"
 
 
+def saved(scheduler: Any, folder: Path) -> Published:
+    scheduler.save_pretrained(folder / "scheduler")
+    return Published(str(folder), "a licence", gated=False, download=False)
+
+
+FLOW = {"use_flow_sigmas": True, "prediction_type": "flow_prediction", "flow_shift": 3.0}
+
+
+@pytest.mark.parametrize(
+    "scheduler", [FlowMatchEulerDiscreteScheduler(shift=3.0), DPMSolverMultistepScheduler(**FLOW)], ids=["euler", "dpm"]
+)
+def test_some_pipelines_leave_the_levels_to_their_scheduler(scheduler: Any, tmp_path: Path) -> None:
+    times = torch.tensor(grid_of(saved(scheduler, tmp_path), 256, levels=own).times(STEPS))
+    scheduler.set_timesteps(STEPS)
+    torch.testing.assert_close(1 - times[1:], scheduler.sigmas[1:], rtol=1e-6, atol=1e-6)
+    assert times[0] == 0 and scheduler.sigmas[0] > 0.9996
+    assert (times[1] - 1 / 16).abs() > 1e-4, "that of levels which fall to 1 / 6 is 1 / 16"
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_angles_are_those_of_the_pipeline_of_sana_sprint(steps: int, tmp_path: Path) -> None:
+    scheduler = SCMScheduler()
+    times = torch.tensor(grid_of(saved(scheduler, tmp_path), 256).times(steps))
+    scheduler.set_timesteps(steps, intermediate_timesteps=1.3 if steps == 2 else None)
+    angles = torch.atan2(1 - times, times)  # sin / (sin + cos) is the noise level
+    torch.testing.assert_close(angles, scheduler.timesteps, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("scheduler", [FlowMatchHeunDiscreteScheduler(), DPMSolverMultistepScheduler()],
+                         ids=["heun", "dpm"])  # fmt: skip
+def test_schedulers_of_other_kinds_are_refused(scheduler: Any, tmp_path: Path) -> None:
+    line = f"^model.repository={tmp_path}: its scheduler is {type(scheduler).__name__}, must be FlowMatchEuler"
+    with pytest.raises(ValueError, match=line):
+        grid_of(saved(scheduler, tmp_path), 256)
+
+
 def test_a_repository_without_a_scheduler_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="has no scheduler that can be read"):
         grid_of(Published(str(tmp_path), "a licence", gated=False, download=False), 256)
-
-
-def base(model: Velocity, transport: Callable[[Velocity], Transport] = Euler, grid: Grid | None = None) -> fmtt.Run:
-    return fmtt.assemble(
-        model, lambda seen: seen.mean((1, 2, 3)), mode=fmtt.modes.base, conditions=["a cat"], steps=4, groups=1,
-        particles=1, epsilon=ZeroEpsilon(), transport=transport, look_ahead=fmtt.Denoiser, grid=grid,
-    )  # fmt: skip
-
-
-def test_a_run_of_the_base_model_gives_the_picture_of_the_pipeline() -> None:
-    model = FluxVelocity(flux_transformer(), flux_vae(), told, 16, 24, guidance=2.5)
-    model.grid = SchedulerGrid(FlowMatchEulerDiscreteScheduler(**DYNAMIC), model.tokens, by_tokens)
-    run = base(model)
-    with torch.no_grad():
-        noise = run.loop.start()[0].population.x[0]
-        result = fmtt.finish(run, run.loop.last())
-    parts = {"text_encoder": None, "tokenizer": None, "text_encoder_2": None, "tokenizer_2": None}
-    scheduler = FlowMatchEulerDiscreteScheduler(**DYNAMIC)
-    pipeline = FluxPipeline(scheduler, vae=model.latents.vae, transformer=model.transformer, **parts)
-    pipeline.set_progress_bar_config(disable=True)
-    words = told(["a cat"])
-    expected = pipeline(
-        prompt_embeds=words.words, pooled_prompt_embeds=words.pooled, height=16, width=24, num_inference_steps=4,
-        guidance_scale=2.5, latents=FluxPipeline._pack_latents(noise, 1, *model.shape), output_type="pt",
-    ).images  # fmt: skip
-    torch.testing.assert_close((result.decoded[0] / 2 + 0.5).clamp(0, 1), expected, rtol=1e-4, atol=1e-4)
-    uniform = base(model, grid=PowerGrid())
-    with torch.no_grad():
-        other = fmtt.finish(uniform, uniform.loop.last()).decoded
-    assert (other - result.decoded).abs().max() > 1e-3
-
-
-def test_klein_jumps_over_the_levels_of_its_pipeline() -> None:
-    model = flux3()
-    scheduler = FlowMatchEulerDiscreteScheduler(shift=6.93)
-    scheduler.set_timesteps(sigmas=torch.linspace(1, 0.25, 4).tolist())
-    run = base(model, FlowMapTransport)
-    x = run.loop.start()[0].population.x[0]
-    condition = {name: value[:1] for name, value in model.encode_prompts(["a cat"]).items()}
-    with torch.no_grad():
-        for s, t in pairwise(1 - scheduler.sigmas):
-            x = model.flow_map(x, s[None], t[None], condition)
-        torch.testing.assert_close(run.loop.last().population.x[0], x, rtol=1e-4, atol=1e-4)
-    assert model.grid.times(4) == pytest.approx(SchedulerGrid(scheduler, 1, by_tokens).times(4), abs=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -10,6 +12,7 @@ from torch._subclasses import FakeTensorMode
 import fmtt
 from fmtt.api import Run
 from fmtt.flow.protocols import as_flow
+from fmtt.run import published_sizes
 from fmtt.run.memory import estimate, measured
 from fmtt.run.memory_table import GIB, needs_of
 from fmtt.run.reward_sizes import reward_rows
@@ -61,10 +64,12 @@ def test_batches_of_every_model_need_what_was_foretold(name: str) -> None:
     """
     run = run_of(name)
     needs = estimate(run, gradient=True)
-    parts, found = measured(run, 6, gradient=True)
-    assert 0.99 * found <= needs.batch(6) <= 1.1 * found
+    found = measured(run, 6, gradient=True)
+    assert 0.99 * found.most <= needs.batch(6) <= 1.1 * found.most
     assert min(needs.parts.values()) > 0, "look-ahead, decoder and reward each leave something for the gradient"
-    assert {part: 6 * count for part, count in needs.parts.items()} == pytest.approx(parts, rel=0.1)
+    assert needs.weights["reward"] == sum(value.nbytes for value in Judge().parameters())
+    assert min(needs.weights[part] for part in ("look-ahead", "decoder")) > 0
+    assert {part: 6 * count for part, count in needs.parts.items()} == pytest.approx(found.parts, rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["flux3_klein", "flux", "sana_sprint"])
@@ -72,6 +77,28 @@ def test_tensors_without_content_need_what_real_ones_do(name: str) -> None:
     real = estimate(run_of(name), gradient=True)
     with FakeTensorMode(allow_non_fake_inputs=True):
         assert estimate(run_of(name), gradient=True) == real
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"), [("sdxl_turbo", 2.567e9), ("sdxl_lcm", 2 * 2.567e9), ("sd_turbo", 0.866e9)]
+)
+def test_networks_of_stable_diffusion_have_the_sizes_that_are_published(name: str, parameters: float) -> None:
+    """Beside an autoencoder of 83.7 million parameters."""
+    with FakeTensorMode():
+        *networks, vae = published_sizes.MODELS[name](64, False).networks
+        count = sum(value.numel() for network in networks for value in network.parameters())
+        assert count == pytest.approx(parameters, rel=1e-3)
+        assert sum(value.numel() for value in vae.parameters()) == pytest.approx(83.7e6, rel=1e-3)
+
+
+def test_two_networks_need_the_weights_of_both_and_a_sample_what_one_needs() -> None:
+    with FakeTensorMode():
+        one, two = (needs_of(name, 128, checkpointing=True) for name in ("sdxl_turbo", "sdxl_lcm"))
+    assert replace(two.batch, weights=one.batch.weights) == one.batch and two.jump == one.jump
+    assert two.weights - one.weights == pytest.approx(2 * 2.567e9, rel=0.01)
+    used = [sum(needs.batch.weights.values()) for needs in (one, two)]
+    assert used[1] - used[0] == pytest.approx(2 * 2.567e9, rel=0.01), "a run counts those that it uses, too"
+    assert used[0] == pytest.approx(one.weights, rel=0.03) and used[0] < one.weights, "all but half of an autoencoder"
 
 
 def test_rewards_have_the_sizes_that_are_published() -> None:

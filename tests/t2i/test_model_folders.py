@@ -11,6 +11,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
+from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel
 
 from fmtt.flow.protocols import as_flow
@@ -66,6 +67,42 @@ def test_gradients_can_be_switched_on_and_encoders_leave_the_memory(name: str, t
         if call is not None:
             (slope,) = torch.autograd.grad(model.decode(call(x, *times, condition=condition)).square().sum(), x)
             assert slope.isfinite().all() and (slope != 0).any()
+
+
+LARGE = ("transformer", "unet")  # folders of the networks that are loaded in the type of their files
+ROUNDED = ("flux", "sdxl_lcm")  # a LoRA is added to them, and the sum is rounded to the type of the file
+
+
+def saved_in(dtype: torch.dtype, folder: Path) -> int:
+    """The number of networks below ``folder`` whose numbers are now those of bfloat16, saved in ``dtype``."""
+    files = [path for path in folder.rglob("*.safetensors") if path.parent.name in LARGE]
+    for path in files:
+        tensors = {key: value.to(torch.bfloat16).to(dtype) for key, value in load_file(path).items()}
+        save_file(tensors, path, {"format": "pt"})
+    return len(files)
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_the_type_of_the_file_changes_nothing(name: str, tmp_path: Path) -> None:
+    found = []
+    for dtype in (torch.float32, torch.bfloat16):
+        folder = tmp_path / str(dtype)
+        folder.mkdir()
+        words = words_of(name, folder)
+        assert saved_in(dtype, folder) > 0
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            model = instantiate(compose("config", overrides=words).model)
+        largest = {value.dtype for network in networks_of(model) for value in network.parameters()}
+        assert (torch.bfloat16 in largest) == (dtype == torch.bfloat16)
+        model = model.to(torch.device("cpu"), torch.float32)
+        x = torch.randn(1, *model.shape, generator=torch.Generator().manual_seed(1))
+        flow, s = as_flow(model), torch.full((1,), 0.3)
+        condition = model.encode_prompts(TEXTS[:1])
+        calls = ((flow.velocity, (s,)), (flow.flow_map, (s, torch.ones(1))))
+        found.append([call(x, *times, condition=condition) for call, times in calls if call is not None])
+    closeness = {"rtol": 0.05, "atol": 0.05} if name in ROUNDED else {"rtol": 0.0, "atol": 0.0}
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, **closeness)
 
 
 @pytest.mark.parametrize("name", ["flux3_klein", "flux_ahead", "hunyuan_image"])

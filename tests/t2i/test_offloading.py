@@ -40,6 +40,14 @@ def test_numbers_are_the_same(name: str, dtype: torch.dtype) -> None:
             torch.testing.assert_close(found, right, rtol=1e-5, atol=1e-5)  # convolutions may round otherwise
 
 
+def test_what_waits_already_may_be_asked_to_wait_again() -> None:
+    """A benchmark builds a run for each prompt with one model."""
+    model = MODELS["flux3_klein"]().offloaded(CPU, torch.float32)
+    right = landed(model)
+    for expected, found in zip(right, landed(model.offloaded(CPU, torch.float32)), strict=True):
+        assert torch.equal(expected, found)
+
+
 class Stack(nn.Module):
     """Six blocks of one layer."""
 

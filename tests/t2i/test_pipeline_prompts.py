@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,12 @@ import diffusers
 import pytest
 import torch
 
+from fmtt.models.t2i.encodings import MASKED
+from fmtt.models.t2i.hunyuan_image import TOLD as OF_HUNYUAN
 from fmtt.models.t2i.one_time import of_both
 from fmtt.models.t2i.pipelines import FAMILIES, load_pipeline
-from tests.t2i import tiny, tiny_pipelines
+from fmtt.run.configs import CONFIGS
+from tests.t2i import tiny, tiny_hunyuan_image, tiny_pipelines
 from tests.t2i.pipeline_cases import CASES, TEXTS, noise
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -45,9 +49,41 @@ def sd3_encoded(pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
     return of_both(*(dict(zip(names, made[k::2], strict=True)) for k in (0, 1)))
 
 
+def both(made: Sequence[Any], names: Sequence[str]) -> dict[str, torch.Tensor]:
+    """What is told of texts comes first, what is told of the negative prompt after it."""
+    return of_both(*(dict(zip(names, half, strict=True)) for half in (made[: len(names)], made[len(names) :])))
+
+
 def lumina2_encoded(pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
-    made, names = pipeline.encode_prompt(texts), ("encoder_hidden_states", "encoder_attention_mask")
-    return of_both(dict(zip(names, made[:2], strict=True)), dict(zip(names, made[2:], strict=True)))
+    return both(pipeline.encode_prompt(texts), MASKED)
+
+
+def sana_encoded(pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
+    """As its call encodes them."""
+    seen: list[Any] = []
+    encode = pipeline.encode_prompt
+    pipeline.encode_prompt = lambda *given, **others: seen.append(encode(*given, **others))
+    with pytest.raises(TypeError):  # it has nothing to go on with
+        pipeline(texts, height=32, width=32, use_resolution_binning=False)
+    return both(seen[0], MASKED)
+
+
+def aura_flow_encoded(pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
+    return both(pipeline.encode_prompt(texts)[::2], MASKED[:1])
+
+
+def chroma_encoded(pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
+    words, _, known, no_words, _, no_known = pipeline.encode_prompt(texts)
+    return both((words, known, no_words, no_known), ("encoder_hidden_states", "known"))
+
+
+def ovis_image_encoded(pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
+    return both(pipeline.encode_prompt(texts)[:2], MASKED[:1])
+
+
+def hunyuan_encoded(pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
+    asked, refused = (pipeline.encode_prompt(given, batch_size=2) for given in (texts, None))
+    return both((*asked, *refused), OF_HUNYUAN)
 
 
 def z_image_encoded(pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
@@ -79,6 +115,11 @@ def flux2_encoded(pipeline: Any, texts: list[str]) -> dict[str, torch.Tensor]:
 
 
 ENCODED = {
+    "AuraFlowPipeline": aura_flow_encoded,
+    "ChromaPipeline": chroma_encoded,
+    "HunyuanImagePipeline": hunyuan_encoded,
+    "OvisImagePipeline": ovis_image_encoded,
+    "SanaPipeline": sana_encoded,
     "Flux2Pipeline": flux2_encoded,
     "StableDiffusion3Pipeline": sd3_encoded,
     "Lumina2Pipeline": lumina2_encoded,
@@ -103,6 +144,12 @@ def test_flux_1_of_a_folder_is_encoded_as_by_its_pipeline(tmp_path: Path) -> Non
     torch.testing.assert_close(found["pooled"], pooled)
 
 
+@pytest.mark.parametrize("page", ["docs/text_to_image.md", "configs/model/diffusers.yaml"])
+def test_all_pipelines_are_named(page: str) -> None:
+    text = (CONFIGS.parent / page).read_text()
+    assert [name for name in FAMILIES if name not in text] == []
+
+
 def test_what_is_not_supported_or_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"model\.height=18, model\.width=24: must be multiples of 4"):
         FAMILIES["ZImagePipeline"].model(tiny_pipelines.z_image_transformer(), tiny.flux_vae(), None, 18, 24, 1.0)
@@ -112,8 +159,12 @@ def test_what_is_not_supported_or_missing_is_refused(tmp_path: Path) -> None:
         load_pipeline(str(tmp_path))
     index = tmp_path / "model_index.json"
     index.write_text(json.dumps({"_class_name": "StableDiffusionXLPipeline"}))
-    with pytest.raises(ValueError, match="StableDiffusionXLPipeline: must be one of FluxPipeline, Flux2Pipeline"):
+    line = f"model.repository={tmp_path}: is a StableDiffusionXLPipeline, must be one of {', '.join(FAMILIES)}"
+    with pytest.raises(ValueError, match=f"^{line}$"):
         load_pipeline(str(tmp_path))
+    distilled, vae = tiny_hunyuan_image.hunyuan_transformer(), tiny_hunyuan_image.hunyuan_vae()
+    with pytest.raises(ValueError, match="has distilled weights, which have a flow map; use model=hunyuan_image"):
+        FAMILIES["HunyuanImagePipeline"].model(distilled, vae, None, 16, 24, 1.0)
     index.write_text(json.dumps({"_class_name": "ZImagePipeline"}))
     with pytest.raises(ValueError, match="has no transformer that can be read"):
         load_pipeline(str(tmp_path))

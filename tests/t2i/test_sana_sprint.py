@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler, SanaPipeline, SanaSprintPipeline, SCMScheduler
+from diffusers import SanaPipeline, SanaSprintPipeline, SCMScheduler
 
 import fmtt
 from fmtt.flow.protocols import as_flow
+from fmtt.models.t2i.encodings import MASKED
+from fmtt.models.t2i.grids import SchedulerGrid, by_tokens, own
 from fmtt.models.t2i.one_time import NEGATIVE
-from fmtt.models.t2i.sana_sprint import TOLD, SanaSprint, load_sana_sprint
-from tests.t2i.derivatives import check_gradient, check_material_derivative, landing
+from fmtt.models.t2i.sana_sprint import SanaSprint, load_sana_sprint
+from tests.t2i.derivatives import landing, rate_error, slope_of
+from tests.t2i.tiny import scheduler
 from tests.t2i.tiny_sana_sprint import encoders, sana_sprint, sana_transformer, sana_vae, save_sana_sprint, told
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -42,7 +44,7 @@ def test_landings_and_pictures_are_those_of_the_pipeline(model: SanaSprint, nois
     pipeline = SanaSprintPipeline(None, None, model.latents.vae, model.student, SCMScheduler())
     pipeline.set_progress_bar_config(disable=True)
     condition = rows(model, 0)
-    given = {"prompt_embeds": condition[TOLD[0]], "prompt_attention_mask": condition[TOLD[1]]}
+    given = {"prompt_embeds": condition[MASKED[0]], "prompt_attention_mask": condition[MASKED[1]]}
     size = {"height": 32, "width": 64, "use_resolution_binning": False, "latents": noise[:1]}  # latents decide
     again = None if steps == 1 else ANGLES[1]
     expected = pipeline(
@@ -63,32 +65,11 @@ def test_the_velocity_is_the_guided_teacher(model: SanaSprint, noise: torch.Tens
     condition, level = rows(model, 0), torch.tensor([0.7])
     asked, refused = (
         model.transformer(noise[:1], words, level, encoder_attention_mask=mask)[0]
-        for words, mask in ([condition[begin + name] for name in TOLD] for begin in ("", NEGATIVE))
+        for words, mask in ([condition[begin + name] for name in MASKED] for begin in ("", NEGATIVE))
     )
     right = -(refused + 4.5 * (asked - refused))
     torch.testing.assert_close(model.velocity(noise[:1], 1 - level, condition), right, rtol=1e-5, atol=1e-5)
     assert (right + asked).abs().max() > 1e-2, "the negative prompt changes the velocity"
-
-
-def test_pictures_of_the_teacher_are_those_of_its_own_pipeline(noise: torch.Tensor) -> None:
-    """The pipeline of SANA with the scale of times that lets it tell the noise level itself."""
-    teacher = sana_transformer(False)
-    teacher.register_to_config(timestep_scale=1e-3)
-    model = SanaSprint(sana_transformer(True), teacher, sana_vae(), told, 16, 24, guidance=2.5)
-    pipeline = SanaPipeline(None, None, model.latents.vae, teacher, FlowMatchEulerDiscreteScheduler(shift=3.0))
-    pipeline.set_progress_bar_config(disable=True)
-    condition = rows(model, 0)
-    names = ("prompt_embeds", "prompt_attention_mask")
-    given = {name: condition[own] for name, own in zip(names, TOLD, strict=True)}
-    refused = {f"negative_{name}": condition[NEGATIVE + own] for name, own in zip(names, TOLD, strict=True)}
-    expected = pipeline(
-        **given, **refused, height=32, width=64, use_resolution_binning=False, latents=noise[:1],  # latents decide
-        num_inference_steps=4, guidance_scale=2.5, prompt=None, negative_prompt=None, output_type="pt",
-    ).images  # fmt: skip
-    x = noise[:1]
-    for s, t in pairwise((1 - pipeline.scheduler.sigmas).tolist()):
-        x = x + (t - s) * model.velocity(x, torch.tensor([s]), condition)
-    torch.testing.assert_close((model.decode(x) / 2 + 0.5).clamp(0, 1), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_its_map_goes_to_the_data_only(model: SanaSprint) -> None:
@@ -117,12 +98,13 @@ def double() -> SanaSprint:
 def test_gradients_reach_the_latents_through_look_ahead_and_decoder() -> None:
     """The linear attention is float32 in any precision (shorter h), and has the corners of a ReLU (longer h)."""
     model = double()
-    check_gradient(model, landing(model, rows(model, 0)), h=3e-4, rel=1e-3)
+    slope = slope_of(model, landing(model, rows(model, 0)), h=3e-4)
+    assert slope.off < 1e-3 and slope.gain > 0
 
 
 def test_the_material_derivative_agrees_with_differences_in_time() -> None:
     model = double()
-    check_material_derivative(model, landing(model, rows(model, 0)), rows(model, 0))
+    assert rate_error(model, landing(model, rows(model, 0)), rows(model, 0)) < 1e-3
 
 
 def test_encoding_inverts_the_scale_of_the_latents(model: SanaSprint) -> None:
@@ -151,6 +133,7 @@ def test_a_folder_is_a_model_whose_texts_are_encoded_as_by_the_pipeline(tmp_path
     model = load_sana_sprint(*save_sana_sprint(tmp_path, texts), 16, 24, checkpointing=True).to(
         torch.device("cpu"), torch.float32
     )
+    assert model.grid.times(4) == SchedulerGrid(scheduler(), 96, by_tokens, own).times(4), "those of the teacher"
     found = model.encode_prompts(TEXTS[:2])
     seen: list[tuple[torch.Tensor, ...]] = []
 
@@ -164,10 +147,10 @@ def test_a_folder_is_a_model_whose_texts_are_encoded_as_by_the_pipeline(tmp_path
     absent = {"vae": None, "transformer": None, "scheduler": None}
     with pytest.raises(InterruptedError):
         Listening(**texts, **absent)(TEXTS[:2], height=32, width=32, use_resolution_binning=False)
-    for name, value in zip(TOLD, seen[0], strict=True):
+    for name, value in zip(MASKED, seen[0], strict=True):
         torch.testing.assert_close(found[name], value)
     negative = SanaPipeline(**texts, **absent).encode_prompt(TEXTS[:2])[2:]
-    for name, value in zip(TOLD, negative, strict=True):
+    for name, value in zip(MASKED, negative, strict=True):
         torch.testing.assert_close(found[NEGATIVE + name], value)
     assert torch.is_grad_enabled()
 

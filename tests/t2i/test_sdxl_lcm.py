@@ -15,14 +15,17 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTextModelWithProjection
 
+from fmtt import Denoiser, assemble, modes
 from fmtt.flow.protocols import Evaluations, as_flow
+from fmtt.flow.schedules import ZeroEpsilon
+from fmtt.models.t2i.grids import NoiseLevelGrid
 from fmtt.models.t2i.noise_network import POOLED as POOLED_NAME
 from fmtt.models.t2i.noise_network import TEXT, NoiseNetwork, levels_of
 from fmtt.models.t2i.one_time import NEGATIVE
 from fmtt.models.t2i.sdxl_lcm import SdxlLcm, load_sdxl_lcm, with_lora
 from tests.command import Outcome
-from tests.t2i.derivatives import check_gradient, check_material_derivative, landing
-from tests.t2i.tiny_unet import POOLED, save, scheduler, text_config, told, unet, vae
+from tests.t2i.derivatives import landing, rate_error, slope_of
+from tests.t2i.tiny_unet import POOLED, published_scheduler, save, scheduler, text_config, told, unet, vae
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 TEXTS = ["a cat", "a clock", "a dog"]
@@ -68,24 +71,27 @@ def pipeline_of(model: SdxlLcm, net: torch.nn.Module, schedule: object) -> Stabl
     return pipeline
 
 
-def test_euler_steps_of_the_velocity_are_those_of_the_guided_pipeline(model: SdxlLcm, noise: Tensor) -> None:
+@pytest.mark.parametrize("steps", [1, 3, 7])
+def test_a_run_gives_the_latents_of_the_guided_pipeline(tmp_path: Path, steps: int) -> None:
     """A step in sigma is linear in x / t; ours is linear in x, so that it is taken on the same line."""
-    schedule, row = scheduler(), rows(model, 0)
+    model = saved(tmp_path)
+    row, schedule = model.encode_prompts(TEXTS[:1]), scheduler()
+    run = assemble(
+        model, lambda seen: seen.mean((1, 2, 3)), mode=modes.base, conditions=TEXTS[:1], steps=steps, groups=1,
+        particles=1, epsilon=ZeroEpsilon(), look_ahead=Denoiser,
+    )  # fmt: skip
+    start = run.loop.start()[0].population.x[0]
+    assert run.problem.times[0] == pytest.approx(1 / (1 + schedule.sigmas.max().item()))
     expected = pipeline_of(model, model.base.unet, schedule)(
         prompt_embeds=row[TEXT], negative_prompt_embeds=row[NEGATIVE + TEXT],
         pooled_prompt_embeds=row[POOLED_NAME], negative_pooled_prompt_embeds=row[NEGATIVE + POOLED_NAME],
-        latents=noise[:1].clone(), num_inference_steps=3, guidance_scale=GUIDANCE, height=16, width=24,
-        output_type="latent",
+        latents=start / (1 - run.problem.times[0]), num_inference_steps=steps, guidance_scale=GUIDANCE, height=16,
+        width=24, output_type="latent",
     ).images  # fmt: skip
-    schedule.set_timesteps(3)
-    times = [0.0, *(1 / (1 + sigma.item()) for sigma in schedule.sigmas[1:])]
-    x = noise[:1]
-    for k, (s, t) in enumerate(pairwise(times)):
-        first = 1 / (1 + model.base.sigmas[-1].item()) if k == 0 else s
-        at = x * (1 - first) if k == 0 else x
-        velocity = model.velocity(x, torch.tensor([s]), row)
-        x = at + (t - first) * velocity
-    torch.testing.assert_close(x, expected, rtol=1e-3, atol=1e-4)
+    with torch.no_grad():
+        found = run.loop.last().population.x[0]
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
+    assert (found - start).abs().max() > 0.1
 
 
 def test_landings_are_those_of_the_lcm_pipeline(model: SdxlLcm, noise: Tensor) -> None:
@@ -123,8 +129,9 @@ def test_gradients_and_the_material_derivative() -> None:
     """Shorter differences in time meet the float32 of the sines of times."""
     networks = (NoiseNetwork(net.double(), levels_of(scheduler())) for net in (unet(True), other_unet()))
     double = SdxlLcm(*networks, vae().double(), both, 16, 24, GUIDANCE)
-    check_gradient(double, landing(double, rows(double, 0)))
-    check_material_derivative(double, landing(double, rows(double, 0)), rows(double, 0), tolerance=1e-2)
+    slope = slope_of(double, landing(double, rows(double, 0)))
+    assert slope.off < 1e-4 and slope.gain > 0
+    assert rate_error(double, landing(double, rows(double, 0)), rows(double, 0)) < 1e-2
 
 
 def lora() -> dict[str, Tensor]:
@@ -132,6 +139,14 @@ def lora() -> dict[str, Tensor]:
     net = unet(True)
     net.add_adapter(LoraConfig(r=2, lora_alpha=2, target_modules=TARGETS, init_lora_weights=False))
     return {f"unet.{name}": value.clone() for name, value in get_peft_model_state_dict(net).items()}
+
+
+def saved(folder: Path) -> SdxlLcm:
+    """The tiny model, loaded from files with the LoRA."""
+    repository = save(folder / "sdxl", True)
+    layers = {name.removeprefix("unet."): value for name, value in lora().items()}
+    StableDiffusionXLPipeline.save_lora_weights(folder, unet_lora_layers=layers)
+    return load_sdxl_lcm(str(folder / "pytorch_lora_weights.safetensors"), repository, 16, 24, GUIDANCE)
 
 
 def test_the_lora_makes_the_student(tmp_path: Path) -> None:
@@ -181,3 +196,20 @@ def test_a_search_from_the_command_line(fmtt: Callable[..., Outcome], tmp_path: 
     )  # fmt: skip
     assert done.status == 0, done.err
     assert done.metrics["nfe/backward"] > 0
+
+
+def test_its_grid_has_as_many_steps_as_are_wanted() -> None:
+    grid = NoiseLevelGrid.of(published_scheduler())
+    assert grid.first_time == pytest.approx(1 / (1 + levels_of(scheduler()).max().item()))
+    for steps in range(1, 1001):
+        times = grid.times(steps)
+        assert len(times) == steps + 1 and (times[0], times[-1]) == (0, 1)
+        assert all(now < then for now, then in pairwise(times)), steps
+
+
+def test_a_network_that_predicts_something_else_is_refused(tmp_path: Path) -> None:
+    saved(tmp_path)
+    path = tmp_path / "sdxl" / "scheduler" / "scheduler_config.json"
+    path.write_text(path.read_text().replace('"epsilon"', '"v_prediction"'))
+    with pytest.raises(ValueError, match="predicts v_prediction, must be epsilon"):
+        load_sdxl_lcm(str(tmp_path / "pytorch_lora_weights.safetensors"), str(tmp_path / "sdxl"), 16, 24)

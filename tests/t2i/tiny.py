@@ -31,7 +31,7 @@ from transformers import (
 from transformers.models.qwen3_vl.video_processing_qwen3_vl import Qwen3VLVideoProcessor
 
 from fmtt.models.t2i.flux import Told
-from fmtt.models.t2i.flux3 import WINDOW, Flux3Klein
+from fmtt.models.t2i.flux3 import WINDOW, Flux3Klein, grid_for
 
 WIDTH = 32  # of a token of text
 
@@ -82,6 +82,13 @@ def windows(texts: Sequence[str]) -> list[Tensor]:
 
 def flux3() -> Flux3Klein:
     return Flux3Klein(flux3_transformer(), flux3_vae(), windows, height=16, width=24)
+
+
+def flux3_on_grid() -> Flux3Klein:
+    """With the times of its pipeline, as it is loaded."""
+    made = flux3()
+    made.grid = grid_for(made)
+    return made
 
 
 LAYERS = (1, 2)  # of the text encoder that are stacked

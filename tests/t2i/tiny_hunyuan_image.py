@@ -23,12 +23,13 @@ BYTES = 384  # that a ByT5Tokenizer knows, and its special tokens
 
 
 def hunyuan_transformer(use_meanflow: bool = True) -> HunyuanImageTransformer2DModel:
+    """The distilled one, or with one time that which is not."""
     torch.manual_seed(0)
     return moved(
         HunyuanImageTransformer2DModel(
             in_channels=16, out_channels=16, num_attention_heads=2, attention_head_dim=16, num_layers=1,
-            num_single_layers=1, num_refiner_layers=1, mlp_ratio=2.0, guidance_embeds=True, text_embed_dim=WIDTH,
-            text_embed_2_dim=GLYPH, rope_axes_dim=(8, 8), use_meanflow=use_meanflow,
+            num_single_layers=1, num_refiner_layers=1, mlp_ratio=2.0, text_embed_dim=WIDTH, text_embed_2_dim=GLYPH,
+            rope_axes_dim=(8, 8), guidance_embeds=use_meanflow, use_meanflow=use_meanflow,
         )
     )  # fmt: skip
 

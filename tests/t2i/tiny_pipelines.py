@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import torch
 from diffusers import (
+    AuraFlowTransformer2DModel,
     AutoencoderKLQwenImage,
+    ChromaTransformer2DModel,
     Flux2Transformer2DModel,
     Lumina2Transformer2DModel,
+    OvisImageTransformer2DModel,
     QwenImageTransformer2DModel,
     SD3Transformer2DModel,
     ZImageTransformer2DModel,
@@ -28,10 +31,13 @@ from transformers import (
     Qwen3Model,
     T5Config,
     T5EncoderModel,
+    UMT5Config,
+    UMT5EncoderModel,
 )
 
 from tests.t2i.tiny import TEMPLATE, WIDTH, WORDS, moved, plain_tokenizer
 from tests.t2i.tiny_hunyuan_image import BYTES, qwen2_5_vl
+from tests.t2i.tiny_hunyuan_image import text_parts as hunyuan_text_parts
 
 HEADS = {"attention_head_dim": 16, "num_attention_heads": 2}
 POOLED = 24  # width of a whole text
@@ -43,6 +49,36 @@ def sd3_transformer() -> SD3Transformer2DModel:
         SD3Transformer2DModel(
             sample_size=16, patch_size=2, in_channels=4, out_channels=4, num_layers=2, joint_attention_dim=WIDTH,
             caption_projection_dim=32, pooled_projection_dim=POOLED, pos_embed_max_size=16, **HEADS,
+        )
+    )  # fmt: skip
+
+
+def aura_flow_transformer() -> AuraFlowTransformer2DModel:
+    torch.manual_seed(0)
+    return moved(
+        AuraFlowTransformer2DModel(
+            sample_size=8, in_channels=4, out_channels=4, num_mmdit_layers=1, num_single_dit_layers=1,
+            joint_attention_dim=WIDTH, caption_projection_dim=32, pos_embed_max_size=64, **HEADS,
+        )
+    )  # fmt: skip
+
+
+def chroma_transformer() -> ChromaTransformer2DModel:
+    torch.manual_seed(0)
+    return moved(
+        ChromaTransformer2DModel(
+            in_channels=16, num_layers=1, num_single_layers=1, joint_attention_dim=WIDTH, axes_dims_rope=(4, 4, 8),
+            approximator_num_channels=64, approximator_hidden_dim=32, approximator_layers=1, **HEADS,
+        )
+    )  # fmt: skip
+
+
+def ovis_image_transformer() -> OvisImageTransformer2DModel:
+    torch.manual_seed(0)
+    return moved(
+        OvisImageTransformer2DModel(
+            in_channels=16, out_channels=16, num_layers=1, num_single_layers=1, joint_attention_dim=WIDTH,
+            axes_dims_rope=(4, 4, 8), **HEADS,
         )
     )  # fmt: skip
 
@@ -141,12 +177,21 @@ def clip_with_projection(width: int, seed: int) -> CLIPTextModelWithProjection:
 def text_parts(pipeline: str) -> dict[str, object]:
     """What encodes the prompts of a pipeline."""
     torch.manual_seed(2)
+    sizes = {"pad_token_id": 10, "d_model": WIDTH, "d_kv": 8, "d_ff": 16, "num_layers": 1, "num_heads": 2}
+    if pipeline == "AuraFlowPipeline":
+        umt5 = UMT5EncoderModel(UMT5Config(vocab_size=12, **sizes))
+        return {"text_encoder": moved(umt5), "tokenizer": plain_tokenizer(20)}
+    if pipeline == "ChromaPipeline":
+        t5 = T5EncoderModel(T5Config(vocab_size=12, **sizes))
+        return {"text_encoder": moved(t5), "tokenizer": plain_tokenizer(20)}
+    if pipeline == "HunyuanImagePipeline":
+        return hunyuan_text_parts()
     if pipeline == "StableDiffusion3Pipeline":
-        t5 = T5Config(vocab_size=12, pad_token_id=10, d_model=WIDTH, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+        t5 = T5Config(vocab_size=12, **sizes)
         clips = {"text_encoder": clip_with_projection(16, 3), "text_encoder_2": clip_with_projection(8, 4)}
         tokenizers = {name: plain_tokenizer(20) for name in ("tokenizer", "tokenizer_2", "tokenizer_3")}
         return {**clips, "text_encoder_3": moved(T5EncoderModel(t5)), **tokenizers}
-    if pipeline == "Lumina2Pipeline":
+    if pipeline in ("Lumina2Pipeline", "SanaPipeline"):
         config = Gemma2Config(
             vocab_size=BYTES, hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2,
             num_key_value_heads=1, head_dim=8,
@@ -156,5 +201,5 @@ def text_parts(pipeline: str) -> dict[str, object]:
         return {"text_encoder": qwen2_5_vl(), "tokenizer": byte_tokenizer()}
     if pipeline == "Flux2Pipeline":
         return {"text_encoder": mistral3(), "tokenizer": pixtral_processor()}
-    kind = Qwen3Model if pipeline == "ZImagePipeline" else Qwen3ForCausalLM
+    kind = Qwen3Model if pipeline in ("ZImagePipeline", "OvisImagePipeline") else Qwen3ForCausalLM
     return {"text_encoder": moved(kind(qwen3_config())), "tokenizer": byte_tokenizer()}

@@ -51,6 +51,11 @@ def scheduler() -> EulerDiscreteScheduler:
     return EulerDiscreteScheduler(**betas, timestep_spacing="trailing")
 
 
+def published_scheduler() -> EulerDiscreteScheduler:
+    """With the spacing that SDXL is published with."""
+    return EulerDiscreteScheduler.from_config(scheduler().config, timestep_spacing="leading", steps_offset=1)
+
+
 def told(large: bool) -> Callable[[Sequence[str]], dict[str, Tensor]]:
     def rows(texts: Sequence[str]) -> dict[str, Tensor]:
         generators = [torch.Generator().manual_seed(sum(map(ord, text))) for text in texts]
@@ -78,7 +83,7 @@ def save(folder: Path, large: bool) -> str:
     torch.manual_seed(4)
     one, two = (moved(kind(text_config(POOLED))) for kind in (CLIPTextModel, CLIPTextModelWithProjection))
     if large:
-        pipeline = StableDiffusionXLPipeline(vae(), one, two, tokenizer, tokenizer, unet(True), scheduler())
+        pipeline = StableDiffusionXLPipeline(vae(), one, two, tokenizer, tokenizer, unet(True), published_scheduler())
     else:
         pipeline = StableDiffusionPipeline(
             vae(), one, tokenizer, unet(False), scheduler(), None, None, requires_safety_checker=False

@@ -56,6 +56,20 @@ def test_pairs_are_ordered_and_spread_as_promised() -> None:
     assert torch.unique(t - s).numel() > 100
 
 
+def test_a_share_of_the_pairs_is_close() -> None:
+    """With the largest share, all that neither end in data nor start from noise: at most four of twelve intervals."""
+    for share, all_close in ((0.4, True), (0.2, False)):
+        made = TrajectoryPool((2,), 32, 12, seed=0, short=share)
+        while not made.full:
+            made.refresh(lambda x, s, t: -x, 8)
+        _, _, s, t, _ = made.pairs(20_000, step=1)
+        between = (s > 0) & (t < 1)
+        assert (s < t).all() and between.double().mean() > 0.2
+        assert bool((t - s)[between].max() < 5 / 12) == all_close
+    with pytest.raises(ValueError, match=r"objective\.short=0\.5: must be from 0 to 0\.4"):
+        TrajectoryDistillation((2,), 8, 4, every=1, fresh=8, seed=0, short=0.5)
+
+
 def corners(shape: tuple[int, int], *key: int | str) -> Tensor:
     """Uniform numbers at the ends of [0, 1): columns run through all combinations of 0 and the number below one."""
     ends = torch.tensor([0.0, math.nextafter(1.0, 0.0)], dtype=torch.float64)
@@ -67,8 +81,9 @@ def test_pairs_of_draws_just_under_one_are_valid(intervals: int, monkeypatch: py
     """In float32 a uniform number is rounded to one about once in 3e7 draws: in most long trainings."""
     filled = pool(size=4, intervals=intervals)
     monkeypatch.setattr(trajectories.noise, "uniform", corners)
-    _, _, s, t, _ = filled.pairs(16, step=0)
-    assert (s < t).all()
+    for filled.short in (0.0, 0.4):
+        _, _, s, t, _ = filled.pairs(16, step=0)
+        assert (s < t).all()
 
 
 @pytest.mark.parametrize("intervals", [1, 2, 8])

@@ -30,6 +30,10 @@ class Told(NamedTuple):
     pooled: Tensor
 
 
+LSD = (
+    "pytorch_lora_weights.safetensors by `hf download gabeguofanclub/flux-1-dev-flowmap-lsd`"
+    " (licence FLUX.1 [dev] Non-Commercial, as that of the model that it changes)"
+)
 SECOND = "second_embedder"  # the name of the embedding of the second time, in the keys of the LoRA
 UNIT = 1000  # what the embedding of times is told of a noise level of 1
 
@@ -207,7 +211,7 @@ def load_flux_schnell(
 
 
 def load_flux(
-    lora: str,
+    lora: str | None = None,
     repository: str = "black-forest-labs/FLUX.1-dev",
     height: int = 512,
     width: int = 512,
@@ -219,7 +223,7 @@ def load_flux(
     """FLUX.1-dev with the flow-map LoRA in file ``lora``.
 
     Args:
-        lora: the file.
+        lora: the file; None is refused in one line that says where people find it.
         repository: on the hub, or a folder of the same layout.
         height, width: of the pictures, in pixels.
         guidance: the scale that the transformer is told.
@@ -232,9 +236,9 @@ def load_flux(
             nothing for the second time.
     """
     weights = Published(repository, "FLUX.1 [dev] Non-Commercial", gated=True, download=download)
-    tensors = read_lora(lora)
+    tensors = read_lora(lora, LSD)
     transformer, vae = parts_of(weights, checkpointing)
-    transformer = load_lora(with_two_times(transformer), tensors, lora)
+    transformer = load_lora(with_two_times(transformer), tensors, str(lora))
     if not any(SECOND in key for key in tensors):
         raise ValueError(f"model.lora={lora}: has no weights for the second time ({SECOND}), so it makes no flow map")
     made = FluxFlowMap(transformer, vae, LoadedOnce(weights, 512), height, width, guidance)
@@ -245,6 +249,6 @@ def load_flux(
 def parts_of(weights: Published, checkpointing: bool) -> tuple[Any, Any]:
     """The frozen transformer and autoencoder."""
     diffusers = library("diffusers")
-    transformer = weights.network_in(diffusers.FluxTransformer2DModel, "transformer")
+    transformer = weights.backbone_in(diffusers.FluxTransformer2DModel, "transformer")
     vae = weights.network_in(diffusers.AutoencoderKL, "vae")
     return frozen(transformer, checkpointing), frozen(vae, checkpointing)

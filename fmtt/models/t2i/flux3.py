@@ -7,7 +7,6 @@ be that of klein-base, as in ``Flux3ModularPipeline``: with classifier-free guid
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fmtt.flow.protocols import Evaluations
-from fmtt.flow.schedules import ShiftedGrid
 from fmtt.models.t2i.exact_times import exact_times
+from fmtt.models.t2i.grids import SchedulerGrid, by_tokens
 from fmtt.models.t2i.latents import OnLatents, Whitened
 from fmtt.models.t2i.one_time import guided, of_both, of_negative, of_text
 from fmtt.models.t2i.two_time import Times, TwoTime
@@ -26,7 +25,6 @@ from fmtt.models.t2i.weights import Published, frozen, library
 
 ROPE_SCALE = 0.5  # of the positions of the image
 UNIT = 1000  # what the embedding of times is told of a noise level of 1
-SHIFT = 6.93  # of the noise levels in its pipeline
 WINDOW = 80  # tokens
 GUIDANCE = 3.5  # of klein-base in its pipeline
 LAYERS = (4, 8, 12, 16, 20, 24, 28, 32)  # of the text encoder that the transformer sees
@@ -48,7 +46,6 @@ class Flux3Klein(OnLatents, TwoTime):
     """
 
     times = Times(diagonal=None)
-    grid = ShiftedGrid(math.log(SHIFT))
 
     def __init__(self, transformer: Any, vae: Any, encoder: Encoder, height: int = 1024, width: int = 1024):
         if not transformer.config.flow_map:
@@ -153,6 +150,17 @@ class Flux3KleinOnBase(Flux3Klein):
         return guided(positive, -self.predict(self.base, x, times, of_negative(condition, x.dtype)), self.guidance)
 
 
+def scheduler() -> Any:
+    """That of the pipeline, which makes it by its own settings and reads none from the repository."""
+    (spec,) = library("diffusers.modular_pipelines.flux3.before_denoise").Flux3SetTimestepsStep().expected_components
+    return spec.create()
+
+
+def grid_for(model: Flux3Klein) -> SchedulerGrid:
+    """The times of the pipeline for pictures of the size of ``model``."""
+    return SchedulerGrid(scheduler(), model.shape[1] * model.shape[2], by_tokens)
+
+
 def positions(*sizes: int) -> Tensor:
     """Places ``(t, h, w, l)`` of the tokens of a grid of these sizes, ``(tokens, 4)``."""
     return torch.cartesian_prod(*(torch.arange(size) for size in sizes)).float()
@@ -240,14 +248,18 @@ def load_flux3_klein(
     """
     diffusers = library("diffusers")
     weights = Published(repository, "FLUX Non-Commercial", gated=True, download=download)
-    transformer = weights.network_in(diffusers.Flux3Transformer2DModel, "transformer")
+    transformer = weights.backbone_in(diffusers.Flux3Transformer2DModel, "transformer")
     vae = weights.network_in(diffusers.AutoencoderKLFlux2, "vae")
     transformer, vae = (frozen(part, checkpointing) for part in (transformer, vae))
     if base is None and guidance is not None:
         raise ValueError(f"model.guidance={guidance}: FLUX.3 klein has none; it is for the velocity of model.base")
+    encoder = LoadedOnce(weights)
     if base is None:
-        return Flux3Klein(transformer, vae, LoadedOnce(weights), height, width)
-    others = Published(base, "FLUX Non-Commercial", gated=True, download=download, setting="model.base")
-    scale = GUIDANCE if guidance is None else guidance
-    slow = frozen(others.network_in(diffusers.Flux3Transformer2DModel, "transformer"), checkpointing)
-    return Flux3KleinOnBase(transformer, vae, LoadedOnce(weights), height, width, slow, scale)
+        made = Flux3Klein(transformer, vae, encoder, height, width)
+    else:
+        others = Published(base, "FLUX Non-Commercial", gated=True, download=download, setting="model.base")
+        slow = frozen(others.backbone_in(diffusers.Flux3Transformer2DModel, "transformer"), checkpointing)
+        scale = GUIDANCE if guidance is None else guidance
+        made = Flux3KleinOnBase(transformer, vae, encoder, height, width, slow, scale)
+    made.grid = grid_for(made)
+    return made

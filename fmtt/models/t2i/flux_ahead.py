@@ -70,7 +70,7 @@ def load_flux_ahead(
     weights = Published(repository, "FLUX.1 [dev] Non-Commercial", gated=True, download=download)
     others = Published(ahead, "Apache-2.0", gated=True, download=download, setting="model.ahead")
     transformer, vae = parts_of(weights, checkpointing)
-    fast = frozen(others.network_in(library("diffusers").FluxTransformer2DModel, "transformer"), checkpointing)
+    fast = frozen(others.backbone_in(library("diffusers").FluxTransformer2DModel, "transformer"), checkpointing)
     schnell = FluxVelocity(fast, vae, LoadedOnce(others, 256), height, width)
     dev = FluxVelocity(transformer, vae, LoadedOnce(weights, 512), height, width, guidance)
     dev.grid = grid_of(weights, dev.tokens)

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
-from fmtt.checks import choice
 from fmtt.flow.interpolant import expand
 from fmtt.models.t2i.latents import OnLatents, Scaled
-from fmtt.models.t2i.noise_network import POOLED, TEXT, NoiseNetwork, levels_of, with_sizes
+from fmtt.models.t2i.noise_network import POOLED, TEXT, NoiseNetwork, levels_of, noise_scheduler, with_sizes
 from fmtt.models.t2i.pipelines import pipeline_of
 from fmtt.models.t2i.placement import Place
 from fmtt.models.t2i.prompts import Encode, Encoder, PipelinePrompts, in_type
@@ -110,12 +109,10 @@ def load_generator(
     """
     diffusers = library("diffusers")
     weights = Published(repository, "Stability AI Community", gated=False, download=download)
-    name = choice("model.repository", pipeline_of(weights), FAMILIES)
+    name = pipeline_of(weights, FAMILIES)
     family = FAMILIES[name]
-    schedule = weights.part(diffusers.EulerDiscreteScheduler, "scheduler")
-    if schedule.config.prediction_type != "epsilon":
-        raise ValueError(f"model.repository={repository}: predicts {schedule.config.prediction_type}, must be epsilon")
-    unet = frozen(weights.network_in(diffusers.UNet2DConditionModel, "unet"), checkpointing)
+    schedule = noise_scheduler(weights)
+    unet = frozen(weights.backbone_in(diffusers.UNet2DConditionModel, "unet"), checkpointing)
     vae = frozen(weights.network_in(diffusers.AutoencoderKL, "vae"), checkpointing)
     encoder = with_sizes(PipelinePrompts(weights, name, family.parts, family.absent, family.encode), height, width)
     made = Generator(NoiseNetwork(unet, levels_of(schedule)), vae, encoder, height, width)

@@ -62,10 +62,7 @@ class HunyuanImage(OnLatents, TwoTime):
             raise ValueError("model.transformer: has no second time; HunyuanImage-2.1-Distilled is needed")
         self.latents = Compressed(vae)
         self.shape = self.latents.shape(height, width, transformer.config.patch_size[0])
-        self.transformer, self.encoder, self.guidance = transformer, encoder, guidance
-        embed = transformer.time_guidance_embed
-        for embedder in (embed.timestep_embedder, embed.timestep_embedder_r, embed.guidance_embedder):
-            embedder.register_forward_pre_hook(in_type_of_weights)
+        self.transformer, self.encoder, self.guidance = with_exact_times(transformer), encoder, guidance
 
     def encode_prompts(self, texts: Sequence[str]) -> Mapping[str, Tensor]:
         """What the transformer is told of texts, by the names of :data:`TOLD`."""
@@ -80,6 +77,15 @@ class HunyuanImage(OnLatents, TwoTime):
             return_dict=False,
             **in_type(condition, x.dtype),
         )[0]
+
+
+def with_exact_times(transformer: Any) -> Any:
+    """The ``HunyuanImageTransformer2DModel``, which takes times and guidance in float32 whatever its own type is."""
+    embed = transformer.time_guidance_embed
+    for embedder in (embed.timestep_embedder, embed.timestep_embedder_r, embed.guidance_embedder):
+        if embedder is not None:
+            embedder.register_forward_pre_hook(in_type_of_weights)
+    return transformer
 
 
 def in_type_of_weights(embedder: nn.Module, given: tuple[Tensor]) -> Tensor:
@@ -114,7 +120,7 @@ def load_hunyuan_image(
     """
     diffusers = library("diffusers")
     weights = Published(repository, "Tencent Hunyuan Community", gated=False, download=download)
-    transformer = weights.network_in(diffusers.HunyuanImageTransformer2DModel, "transformer")
+    transformer = weights.backbone_in(diffusers.HunyuanImageTransformer2DModel, "transformer")
     vae = weights.network_in(diffusers.AutoencoderKLHunyuanImage, "vae")
     encoder = PipelinePrompts(
         weights, "HunyuanImagePipeline", PARTS, ("scheduler", "vae", "transformer"), words_and_glyphs

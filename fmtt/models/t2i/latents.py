@@ -59,12 +59,15 @@ class OnLatents:
         latents: the autoencoder by which people see pictures.
         seen: a small one by which rewards see them; None: the same.
         grid: the time grid of the pipeline; None: uniform.
+        first_time, unfit_precisions: as :class:`fmtt.flow.protocols.Flow` has them.
         transformer: the network.
     """
 
     latents: Latents
     seen: Latents | None = None
     grid: Grid | None = None
+    first_time: float = 0.0
+    unfit_precisions: frozenset[str] = frozenset()
     transformer: Any
 
     @property

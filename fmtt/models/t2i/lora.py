@@ -16,6 +16,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from fmtt.models.checkpoints import fingerprints, sketch_of
+
 PREFIX = "transformer."
 SHOWN = 3  # keys in a message
 DOWN, UP, ALPHA = ".lora_A.weight", ".lora_B.weight", ".alpha"  # ends of the keys of a layer
@@ -26,18 +28,24 @@ OTHER_PRODUCTS = ("use_rslora", "use_dora", "use_qalora")  # settings of peft by
 STARTS = (None, True, False, "gaussian", "eva", "orthogonal")  # ``init_lora_weights`` that leave W as it is
 
 
-def read_lora(path: str | Path) -> dict[str, Tensor]:
+def read_lora(path: str | Path | None, published: str = "a LoRA") -> dict[str, Tensor]:
     """The tensors of a file. An alpha that its metadata have for a layer NAME becomes a tensor ``NAME.alpha``.
 
+    ``published`` says where people find such a file, and its licence.
+
     Raises:
-        ValueError: if it cannot be read, or its metadata are not understood.
+        ValueError: if there is no file, it cannot be read, or its metadata are not understood.
     """
+    if path is None or not Path(path).is_file():
+        problem = "must be a file" if path is None else "there is no such file"
+        raise ValueError(f"model.lora={'null' if path is None else path}: {problem}, such as {published}")
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
             metadata = file.metadata() or {}
     except (OSError, SafetensorError) as error:
         raise ValueError(f"model.lora={path}: is not a safetensors file that can be read") from error
+    fingerprints[str(Path(path).resolve())] = sketch_of(tensors)
     ranks = {layer_of(key): len(value) for key, value in tensors.items() if layer_of(key) and value.ndim}
     bare = {name: rank for name, rank in ranks.items() if name + ALPHA not in tensors}
     try:
@@ -141,7 +149,7 @@ def merged(network: Any, tensors: Mapping[str, Tensor], places: Mapping[str, str
     changes = False
     for layer, parts in found.items():
         added = product(parts, weights[layer], f"model.lora={path}: {layer}")
-        weights[layer].add_(added.to(weights[layer]))
+        weights[layer].copy_(weights[layer].float() + added.to(weights[layer].device))  # is rounded once
         changes |= bool(added.any())
     if not changes:
         raise ValueError(f"model.lora={path}: changes nothing")

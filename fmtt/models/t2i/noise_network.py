@@ -1,7 +1,7 @@
 """U-Nets of Stable Diffusion, which predict noise, on the path of this package.
 
 They know ``x + sigma e``. Our x_t is that, times t, with ``sigma = (1 - t) / t``. At t = 0 sigma would be infinite;
-there it is the largest of training.
+before the time of the largest sigma of training x_t counts as noise alone, times 1 - t.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor
 from fmtt.flow.interpolant import expand
 from fmtt.models.t2i.placement import Place
 from fmtt.models.t2i.prompts import Encoder
+from fmtt.models.t2i.weights import Published, library
 
 TEXT = "encoder_hidden_states"
 POOLED, SIZES = "text_embeds", "time_ids"  # what SDXL is told besides
@@ -77,6 +78,20 @@ def levels_of(schedule: Any) -> Tensor:
     """The noise levels of a scheduler of diffusers, rising."""
     kept = schedule.alphas_cumprod.double()
     return ((1 - kept) / kept).sqrt().float()
+
+
+def noise_scheduler(weights: Published) -> Any:
+    """The scheduler of a published network that predicts noise.
+
+    Raises:
+        ValueError: if it is not there, or the network predicts something else.
+    """
+    found = weights.part(library("diffusers").EulerDiscreteScheduler, "scheduler")
+    if found.config.prediction_type != "epsilon":
+        raise ValueError(
+            f"{weights.setting}={weights.repository}: predicts {found.config.prediction_type}, must be epsilon"
+        )
+    return found
 
 
 def with_sizes(encoder: Encoder, height: int, width: int) -> Encoder:

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import CPUOffloadPolicy, fully_shard
+from torch.distributed.fsdp import CPUOffloadPolicy, FSDPModule, fully_shard
 
 Place = Callable[[Any, torch.device, torch.dtype], Any]  # puts a network on a device, in a type
 
@@ -28,7 +28,10 @@ def waiting(part: Any, device: torch.device, dtype: torch.dtype) -> Any:
     """A part of diffusers that is computed on ``device``, and whose weights come from the CPU block by block.
 
     The device needs memory for one block and for the outermost layers. Each block is fetched again for the gradient.
+    A part that waits already is left as it is.
     """
+    if isinstance(part, FSDPModule):
+        return part
     in_type(part, dtype)
     settings: Any = {
         "mesh": init_device_mesh(group_of_one(device).type, (1,)),

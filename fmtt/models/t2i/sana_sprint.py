@@ -6,7 +6,6 @@ the trigonometry of TrigFlow (arXiv 2503.09641) cancels: ``X_{t,1}(x) = x - (1 -
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,18 +13,21 @@ import torch
 from torch import Tensor
 
 from fmtt.flow.interpolant import expand
-from fmtt.models.t2i.latents import Deep
-from fmtt.models.t2i.one_time import OneTime, of_both, of_text
+from fmtt.models.t2i.encodings import sana_rows
+from fmtt.models.t2i.families import Sana
+from fmtt.models.t2i.grids import grid_of, own
+from fmtt.models.t2i.one_time import of_text
 from fmtt.models.t2i.prompts import Encoder, PipelinePrompts
 from fmtt.models.t2i.tiny_decoders import with_tiny_decoder
 from fmtt.models.t2i.weights import Published, frozen, library
 
 PARTS = {"text_encoder": "Gemma2Model", "tokenizer": "AutoTokenizer"}
-TOLD = ("encoder_hidden_states", "encoder_attention_mask")  # arguments of both transformers
 
 
-class SanaSprint(OneTime):
-    """Velocity of the teacher, and the flow map to the data alone; arguments as :class:`OneTime`.
+class SanaSprint(Sana):
+    """Velocity of the teacher, and the flow map to the data alone.
+
+    Other arguments are those of :class:`fmtt.models.t2i.one_time.OneTime`.
 
     Args:
         student: a ``SanaTransformer2DModel`` with ``guidance_embeds``, frozen; it is told the same guidance.
@@ -35,8 +37,6 @@ class SanaSprint(OneTime):
         ValueError: if the size does not fit, or one network is in the place of the other.
     """
 
-    latents_of = Deep
-    patch = 1
     data_only = True
 
     def __init__(
@@ -51,9 +51,6 @@ class SanaSprint(OneTime):
     def networks(self) -> Sequence[Any]:
         return (self.student, self.transformer)
 
-    def predict(self, x: Tensor, t: Tensor, told: Mapping[str, Tensor]) -> Tensor:
-        return -self.transformer(hidden_states=x, timestep=1 - t, return_dict=False, **told)[0]
-
     def flow_map(self, x: Tensor, s: Tensor, t: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
         """``X_{s,1}(x)``, whatever t is."""
         scale = self.student.config.guidance_embeds_scale * self.guidance
@@ -65,14 +62,6 @@ class SanaSprint(OneTime):
             **of_text(condition, x.dtype),
         )[0]
         return x - expand(1 - s, x) * made
-
-
-def words(pipeline: Any, text: str) -> Mapping[str, Tensor]:
-    """What the networks are told of one text, with the instruction of ``SanaSprintPipeline`` before it."""
-    call = inspect.signature(library("diffusers").SanaSprintPipeline.__call__)
-    instruction = call.parameters["complex_human_instruction"].default
-    made = pipeline.encode_prompt([text], complex_human_instruction=instruction)
-    return of_both(dict(zip(TOLD, made[:2], strict=True)), dict(zip(TOLD, made[2:], strict=True)))
 
 
 def load_sana_sprint(
@@ -99,11 +88,13 @@ def load_sana_sprint(
         ValueError: if diffusers or weights are missing, or the size does not fit.
     """
     diffusers, licence = library("diffusers"), "NVIDIA Open Model; see its page"
-    weights, taught = (Published(place, licence, gated=False, download=download) for place in (repository, teacher))
-    student = weights.network_in(diffusers.SanaTransformer2DModel, "transformer")
-    old = taught.network_in(diffusers.SanaTransformer2DModel, "transformer")
+    weights = Published(repository, licence, gated=False, download=download)
+    taught = Published(teacher, licence, gated=False, download=download, setting="model.teacher")
+    student = weights.backbone_in(diffusers.SanaTransformer2DModel, "transformer")
+    old = taught.backbone_in(diffusers.SanaTransformer2DModel, "transformer")
     vae = weights.network_in(diffusers.AutoencoderDC, "vae")
-    encoder = PipelinePrompts(weights, "SanaPipeline", PARTS, ("scheduler", "vae", "transformer"), words)
+    encoder = PipelinePrompts(weights, "SanaPipeline", PARTS, ("scheduler", "vae", "transformer"), sana_rows)
     student, old, vae = (frozen(part, checkpointing) for part in (student, old, vae))
     made = SanaSprint(student, old, vae, encoder, height, width, guidance)
+    made.grid = grid_of(taught, made.tokens, levels=own)
     return with_tiny_decoder(made, tiny_decoder, download)

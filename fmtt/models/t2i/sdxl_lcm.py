@@ -15,9 +15,10 @@ from torch import Tensor
 
 from fmtt.flow.interpolant import expand
 from fmtt.models.t2i.generator import TWO
+from fmtt.models.t2i.grids import NoiseLevelGrid
 from fmtt.models.t2i.latents import Scaled
 from fmtt.models.t2i.lora import ALPHA, DOWN, UP, merged, read_lora
-from fmtt.models.t2i.noise_network import POOLED, TEXT, NoiseNetwork, levels_of, with_sizes
+from fmtt.models.t2i.noise_network import POOLED, TEXT, NoiseNetwork, levels_of, noise_scheduler, with_sizes
 from fmtt.models.t2i.one_time import OneTime, of_both, of_text
 from fmtt.models.t2i.placement import Place
 from fmtt.models.t2i.prompts import Encoder, PipelinePrompts
@@ -25,6 +26,7 @@ from fmtt.models.t2i.tiny_decoders import with_tiny_decoder
 from fmtt.models.t2i.weights import Published, frozen, library
 
 SIGMA_DATA, TIME_SCALE = 0.5, 10.0  # of LCMScheduler
+LCM = "the .safetensors of `hf download latent-consistency/lcm-lora-sdxl` (licence CreativeML Open RAIL++-M)"
 UNET, KOHYA = "unet", "lora_unet_"  # how keys of LoRA files begin
 KOHYA_ENDS = {"lora_down.weight": DOWN, "lora_up.weight": UP, "alpha": ALPHA}
 
@@ -83,7 +85,7 @@ def both_texts(pipeline: Any, text: str) -> Mapping[str, Tensor]:
 
 
 def load_sdxl_lcm(
-    lora: str,
+    lora: str | None = None,
     repository: str = "stabilityai/stable-diffusion-xl-base-1.0",
     height: int = 1024,
     width: int = 1024,
@@ -95,7 +97,7 @@ def load_sdxl_lcm(
     """SDXL and the same network with the LCM-LoRA.
 
     Args:
-        lora: its file, such as that of ``latent-consistency/lcm-lora-sdxl``.
+        lora: its file; None is refused in one line that says where people find it.
         repository: on the hub, or a folder of the same layout.
         height, width: of the pictures, in pixels.
         guidance: the scale of the classifier-free guidance of the velocity; the student is told none.
@@ -108,14 +110,16 @@ def load_sdxl_lcm(
     """
     diffusers = library("diffusers")
     weights = Published(repository, "CreativeML Open RAIL++-M", gated=False, download=download)
-    tensors = read_lora(lora)
-    unet = weights.network_in(diffusers.UNet2DConditionModel, "unet")
+    tensors = read_lora(lora, LCM)
+    unet = weights.backbone_in(diffusers.UNet2DConditionModel, "unet")
     vae = frozen(weights.network_in(diffusers.AutoencoderKL, "vae"), checkpointing)
-    sigmas = levels_of(weights.part(diffusers.EulerDiscreteScheduler, "scheduler"))
-    student = with_lora(copy.deepcopy(unet), tensors, lora)
-    base, tuned = (NoiseNetwork(frozen(part, checkpointing), sigmas) for part in (unet, student))
+    schedule = noise_scheduler(weights)
+    student = with_lora(copy.deepcopy(unet), tensors, str(lora))
+    base, tuned = (NoiseNetwork(frozen(part, checkpointing), levels_of(schedule)) for part in (unet, student))
     encoder = PipelinePrompts(weights, "StableDiffusionXLPipeline", TWO, ("vae", "unet", "scheduler"), both_texts)
     made = SdxlLcm(base, tuned, vae, with_sizes(encoder, height, width), height, width, guidance)
+    made.grid = NoiseLevelGrid.of(schedule)
+    made.first_time = made.grid.first_time
     return with_tiny_decoder(made, tiny_decoder, download)
 
 

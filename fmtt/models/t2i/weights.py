@@ -17,9 +17,13 @@ from safetensors import SafetensorError
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import apply_activation_checkpointing
 from torch.utils.checkpoint import checkpoint
 
-BLOCKS = {  # those that compute again, of autoencoders for which diffusers has no switch
+from fmtt.models.checkpoints import fingerprints, sketch_of
+from fmtt.models.t2i.file_types import type_in
+
+BLOCKS = {  # those that compute again, of networks for which diffusers has no switch, or a wrong one
     "AutoencoderDC": ("ResBlock", "EfficientViTBlock"),
     "AutoencoderKLHunyuanImage": ("HunyuanImageResnetBlock", "HunyuanImageAttentionBlock"),
+    "ChromaTransformer2DModel": ("ChromaTransformerBlock", "ChromaSingleTransformerBlock"),  # it forgets a mask
     "AutoencoderKLQwenImage": (),  # its blocks hand on what they have seen, and cannot compute again
 }
 
@@ -75,6 +79,24 @@ class Published:
         """
         return self._loaded(kind, folder, {})
 
+    def class_in(self, kind: Any, folder: str = "") -> str:
+        """The name of the class that the configuration in a ``folder`` is for.
+
+        Args:
+            kind: a class in diffusers whose configuration has the same file name.
+            folder: where the part is; empty for the pipeline itself.
+
+        Raises:
+            ValueError: if there is no such configuration.
+        """
+        place = {"subfolder": folder} if folder else {}
+        try:
+            with quiet():
+                found = kind.load_config(self.repository, local_files_only=not self.download, **place)
+        except OSError as error:
+            raise ValueError(self.missing(folder or kind.config_name)) from error
+        return str(found["_class_name"])
+
     def network_in(self, kind: Any, folder: str, dtype: Any = None, spare: bool = False) -> Any:
         """The network in a ``folder`` of the repository. All of its weights come from the file.
 
@@ -104,7 +126,19 @@ class Published:
             raise ValueError(f"{begin} has {key} of shape {tuple(found)}, must be {tuple(wanted)}")
         if unknown and not spare:
             raise ValueError(f"{begin} has {len(unknown)} tensors that {name} does not use, the first is {unknown[0]}")
+        self.remember(folder, network.state_dict())
         return network
+
+    def backbone_in(self, kind: Any, folder: str) -> Any:
+        """The network that moves samples, a class of diffusers, in the type of its file: it is the largest part.
+
+        Layers that diffusers itself keeps in float32 are in float32 whatever the file has.
+
+        Raises:
+            ValueError: as :meth:`network_in`.
+        """
+        apart = kind._keep_in_fp32_modules or ()
+        return self.network_in(kind, folder, dtype=type_in(self.repository, folder, self.download, apart))
 
     def _loaded(self, kind: Any, folder: str, options: Mapping[str, Any]) -> Any:
         """What ``from_pretrained`` gives.
@@ -125,6 +159,10 @@ class Published:
         if kept is not None:
             kept[key] = made
         return made
+
+    def remember(self, folder: str, tensors: Mapping[str, Any]) -> None:
+        """Let checkpoints of the run know these weights."""
+        fingerprints[f"{self.setting}={self.repository} {folder}"] = sketch_of(tensors)
 
     def missing(self, folder: str) -> str:
         """One line for a user without the weights."""

@@ -23,6 +23,10 @@ RESULTS = {
     "ancestors/unique": ("Surviving ancestors", "particles of t = 0 that have descendants"),
     "recognised/base": ("Recognised, base model", "share of samples about which the evaluation classifier is sure"),
     "recognised/tilted": ("Recognised, tilted", "share of samples about which the evaluation classifier is sure"),
+    "kid": (
+        "Kernel distance",
+        "of the returned samples to real ones of the wanted kind; without bias, so it may be negative",
+    ),
     "discrepancy": ("Discrepancy", "total over the steps"),
     "thermodynamic_length": ("Thermodynamic length", "sum of the roots of the discrepancies of the steps"),
     "transport_gap": ("Transport gap", "what the error of the flow map adds to a log-weight, summed over steps"),

@@ -55,7 +55,10 @@ class PublishedReward(Published):
         Raises:
             ValueError: if it is not there, or holds more than tensors.
         """
-        return self.part(TensorFile, file)
+        found = self.part(TensorFile, file)
+        held = found.get("state_dict", found)
+        self.remember(file, {name: value for name, value in held.items() if isinstance(value, torch.Tensor)})
+        return found
 
 
 class TensorFile:

@@ -15,6 +15,7 @@ from fmtt.rewards.vlm.families import load_viewer
 from fmtt.rewards.vlm.messages import asked
 from fmtt.rewards.vlm.viewer import Viewer
 
+LICENCES = {"Qwen/Qwen3-VL-4B-Instruct": "Apache-2.0"}  # of others, their page tells
 PROMPT = "{prompt}"  # its place in a template
 TEMPLATE = 'Does this picture show "{prompt}"? Answer Yes or No.'
 
@@ -57,7 +58,7 @@ class LogOdds:
             raise ValueError(f"reward.template={self.template}: must contain {PROMPT}")
         if self.question is not None and not self.given:
             raise ValueError("reward.question=[]: needs a question, or null for that of the prompt")
-        licence = f"at https://huggingface.co/{self.repository}"
+        licence = LICENCES.get(self.repository, f"at https://huggingface.co/{self.repository}")
         weights = PublishedReward(self.repository, licence, gated=False, download=self.download)
         object.__setattr__(self, "viewer", load_viewer(weights, self.references, self.max_pixels))
         object.__setattr__(self, "words", answer_tokens(self.viewer.processor.tokenizer))

@@ -75,6 +75,7 @@ class Score:
         finite("reward.scale", self.scale)
         weights = PublishedReward(self.repository, "MIT", gated=True, download=self.download)
         head = weights.part(ValueHead, FILE)
+        weights.remember(FILE, head._asdict())
         object.__setattr__(self, "viewer", load_viewer(weights, (), self.max_pixels))
         object.__setattr__(self, "head", head)
         width = self.viewer.model.config.text_config.hidden_size

@@ -1,0 +1,32 @@
+"""Settings that another setting, or the model, leaves without effect."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Collection, Sequence
+
+from omegaconf import DictConfig
+
+from fmtt.flow.protocols import Flow
+from fmtt.step.dynamics import EXACT_LAPLACIAN
+
+
+def warn_of_idle(config: DictConfig, flow: Flow, typed: Sequence[str], known: Collection[str]) -> None:
+    """Say on stderr which of the settings that were typed have no effect, but for those that are ``known`` to."""
+    for name, reason in idle(config, flow).items():
+        if name in typed and name not in known:
+            print(f"fmtt: warning: {name} has no effect: {reason}", file=sys.stderr)
+
+
+def idle(config: DictConfig, flow: Flow) -> dict[str, str]:
+    """The settings without effect by their names, and why they have none."""
+    few = math.prod(flow.shape) <= EXACT_LAPLACIAN
+    reasons = {
+        "budget.min_particles": (config.budget.nfe is None, "there is no budget.nfe"),
+        "budget.decode_cost": (flow.decode is None, "this model has no decoder"),
+        "budget.decode_backward_cost": (flow.decode is None, "this model has no decoder"),
+        "mode.ess_threshold": (config.mode.get("resample_at") is not None, "mode.resample_at is given"),
+        "sampler.probes": (few, f"samples of at most {EXACT_LAPLACIAN} numbers have exact Laplacians"),
+    }
+    return {name: reason for name, (without_effect, reason) in reasons.items() if without_effect}
