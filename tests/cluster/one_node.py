@@ -22,6 +22,7 @@ SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=cred_expire=5
 KillWait=2
+SchedulerParameters=sched_interval=2,batch_sched_delay=1
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -93,8 +94,11 @@ def said(environment: dict[str, str], *command: str) -> str:
     return subprocess.run(command, env=environment, capture_output=True, text=True).stdout
 
 
-def wait_for(holds: object, seconds: float = 60.0) -> None:
-    """Wait until ``holds()``; AssertionError if it does not."""
+def wait_for(holds: object, seconds: float = 400.0) -> None:
+    """Wait until ``holds()``; AssertionError if it does not.
+
+    The deadline is one for hanging: jobs queue behind others of their array on two busy cores.
+    """
     until = time.monotonic() + seconds
     while not holds():  # type: ignore[operator]
         assert time.monotonic() < until, "it did not come to pass"

@@ -98,13 +98,13 @@ def test_an_array_with_a_job_that_is_stopped_twice_gives_what_a_local_sweep_give
     folder = tmp_path / "sweep"
     words = command(folder, "launcher=slurm", *RESOURCES, "checkpoint.every=1500", logger="wandb")
     with started(words, cluster | {"WANDB_MODE": "offline"}, tmp_path) as sweep:
-        wait_for(lambda: any(folder.glob("*/checkpoint-*.pt")), 120)
+        wait_for(lambda: any(folder.glob("*/checkpoint-*.pt")))
         checkpoint = next(folder.glob("*/checkpoint-*.pt"))
         number = checkpoint.parent.name
         subprocess.run(["scontrol", "requeue", job_of(cluster, number)], env=cluster, check=True)
-        wait_for(lambda: log_of(folder, number).count(STARTS) == 2, 120)
+        wait_for(lambda: log_of(folder, number).count(STARTS) == 2)
         written = checkpoint.stat().st_mtime_ns
-        wait_for(lambda: checkpoint.stat().st_mtime_ns > written, 120)
+        wait_for(lambda: checkpoint.stat().st_mtime_ns > written)
         subprocess.run(["scancel", "--signal=USR2", job_of(cluster, number)], env=cluster, check=True)
         _, err = sweep.communicate(timeout=400)
     assert sweep.returncode == 0, err
@@ -125,7 +125,7 @@ def test_a_sweep_whose_submitting_process_is_killed_is_attached_again(
     folder = tmp_path / "sweep"
     words = command(folder, "launcher=slurm", *RESOURCES)
     with started(words, cluster, tmp_path):
-        wait_for(lambda: any(folder.glob("*/manifest.json")), 120)
+        wait_for(lambda: any(folder.glob("*/manifest.json")))
     done = {file: file.stat().st_mtime_ns for file in folder.glob("*/manifest.json")}
     again = subprocess.run(words, env=cluster, cwd=tmp_path, capture_output=True, text=True, timeout=400)
     assert again.returncode == 0, again.stderr
@@ -138,7 +138,7 @@ def test_a_job_that_is_cancelled_is_a_run_that_failed(cluster: dict[str, str], t
     folder = tmp_path / "sweep"
     words = command(folder, "launcher=slurm", *RESOURCES, "sampler.steps=200", seeds=2)
     with started(words, cluster, tmp_path) as sweep:
-        wait_for(lambda: any(job.endswith("_1") for job in running(cluster)), 120)
+        wait_for(lambda: any(job.endswith("_1") for job in running(cluster)))
         subprocess.run(["scancel", job_of(cluster, "1")], env=cluster, check=True)
         _, err = sweep.communicate(timeout=300)
     assert sweep.returncode == 1, err
