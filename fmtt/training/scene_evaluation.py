@@ -25,7 +25,7 @@ from fmtt.run_folder import SAMPLES_PICTURE
 from fmtt.tilt.typicality import DRAWS, USUAL, denoising_error
 from fmtt.training.captioned import told
 from fmtt.training.evaluation import JUMPS, QUARTERS, denoised, jumps, ode_path, relative_error
-from fmtt.training.scene_sheets import draw_judged, draw_scenes
+from fmtt.training.scene_sheets import draw_scenes
 
 ODE = "ode"
 
@@ -176,5 +176,4 @@ def evaluate_scenes(config: DictConfig) -> dict:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "evaluation.json").write_text(json.dumps(figures, indent=2) + "\n")
     draw_scenes(prompts, samples, folder / SAMPLES_PICTURE)
-    draw_judged(prompts, samples["4 jumps"], folder)
     return figures

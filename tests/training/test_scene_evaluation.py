@@ -63,7 +63,7 @@ def test_a_network_is_measured(tmp_path: Path) -> None:
         )
     figures = evaluate_scenes(config)
     assert json.loads((tmp_path / "evaluation.json").read_text()) == figures
-    assert all((tmp_path / f"{name}.png").stat().st_size > 1000 for name in ("samples", "judged_0", "judged_3"))
+    assert (tmp_path / "samples.png").stat().st_size > 1000
     assert not figures["gates"]["one: at least 97% by the ODE"]
     assert set(figures["shares"]) == {"1 jump", "2 jumps", "4 jumps", "8 jumps", "ode"}
     assert figures["relative_error"]["denoiser"]["0"] > figures["relative_error"]["4 jumps"]["0.75"]
