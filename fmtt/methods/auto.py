@@ -44,6 +44,8 @@ class Auto(Maximiser):
     pilot: int = 16
     climb: Nesterov = field(init=False, repr=False)
 
+    unused_without_gradient = frozenset({"mode.rate", "mode.check_every", "mode.final_checks", "mode.pilot"})
+
     def __post_init__(self) -> None:
         whole_number("mode.check_every", self.check_every, 1)
         whole_number("mode.final_checks", self.final_checks, 1)

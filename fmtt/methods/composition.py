@@ -50,6 +50,7 @@ class Composition:
     change_look_ahead: ChangeLookAhead | None = None
     parts_clones: bool = False
     through_time = True
+    unused_without_gradient = frozenset[str]()
 
     @property
     def weighted(self) -> bool:

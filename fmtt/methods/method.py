@@ -21,6 +21,7 @@ class Method(Protocol):
         min_particles: the fewest particles that it works with.
         unused: settings of the command line without effect, such as ``sampler.chi``. If the user gives one of them,
             the command line warns.
+        unused_without_gradient: those without effect if the reward is not differentiable, beside ``unused``.
         through_time: whether particles move through time, so that noise can be prepared for them, and steps placed.
     """
 
@@ -32,6 +33,9 @@ class Method(Protocol):
 
     @property
     def unused(self) -> frozenset[str]: ...
+
+    @property
+    def unused_without_gradient(self) -> frozenset[str]: ...
 
     @property
     def through_time(self) -> bool: ...
@@ -66,4 +70,5 @@ class Maximiser:
     role = MAXIMISE
     weighted = multinomial = through_time = False
     block = min_particles = 1
-    unused = NO_TRAJECTORY
+    unused: frozenset[str] = NO_TRAJECTORY
+    unused_without_gradient: frozenset[str] = frozenset()

@@ -134,7 +134,7 @@ class NoiseSmc:
         return RESAMPLERS[self.resampler]
 
     role, weighted, through_time = SAMPLE, True, False
-    unused = NO_TRAJECTORY
+    unused, unused_without_gradient = NO_TRAJECTORY, frozenset[str]()
 
     @property
     def block(self) -> int:

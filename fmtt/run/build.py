@@ -123,7 +123,7 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
     check_tilted_law(run)
     check_selections(config, size)
     warn_of_unused(method, typed_settings(), scale)
-    warn_of_idle(config, model, typed_settings(), method.unused)
+    warn_of_idle(config, model, typed_settings(), method, has_gradient)
     if budget.nfe is not None:
         size = afford(budget, size, dry_model(model), dry_reward(has_gradient), method, run.role, common)
         room(size)

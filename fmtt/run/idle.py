@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from omegaconf import DictConfig
 
 from fmtt.flow.protocols import Flow
+from fmtt.methods.method import Method
 from fmtt.step.dynamics import EXACT_LAPLACIAN
 
 
-def warn_of_idle(config: DictConfig, flow: Flow, typed: Sequence[str], known: Collection[str]) -> None:
-    """Say on stderr which of the settings that were typed have no effect, but for those that are ``known`` to."""
-    for name, reason in idle(config, flow).items():
-        if name in typed and name not in known:
+def warn_of_idle(config: DictConfig, flow: Flow, typed: Sequence[str], method: Method, has_gradient: bool) -> None:
+    """Say on stderr which of the settings that were typed have no effect, but for those that ``method`` never uses."""
+    absent = frozenset() if has_gradient else method.unused_without_gradient
+    reasons = idle(config, flow) | dict.fromkeys(sorted(absent), "the reward is not differentiable")
+    for name, reason in reasons.items():
+        if name in typed and name not in method.unused:
             print(f"fmtt: warning: {name} has no effect: {reason}", file=sys.stderr)
 
 

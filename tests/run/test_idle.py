@@ -1,6 +1,7 @@
 """Settings that another setting, or the model, leaves without effect get a warning, and do have none."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,20 @@ def test_a_setting_without_effect_gets_a_warning(fmtt: Callable[..., Outcome], w
     done, without = fmtt(*words, *FAST), fmtt(*words[1:], *FAST, folder="without")
     name = words[0].partition("=")[0]
     assert (warned(done), warned(without)) == ([f"fmtt: warning: {name} has no effect: {reason}"], [])
+    samples = [(run.folder / "samples.safetensors").read_bytes() for run in (done, without)]
+    assert samples[0] == samples[1]
+
+
+def test_auto_says_what_only_the_ascent_uses(fmtt: Callable[..., Outcome], tmp_path: Path) -> None:
+    """A reward without a gradient gets best-of-N in rounds."""
+    (tmp_path / "my" / "reward").mkdir(parents=True)
+    (tmp_path / "my" / "reward" / "flat.yaml").write_text(
+        "_target_: tests.odd_rewards.Odd\nkind: detached\nscale: 1.0\n"
+    )
+    flat = [f"--config-dir={tmp_path / 'my'}", "reward=flat", "mode=auto"]
+    done, without = (fmtt(*flat, *word, *FAST, folder=str(len(word))) for word in (["mode.rate=3"], []))
+    assert warned(done) == ["fmtt: warning: mode.rate has no effect: the reward is not differentiable"]
+    assert warned(without) == warned(fmtt("mode=auto", "mode.rate=3", *FAST)) == []
     samples = [(run.folder / "samples.safetensors").read_bytes() for run in (done, without)]
     assert samples[0] == samples[1]
 
