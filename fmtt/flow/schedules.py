@@ -36,6 +36,31 @@ class PowerGrid:
 
 
 @dataclass(frozen=True)
+class EarlyStopGrid:
+    """Equal steps until ``end``, and ``rest`` equal steps from there to 1, for guidance that stops early.
+
+    With ``end = 1`` all steps are equal. Where there are too few steps, ``rest`` is smaller: the first one begins at 0.
+    """
+
+    end: float = 0.25
+    rest: int = 2
+
+    def __post_init__(self) -> None:
+        if fraction("sampler.grid.end", self.end) == 0:
+            raise ValueError("sampler.grid.end=0: must be positive and at most 1")
+        whole_number("sampler.grid.rest", self.rest, 1)
+
+    def times(self, steps: int) -> tuple[float, ...]:
+        if self.end == 1:
+            return PowerGrid().times(steps)
+        rest = min(self.rest, whole_number("sampler.steps", steps, 1, MOST_STEPS) - 1)
+        first = steps - rest
+        early = (self.end * k / first for k in range(first))
+        late = (self.end + (1 - self.end) * k / rest for k in range(rest))
+        return (*early, *late, 1.0)
+
+
+@dataclass(frozen=True)
 class ShiftedGrid:
     """The shifted noise levels of FLUX and SD3: ``1 - t = m / (m + 1/u - 1)`` with ``u = 1 - k/K``, ``m = e^mu``."""
 

@@ -117,8 +117,10 @@ def fmrg(
     """Flow-map reward guidance (arXiv 2604.27147): one trajectory, guided by the gradient of the reward at its landing.
 
     It is FMRG-J, or FMRG-E without the ``jacobian`` of the look-ahead. The gradient is scaled to ``factor`` times the
-    norm of the velocity, and is added in early steps only. A step is ``X_{t,t'}(x + dt g)``, with one gradient. One
-    difference: the paper restarts its first steps two or three times; here there are no restarts.
+    norm of the velocity, and is added in early steps only. A step is ``X_{t,t'}(x + dt g)``, with one gradient. After
+    the window the published code jumps to the end: ``sampler/grid=early_stop``. Two differences: its cheapest variant
+    moves along the look-ahead, which saves the evaluation of the step, and it goes on with only the best of two or
+    three starts after some guided steps. Here all particles go to the end, and the best one is returned.
     """
     return Composition(
         LikeVelocity(factor), NoWeights(), KeepAll(), role=MAXIMISE, window=Window.of(window),

@@ -205,3 +205,17 @@ def test_parts_of_hydra_in_a_run_of_a_sweep_are_looked_at(fmtt: Callable[..., Ou
 def test_choices_without_settings_take_none(fmtt: Callable[..., Outcome], group: str) -> None:
     done = fmtt(f"+{group}.foo=1")
     assert done.status == 2 and done.complaint == f"fmtt: there is no setting 'foo' of '{group}'; it has none"
+
+
+@pytest.mark.parametrize(
+    ("words", "end"), [([], 0.25), (["mode.window=[0,0.5]"], 0.5), (["sampler.grid.end=0.1"], 0.1)]
+)
+def test_fmrg_takes_short_steps_where_it_guides(words: list[str], end: float) -> None:
+    sampler = composed("mode=fmrg", *words).sampler
+    times = instantiate(sampler.grid).times(sampler.steps)
+    assert times[-3:] == pytest.approx((end, (1 + end) / 2, 1))
+    assert times[1] == pytest.approx(end / 8)
+
+
+def test_a_mode_without_a_window_takes_equal_steps() -> None:
+    assert instantiate(composed("mode=tds", "sampler/grid=early_stop").sampler.grid).times(4)[1] == 0.25

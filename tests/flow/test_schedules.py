@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fmtt.flow.schedules import (
     ConstantEpsilon,
     EarlyRamp,
+    EarlyStopGrid,
     PowerEpsilon,
     PowerGrid,
     PowerRamp,
@@ -18,7 +19,11 @@ from fmtt.flow.schedules import (
     ZeroEpsilon,
 )
 
-GRIDS = st.one_of(st.builds(PowerGrid, st.floats(0.5, 3)), st.builds(ShiftedGrid, st.floats(-2, 2)))
+GRIDS = st.one_of(
+    st.builds(PowerGrid, st.floats(0.5, 3)),
+    st.builds(ShiftedGrid, st.floats(-2, 2)),
+    st.builds(EarlyStopGrid, st.floats(0.01, 1), st.integers(1, 5)),
+)
 RAMPS = (PowerRamp(1.0), PowerRamp(2.0), PowerRamp(0.5), EarlyRamp(0.5), EarlyRamp(1.0))
 EPSILONS = (ZeroEpsilon(), ConstantEpsilon(0.7), PowerEpsilon(2.0), RegularisedEpsilon(0.1))
 
@@ -38,9 +43,12 @@ def test_grids_are_what_they_say() -> None:
     assert ShiftedGrid(0.0).times(4) == pytest.approx((0, 0.25, 0.5, 0.75, 1))
     shift = math.exp(1.15)
     assert ShiftedGrid(1.15).times(2)[1] == pytest.approx(1 - shift / (shift + 1))  # finer toward the noise
+    assert EarlyStopGrid(0.25, 2).times(4) == (0, 0.125, 0.25, 0.625, 1)
+    assert EarlyStopGrid(0.25, 3).times(2) == (0, 0.25, 1)  # fewer steps than it should leave for the end
+    assert EarlyStopGrid(1.0, 2).times(4) == PowerGrid().times(4)
 
 
-@pytest.mark.parametrize("grid", [PowerGrid(), ShiftedGrid()], ids=str)
+@pytest.mark.parametrize("grid", [PowerGrid(), ShiftedGrid(), EarlyStopGrid()], ids=str)
 @pytest.mark.parametrize("steps", [0, -1, 2.5, True])
 def test_bad_numbers_of_steps_are_refused(grid, steps) -> None:
     with pytest.raises(ValueError, match=f"sampler.steps={steps}: must be a whole number of at least 1"):
@@ -82,6 +90,9 @@ def test_ramps_are_what_they_say() -> None:
     [
         (lambda: PowerGrid(0.0), "sampler.grid.power=0.0: must be positive"),
         (lambda: ShiftedGrid(float("nan")), "sampler.grid.mu=nan: must be a finite number"),
+        (lambda: EarlyStopGrid(0.0), "sampler.grid.end=0: must be positive and at most 1"),
+        (lambda: EarlyStopGrid(1.5), r"sampler.grid.end=1.5: must lie in \[0, 1\]"),
+        (lambda: EarlyStopGrid(0.5, 0), "sampler.grid.rest=0: must be a whole number of at least 1"),
         (lambda: ConstantEpsilon(-1.0), "sampler.epsilon.c=-1.0: must be at least 0"),
         (lambda: PowerEpsilon(float("inf")), "sampler.epsilon.c=inf: must be a finite number"),
         (lambda: RegularisedEpsilon(0.0), "sampler.epsilon.h=0.0: must be positive"),
