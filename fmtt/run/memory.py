@@ -38,6 +38,7 @@ class Estimate:
         most: the largest batch that is possible, if that is known.
         weights: bytes of the weights that each part uses, without those that a part before it uses, too.
         mapped: bytes of those that are read from files as they are used, which the machine counts as free.
+        picture: bytes of a decoded sample; those of all particles are kept at the end. 0 without a decoder.
     """
 
     parts: Mapping[str, int]
@@ -46,6 +47,7 @@ class Estimate:
     most: int | None = None
     weights: Mapping[str, int] = field(default_factory=dict)
     mapped: int = 0
+    picture: int = 0
 
     def batch(self, size: int) -> int:
         """Needed by a batch of ``size`` samples."""
@@ -61,13 +63,14 @@ class Measured(NamedTuple):
     """What some samples need, in bytes.
 
     Attributes:
-        parts, weights, mapped: as in :class:`Estimate`.
+        parts, weights, mapped, picture: as in :class:`Estimate`.
         most: the most that is needed at one time beside the weights.
     """
 
     parts: dict[str, int]
     weights: dict[str, int]
     mapped: int
+    picture: int
     most: int
 
 
@@ -93,7 +96,7 @@ def estimate(
         raise ValueError(
             f"memory: one sample does not fit beside the weights, and {gib(free)} are free{less}"
         ) from error
-    single = Estimate(one.parts, 0, one.most, most=1, weights=one.weights, mapped=one.mapped)
+    single = Estimate(one.parts, 0, one.most, 1, one.weights, one.mapped, one.picture)
     if size == 1:
         return single
     try:
@@ -117,7 +120,7 @@ def make_room(run: Run, typed: int | None, held_out: MeteredReward | None = None
     batches, rows, device = run.problem.tilt.batches, len(run.prompt) * run.problem.particles, run.meter.device
     size = min(rows, batches.chunk or rows)
     needs = estimate(run, run.loop.uses_gradient, size, held_out, less)
-    free = max(0, free_memory(device) - needs.mapped)
+    free = max(0, free_memory(device) - needs.mapped - rows * needs.picture)
     most = largest_batch(needs, size, typed is not None, free, less)
     if most < size:
         batches.room.most = most
@@ -171,6 +174,7 @@ def measured(run: Run, size: int, gradient: bool, held_out: MeteredReward | None
             passed()
             if model.flow.render is not None:  # the final samples, by a larger decoder
                 seen = model.flow.render(sample)
+            picture = 0 if decode is None and model.flow.render is None else seen.nbytes // size
             if held_out is not None:
                 for_rows(replace(held_out, meter=meter), prompt)(seen)
         passed()
@@ -179,7 +183,7 @@ def measured(run: Run, size: int, gradient: bool, held_out: MeteredReward | None
         {name: after - before for name, before, after in zip(names, sums, sums[1:], strict=False)}
         for sums in (alive[:4], used)
     )
-    return Measured(parts, weights, in_files(memory.given.values()), memory.most)
+    return Measured(parts, weights, in_files(memory.given.values()), picture, memory.most)
 
 
 def refuse_large(groups: int, particles: int, dimension: int) -> None:

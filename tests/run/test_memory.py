@@ -74,6 +74,21 @@ def test_the_decoder_of_the_final_samples_is_counted(gradient: bool) -> None:
     assert few < 100 and 8000 <= many < 8100, "4,000 bytes before and after the exponential"
 
 
+@pytest.mark.parametrize("render", [False, True])
+def test_decoded_pictures_of_all_particles_are_counted(monkeypatch: pytest.MonkeyPatch, render: bool) -> None:
+    """They are kept at the end: the larger their number, the smaller the batches."""
+    plain = fmtt.Flow((2,), lambda x, t: -x, lambda x, s, t: 2 * x, decode=lambda x: x.repeat(1, 5000))
+    flow = replace(plain, decode=lambda x: x.repeat(1, 5), render=plain.decode) if render else plain
+    run = assemble(flow, lambda x: x.sum(1), look_ahead=fmtt.Denoiser, groups=3, particles=10)
+    needs = estimate(run, True)
+    assert needs.picture == 40_000
+    assert estimate(assemble(replace(flow, decode=None, render=None), lambda x: x.sum(1)), True).picture == 0
+    free = needs.batch(8) / memory.SAFE + 30 * needs.picture + 100
+    monkeypatch.setattr(memory, "free_memory", lambda device: free)
+    memory.make_room(run, None)
+    assert run.problem.tilt.batches.room.most == 8
+
+
 def test_the_largest_batch_is_what_fits() -> None:
     needs = Estimate({"look-ahead": GIB, "decoder": 0, "reward": GIB}, fixed=GIB, sample=2 * GIB)
     assert largest_batch(needs, 4, typed=True, free=10 * GIB, less="; a or b") == 4

@@ -127,7 +127,8 @@ def test_weights_in_files_are_no_room_for_batches(file: Path, monkeypatch: pytes
     for matrix, fits in ((weight.clone(), True), (weight, False)):
         run = run_of(matrix, matrix, matrix, matrix, torch.ones(WIDE))
         needs = estimate(run, run.loop.uses_gradient)
-        monkeypatch.setattr(memory, "free_memory", lambda device, needs=needs: needs.batch(2) / memory.SAFE + 1)
+        free = needs.batch(2) / memory.SAFE + run.problem.particles * needs.picture + 1
+        monkeypatch.setattr(memory, "free_memory", lambda device, free=free: free)
         if fits:
             memory.make_room(run, None)
             assert run.problem.tilt.batches.room.most is None
