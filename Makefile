@@ -232,6 +232,9 @@ maximisers: setup ## the tuned maximisers at four costs on other tasks (many hou
 SCENES := $(SWEEP) experiment=scenes_geneval
 TRIALS := $(SCENES) prompts_file=docs/data/scenes_tuning.txt population.groups=2 'hydra.sweep.subdir=$${hydra.job.num}' hydra.sweep.dir=$(FIGURES)/scenes_tuning
 SCALES := reward.scale=4,1,16,64
+# a second round varies the number of steps of what was taken in the first; best of N had nothing else to vary, and noise_smc has no such number
+STEPS := $(SCENES) prompts_file=docs/data/scenes_tuning.txt population.groups=2 'hydra.sweep.subdir=$${hydra.job.num}' hydra.sweep.dir=$(FIGURES)/scenes_tuning_steps
+STEPPING := ls $(FIGURES)/scenes_tuning | paste -d' ' - $(FIGURES)/scenes_tuning.txt | grep -v -e '^best_of_n' -e '^noise_smc' | sed 's/ sampler.steps=[^ ]*//'
 scenes-tuning: setup ## the trials of every method on the prompts of tuning (hours, goes on where it stopped): a table, the words of each
 	-$(TRIALS)/best_of_n_map mode=best_of_n sampler.steps=4,1,2,3,6,8,12,16
 	-$(TRIALS)/best_of_n_ode mode=best_of_n sampler.transport=euler sampler.steps=4,6,8,12,16,20,24,32
@@ -246,6 +249,8 @@ scenes-tuning: setup ## the trials of every method on the prompts of tuning (hou
 	-$(TRIALS)/fmrg mode=fmrg mode.factor=2,1,4,8 'mode.window=[0,0.25],[0,0.5]'
 	-$(TRIALS)/auto mode=auto lookahead=flowmap1,flowmap2 mode.rate=12,3,6,24
 	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_tuning/* --out $(FIGURES)/scenes_tuning
+	-set -f; $(STEPPING) | while read -r name words; do $(STEPS)/$$name $$words sampler.steps=2,4,6,8,10,12,16,24; done
+	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_tuning/* $(FIGURES)/scenes_tuning_steps/* --out $(FIGURES)/scenes_tuned
 
 GENEVAL := $(SCENES) hydra.sweep.dir=$(FIGURES)/scenes_geneval
 BASE := mode=base sampler/epsilon=zero population.particles=1 budget.nfe=null role=null

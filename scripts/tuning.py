@@ -1,7 +1,7 @@
 """Which settings of each method are best on the tasks of tuning: ``python scripts/tuning.py FOLDER ... [--out OUT]``.
 
-Each FOLDER has the trials of one method; :mod:`fmtt.studies.tuning` says how. Writes OUT.md, all trials, and OUT.txt, a
-line of words for each method.
+Each FOLDER has trials of the method that it is named after; :mod:`fmtt.studies.tuning` says how. Writes OUT.md, all
+trials, and OUT.txt, a line of words for each method.
 """
 
 import sys

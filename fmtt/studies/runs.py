@@ -17,6 +17,7 @@ from fmtt.run_folder import read_samples
 
 Key = TypeVar("Key", bound=Hashable)
 Found = TypeVar("Found")
+Item = TypeVar("Item")
 
 
 def finished_runs(folders: Sequence[Path]) -> list[RunSummary]:
@@ -43,11 +44,11 @@ def _some(found: list[Found], folders: Sequence[Path]) -> list[Found]:
     return found
 
 
-def grouped(runs: Iterable[RunSummary], key: Callable[[RunSummary], Key]) -> dict[Key, list[RunSummary]]:
-    """Runs by their ``key``, in the order in which the keys first appear."""
-    found: dict[Key, list[RunSummary]] = {}
-    for run in runs:
-        found.setdefault(key(run), []).append(run)
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Items by their ``key``, in the order in which the keys first appear."""
+    found: dict[Key, list[Item]] = {}
+    for item in items:
+        found.setdefault(key(item), []).append(item)
     return found
 
 

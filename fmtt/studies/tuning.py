@@ -1,6 +1,7 @@
 """Which settings of each method are best on the tasks of tuning?
 
-Each folder holds the trials of one method: runs on the tasks of tuning, none of which is reported. The trial with the
+Each folder holds the trials of one method: runs on the tasks of tuning, none of which is reported. Folders of the same
+name hold trials of the same method, those of the first folder being the earlier ones. The trial with the
 largest share of successes is taken, the mean over tasks, costs and categories of prompts; on a tie the earlier one. A
 trial has no success where its smallest run costs more than the budget. The first trial is the published setting. What
 a success is, :mod:`fmtt.studies.maximisers` says.
@@ -31,6 +32,11 @@ def words_of(run: RunSummary) -> str:
     return " ".join(f"{key}={value}" for key, value in kept.items())
 
 
+def without_repeats(runs: Sequence[RunSummary]) -> list[RunSummary]:
+    """The first of all runs with the same settings."""
+    return [members[0] for members in grouped(runs, lambda run: tuple(sorted(run.settings.items()))).values()]
+
+
 def shares_of(run: RunSummary) -> list[tuple[float, float]]:
     """The share of successes of a run with its error; one for each category of its prompts, if it has some."""
     found, prompts = successes(run), read_prompts(run.folder)
@@ -54,21 +60,21 @@ def study_tuning(folders: Sequence[Path], out: Path) -> str:
         ValueError: if no trial of a method is done.
     """
     rows, chosen, notes = [], [], []
-    for folder in folders:
-        runs = read_sweep(folder)
+    for name, own in grouped(folders, lambda folder: folder.name).items():
+        runs = without_repeats([run for folder in own for run in read_sweep(folder)])
         notes += failures(runs)
         trials = grouped([run for run in runs if run.done], words_of)
         if not trials:
-            raise ValueError(f"no finished runs below {folder}")
+            raise ValueError(f"no finished runs below {', '.join(map(str, own))}")
         found = {words: [share for run in own for share in shares_of(run)] for words, own in trials.items()}
         cells = max(map(len, found.values()))
         shares = {words: share_of(own, cells) for words, own in found.items()}
         best = max(shares, key=lambda words: shares[words][0])
         chosen.append(best)
-        for words, own in trials.items():
-            cost = sum(run.number("nfe/weighted/group") for run in own) / len(own)
+        for words, members in trials.items():
+            cost = sum(run.number("nfe/weighted/group") for run in members) / len(members)
             mark = "taken" if words == best else ""
-            rows.append([folder.name, words, str(len(own)), f"{cost:.0f}", per_cent(shares[words]), mark])
+            rows.append([name, words, str(len(members)), f"{cost:.0f}", per_cent(shares[words]), mark])
     table = markdown_table(["method", "trial", "runs", "mean cost", "success, %", ""], rows)
     text = "\n\n".join([table, *notes])
     out.parent.mkdir(parents=True, exist_ok=True)

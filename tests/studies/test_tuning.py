@@ -40,6 +40,17 @@ def test_the_best_trial_of_each_method_is_taken_and_the_earlier_one_on_a_tie(tmp
     assert "| beam | mode=beam mode.rounds=2 | 1 | 48 | 37.5 ± " in lines[3]
 
 
+def test_folders_of_the_same_name_have_trials_of_one_method(tmp_path: Path) -> None:
+    first, second = tmp_path / "first" / "das", tmp_path / "second" / "das"
+    trial(second / "0", [1, 1, 1, 1, 0, 0], "mode=das", "sampler.steps=8")
+    trial(first / "0", [1, 0, 1, 0, 0, 0], "mode=das", "sampler.steps=32")
+    trial(first / "1", [0, 0, 1, 1, 1, 1], "mode=das", "sampler.steps=16")
+    trial(second / "1", [1, 1, 1, 1, 1, 1], "mode=das", "sampler.steps=32")  # counts once, as it was first
+    lines = study_tuning([first, second], tmp_path / "out").splitlines()
+    assert (tmp_path / "out.txt").read_text() == "mode=das sampler.steps=16\n"
+    assert [line.split(" | ")[1] for line in lines[2:]] == [f"mode=das sampler.steps={k}" for k in (32, 16, 8)]
+
+
 def test_a_trial_has_no_success_where_its_smallest_run_costs_more_than_the_budget(tmp_path: Path) -> None:
     words = "population.groups=2", "prompts_file=tuning.txt", "role=maximise"
     for number, (rounds, nfe, right) in enumerate([(4, 64, 1), (4, 250, 1), (8, 250, 1), (8, 64, 1)]):
