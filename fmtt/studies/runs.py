@@ -16,7 +16,6 @@ from fmtt.report.comparison.sweep import read_sweep
 from fmtt.run_folder import read_samples
 
 Key = TypeVar("Key", bound=Hashable)
-Found = TypeVar("Found")
 Item = TypeVar("Item")
 
 
@@ -38,7 +37,7 @@ def finished_kinds(folders: Sequence[Path]) -> list[Kind]:
     return _some([kind for folder in folders for kind in average(read_sweep(folder))], folders)
 
 
-def _some(found: list[Found], folders: Sequence[Path]) -> list[Found]:
+def _some(found: list[Item], folders: Sequence[Path]) -> list[Item]:
     if not found:
         raise ValueError(f"no finished runs below {', '.join(map(str, folders))}")
     return found
