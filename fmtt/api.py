@@ -250,9 +250,9 @@ def assemble(
     loop = method.loop(problem)
     if problem.opening is not None and not method.through_time:
         raise ValueError(f"sampler.start: {type(loop).__name__} has a start of its own; use sampler/start=normal")
-    pending = tuple(schedule for schedule in (grid, beta) if isinstance(schedule, Tuned))
+    pending = tuple(schedule for schedule in (epsilon, grid, beta) if isinstance(schedule, Tuned))
     if pending and not method.through_time:
-        raise ValueError(f"sampler.grid, sampler.beta: {type(loop).__name__} has no steps that a pilot could place")
+        raise ValueError(f"sampler: {type(loop).__name__} does not move through time: a pilot has no schedule to find")
     return Run(problem, method, role_of(method, role), loop, prompt, prompts, pending)
 
 

@@ -28,6 +28,10 @@ PILOT = -1  # number of a pilot's first group; group numbers of other runs are n
 class Tuned(Protocol):
     """A schedule that a pilot run finds."""
 
+    def check(self, loop: Trajectory) -> None:
+        """ValueError if no pilot can find it for ``loop``."""
+        ...
+
     def tune(self, loop: Trajectory) -> Trajectory:
         """``loop`` with the schedule that was found."""
         ...
@@ -43,18 +47,18 @@ def pilot_lengths(loop: Trajectory, particles: int) -> list[float]:
 
 
 def pilot(loop: Trajectory, particles: int) -> Trajectory:
-    """The same loop with one group of ``particles`` for each prompt, and with its own noise.
-
-    Raises:
-        ValueError: if the loop has an annealed start, which holds only for the groups of the run.
-    """
-    if loop.opening is not None:
-        raise ValueError("sampler.start=annealed: pilots need sampler/start=normal; use another grid and ramp")
+    """The same loop with one group of ``particles`` for each prompt, and with its own noise."""
     tilt, batches = loop.dynamics.tilt, loop.dynamics.tilt.batches
     prompt = None if batches.prompt is None else torch.arange(batches.prompts, device=batches.prompt.device)
     tilt = replace(tilt, batches=replace(batches, prompt=prompt))
     noise = replace(loop.noise, groups=tuple(PILOT - number for number in range(batches.prompts)))
     return replace(loop, particles=particles, noise=noise, dynamics=replace(loop.dynamics, tilt=tilt))
+
+
+def check_start(loop: Trajectory) -> None:
+    """ValueError if the loop has an annealed start, which holds only for the groups of the run."""
+    if loop.opening is not None:
+        raise ValueError("sampler.start=annealed: pilots need sampler/start=normal; use schedules without a pilot")
 
 
 def interpolate(x: float, xs: Sequence[float], ys: Sequence[float]) -> float:
@@ -77,7 +81,11 @@ class Piloted(ABC):
         whole_number(f"{self.setting}.particles", self.particles, 2)
         whole_number(f"{self.setting}.rounds", self.rounds, 1)
 
+    def check(self, loop: Trajectory) -> None:
+        check_start(loop)
+
     def tune(self, loop: Trajectory) -> Trajectory:
+        self.check(loop)
         for _ in range(self.rounds):
             loop = self.placed(loop, pilot_lengths(loop, self.particles))
         return loop

@@ -117,6 +117,8 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
     room = partial(check_size, shape=model.shape, groups=common["groups"], prompts=prompts)
     room(size)
     run = assemble(model, reward, **common, **size._asdict(), device=fabric.device, precision=config.precision)
+    for schedule in run.pending:
+        schedule.check(run.loop)  # type: ignore[arg-type]
     has_gradient = probe(run)
     warn_of_odd_rewards(run)
     check_evaluator(run)

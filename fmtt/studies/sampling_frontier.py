@@ -26,8 +26,8 @@ from fmtt.studies.pareto_tables import budget_table, optimal_points
 from fmtt.studies.runs import finished_runs, grouped, is_base, read_budget
 
 # settings whose value is part of a method's name; all others belong to the task
-NAMING = ("mode", "lookahead", "mode.move", "mode.weights", "sampler.epsilon.c")
-WORDS = {"flowmap1": "1 jump", "diffusion4": ""}
+NAMING = ("mode", "lookahead", "mode.move", "mode.weights", "sampler/epsilon", "sampler.epsilon.c")
+WORDS = {"flowmap1": "1 jump", "diffusion4": "", "zero": "", "piloted": "noise by pilots"}
 BLACK = "noise_smc"  # the method that is drawn in black
 
 

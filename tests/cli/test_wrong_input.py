@@ -41,6 +41,15 @@ CASES = {
     "lookahead=diffusion4 lookahead.steps=100000000": "lookahead.steps=100000000: must be at most 1000",
     "mode=beam mode.rounds=4": "mode.rounds=4: must be less than the 4 steps of the run",
     # values
+    "sampler/epsilon=piloted mode=search": (
+        "sampler.epsilon: pilots compare estimates of Z, which this mode does not have; use linear"
+    ),
+    "sampler/epsilon=piloted mode.weights=material": (
+        "sampler.epsilon: pilots need mode.weights=kernel, which have no error of the time step"
+    ),
+    "sampler/grid=geodesic sampler/start=annealed sampler/beta=from": (
+        "sampler.start=annealed: pilots need sampler/start=normal; use schedules without a pilot"
+    ),
     "sampler/grid=shifted sampler.grid.mu=1000": "sampler.grid.mu=1000: must lie between -30 and 30",
     "model=gaussian model.std=[1e-308,1]": "model.std=1e-308: must be at least 1e-09",
     "mode=svdd mode.greedy=word": "mode.greedy=word: must be true or false",
