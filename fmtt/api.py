@@ -252,7 +252,7 @@ def assemble(
         raise ValueError(f"sampler.start: {type(loop).__name__} has a start of its own; use sampler/start=normal")
     pending = tuple(schedule for schedule in (epsilon, grid, beta) if isinstance(schedule, Tuned))
     if pending and not method.through_time:
-        raise ValueError(f"sampler: {type(loop).__name__} does not move through time: a pilot has no schedule to find")
+        raise ValueError(f"sampler.grid, beta, epsilon: {type(loop).__name__} has no steps that a pilot could see")
     return Run(problem, method, role_of(method, role), loop, prompt, prompts, pending)
 
 

@@ -95,7 +95,7 @@ def test_a_pilot_that_goes_to_infinity_is_not_taken() -> None:
         ),
         (
             lambda: fmtt.assemble(GAUSSIAN, Quadratic((1.0, 0.0)), mode=fmtt.modes.auto, epsilon=PilotedEpsilon()),
-            "does not move through time: a pilot has no schedule to find",
+            "has no steps that a pilot could see",
         ),
     ],
 )
