@@ -23,6 +23,7 @@ class Method(Protocol):
             the command line warns.
         unused_without_gradient: those without effect if the reward is not differentiable, beside ``unused``.
         through_time: whether particles move through time, so that noise can be prepared for them, and steps placed.
+        plans_length: whether it chooses the number of steps itself, so that a budget may pay for more than were asked.
     """
 
     @property
@@ -39,6 +40,9 @@ class Method(Protocol):
 
     @property
     def through_time(self) -> bool: ...
+
+    @property
+    def plans_length(self) -> bool: ...
 
     @property
     def multinomial(self) -> bool: ...
@@ -68,7 +72,7 @@ class Maximiser:
     """Base class of methods that look for a maximum: no weights, any number of particles."""
 
     role = MAXIMISE
-    weighted = multinomial = through_time = False
+    weighted = multinomial = through_time = plans_length = False
     block = min_particles = 1
     unused: frozenset[str] = NO_TRAJECTORY
     unused_without_gradient: frozenset[str] = frozenset()

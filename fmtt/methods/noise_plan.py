@@ -59,10 +59,11 @@ class Means(NamedTuple):
 
     def plan(self, sweeps: int) -> Plan:
         """The largest run of so many sweeps; of no particles, if that costs too much."""
-        chain = self.chain or (LONGEST_CHAIN if sweeps > 1 else 2)  # of one sweep, the shortest that keeps still
-        if self.chain is None:
-            while chain > 1 and self.particles(sweeps, chain) < CHAINS * chain:
-                chain //= 2
+        chain, chains = (LONGEST_CHAIN, CHAINS) if sweeps > 1 else (2, 1)  # of one sweep, the shortest that keeps still
+        if self.chain is not None:
+            return Plan(sweeps, self.particles(sweeps, self.chain), self.chain)
+        while chain > 1 and self.particles(sweeps, chain) < chains * chain:
+            chain //= 2
         return Plan(sweeps, self.particles(sweeps, chain), chain)
 
     def particles(self, sweeps: int, chain: int) -> int:

@@ -68,8 +68,7 @@ class NoiseSmc:
         moves: Metropolis moves in each sweep, where no states of chains are kept.
         chain: how many states of each chain are kept (:class:`fmtt.methods.rejuvenation.KeepChains`); 1 for none; None:
             by the pilot.
-        ess_threshold: the temperature rises until the ESS is this share of N; then the group is resampled. None: by the
-            pilot.
+        ess_threshold: the temperature rises until the ESS is this share of N; then resampling. None: by the pilot.
         resampler: ``systematic``, ``stratified``, ``residual``, ``multinomial`` or ``ssp``.
         temperatures: one for each sweep, rising to 1; by default they are adaptive.
         pilot: particles of the pilot; 0: none; None: as many as are worth their cost.
@@ -135,6 +134,10 @@ class NoiseSmc:
 
     role, weighted, through_time = SAMPLE, True, False
     unused, unused_without_gradient = NO_TRAJECTORY, frozenset[str]()
+
+    @property
+    def plans_length(self) -> bool:
+        return self.pilot != 0 and not self.temperatures
 
     @property
     def block(self) -> int:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from fmtt.checks import at_least, positive, whole_number
 from fmtt.flow.meter import COUNTS, Meter
+from fmtt.methods.method import Method
 from fmtt.methods.role import MAXIMISE, SAMPLE
 
 FEWEST = {MAXIMISE: 1, SAMPLE: 4}  # a single particle has no weights to compare, and so no law
@@ -72,18 +73,18 @@ class Budget:
         """What a ledger amounts to."""
         return sum(self.price(name) * count for name, count in meter.counts.items())
 
-    def afford(self, cost: Callable[[Size], float], size: Size, block: int, least: int = 1, role: str = SAMPLE) -> Size:
+    def afford(self, cost: Callable[[Size], float], size: Size, method: Method, role: str) -> Size:
         """The size of a run within the budget; ``size`` itself without a limit.
 
         As many particles as can be afforded for ``size.steps`` steps. If these are fewer than ``min_particles``, then
-        that many with fewer steps; and fewer particles only if there is but one step left.
+        that many with fewer steps; and fewer particles only if there is but one step left. What is left of the budget
+        then buys further steps, if the method plans its length.
 
         Args:
             cost: of a group; affine in the number of particles, and rising with that of steps.
             size: what was asked for.
-            block: particles come in multiples of this.
-            least: the fewest particles that the method works with.
-            role: of the method (:mod:`fmtt.methods.role`).
+            method: what runs; it says in what multiples particles come, and how many it needs.
+            role: of the run (:mod:`fmtt.methods.role`).
 
         Raises:
             ValueError: if not even one step of the fewest particles can be afforded.
@@ -91,10 +92,12 @@ class Budget:
         if self.nfe is None:
             return size
         wanted = FEWEST[role] if self.min_particles is None else self.min_particles
-        least, min_particles = (-(-particles // block) * block for particles in (least, max(least, wanted)))
+        block, needed = method.block, method.min_particles
+        least, min_particles = (-(-particles // block) * block for particles in (needed, max(needed, wanted)))
         particles = self._particles(cost, size.steps, block, least)
         if particles >= min_particles:
-            return Size(size.steps, particles)
+            most = 2 * size.steps  # as many would pay for a further block
+            return Size(self._steps(cost, most, particles) if method.plans_length else size.steps, particles)
         steps = self._steps(cost, size.steps, min_particles)
         if steps:
             return Size(steps, max(min_particles, self._particles(cost, steps, block, least)))

@@ -245,7 +245,7 @@ def afford(
         finish(run, run.loop.last())
         return budget.cost(run.meter) / len(run.prompt)
 
-    return budget.afford(cost, size, method.block, method.min_particles, role)
+    return budget.afford(cost, size, method, role)
 
 
 def group_with_words(config: DictConfig, group: str) -> DictConfig:

@@ -42,6 +42,12 @@ def test_weak_tilts_are_left_to_weights_without_a_gradient() -> None:
     assert FREE._replace(sparing=1.0).best(2.0).sweeps >= 1
 
 
+@pytest.mark.parametrize(("bought", "particles"), [(2, 2), (6, 10), (15, 28)])
+def test_one_sweep_moves_nothing_however_few_particles_there_are(bought: int, particles: int) -> None:
+    """Six evaluations with the gradient pay for eleven without, of which chains of two take ten."""
+    assert FREE._replace(evaluations=bought, sparing=1.98).plan(1) == Plan(1, particles, 2)
+
+
 def test_harder_tilts_get_more_sweeps() -> None:
     sweeps = [FREE.best(length).sweeps for length in (0.5, 1.5, 3.0, 6.0, 12.0)]
     assert sweeps == sorted(sweeps) and sweeps[0] == 1 and sweeps[-1] > 10

@@ -7,6 +7,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from fmtt.flow.meter import Meter
+from fmtt.methods.noise_opt import noise_opt
+from fmtt.methods.noise_smc import noise_smc
+from fmtt.methods.presets import search
+from fmtt.methods.role import MAXIMISE, SAMPLE
 from fmtt.methods.rounds import Rounds
 from fmtt.rewards.judge import Judge
 from fmtt.run.budget import Budget, Size
@@ -123,14 +127,20 @@ def affine(size: Size) -> float:
      (20, Size(2, 4)), (19, Size(2, 4)), (18, Size(1, 7)), (9, Size(1, 3)), (5, Size(1, 1))],
 )  # fmt: skip
 def test_particles_first_then_steps(nfe: float, expected: Size) -> None:
-    assert Budget(nfe).afford(affine, Size(10, 16), 1) == expected
+    assert Budget(nfe).afford(affine, Size(10, 16), noise_opt(), SAMPLE) == expected
+
+
+def test_a_method_that_plans_its_length_leaves_less_than_a_step() -> None:
+    assert Budget(200).afford(affine, Size(10, 16), noise_smc(), SAMPLE) == Size(10, 9)
+    assert Budget(201).afford(affine, Size(10, 16), noise_smc(), SAMPLE) == Size(11, 9)
+    assert Budget(201).afford(affine, Size(10, 16), noise_smc(pilot=0), SAMPLE) == Size(10, 9)
 
 
 def test_the_fewest_particles_of_a_method_are_afforded_or_refused() -> None:
-    assert Budget(83).afford(affine, Size(10, 16), 1, 6) == Size(6, 6)
-    assert Budget(83).afford(affine, Size(10, 16), 5, 6) == Size(4, 10)
+    assert Budget(83).afford(affine, Size(10, 16), search(keep=5), MAXIMISE) == Size(6, 6)
+    assert Budget(83, min_particles=6).afford(affine, Size(10, 16), noise_smc(chain=5, pilot=0), SAMPLE) == Size(4, 10)
     with pytest.raises(ValueError, match=r"budget.nfe=14: the smallest run costs 15"):
-        Budget(14).afford(affine, Size(10, 16), 1, 6)
+        Budget(14).afford(affine, Size(10, 16), search(keep=5), MAXIMISE)
 
 
 def test_a_search_within_a_budget_always_selects() -> None:
@@ -140,8 +150,8 @@ def test_a_search_within_a_budget_always_selects() -> None:
 
 
 def test_blocks_stay_whole() -> None:
-    assert Budget(250).afford(affine, Size(10, 16), 5) == Size(10, 10)
-    assert Budget(70).afford(affine, Size(10, 16), 5) == Size(6, 5)
+    assert Budget(250).afford(affine, Size(10, 16), noise_smc(chain=5, pilot=0), SAMPLE) == Size(10, 10)
+    assert Budget(70).afford(affine, Size(10, 16), noise_smc(chain=5, pilot=0), SAMPLE) == Size(6, 5)
 
 
 def test_ledger_is_weighed() -> None:
