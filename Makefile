@@ -76,7 +76,7 @@ docs: setup .venv/docs ## the pages of docs/ and the API reference as a site: si
 validate: setup ## the statistical suite: 500 random problems, orders of convergence, mutants; outputs/validation/report.html
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.validation.suite
 
-digests: setup ## what 99 small runs give, to the last bit, in outputs/digests.json (2 minutes); compare it with another one
+digests: setup ## what 101 small runs give, to the last bit, in outputs/digests.json (2 minutes); compare it with another one
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.digests record outputs/digests.json
 	@echo "python -m tests.digests compare BEFORE.json outputs/digests.json"
 
@@ -232,7 +232,8 @@ maximisers: setup ## the tuned maximisers at four costs on other tasks (many hou
 SCENES := $(SWEEP) experiment=scenes_geneval
 TRIALS := $(SCENES) prompts_file=docs/data/scenes_tuning.txt population.groups=2 'hydra.sweep.subdir=$${hydra.job.num}' hydra.sweep.dir=$(FIGURES)/scenes_tuning
 SCALES := reward.scale=4,1,16,64
-# a second round varies the number of steps of what was taken in the first; best of N had nothing else to vary, and noise_smc has no such number
+# a second round varies the number of steps of what was taken in the first; best of N had nothing else to vary. noise_smc has no such number, and all
+# of its trials were alike, one sweep by one jump: it varies the jumps, and whether a pilot chooses the sweeps
 STEPS := $(SCENES) prompts_file=docs/data/scenes_tuning.txt population.groups=2 'hydra.sweep.subdir=$${hydra.job.num}' hydra.sweep.dir=$(FIGURES)/scenes_tuning_steps
 STEPPING := ls $(FIGURES)/scenes_tuning | paste -d' ' - $(FIGURES)/scenes_tuning.txt | grep -v -e '^best_of_n' -e '^noise_smc' | sed 's/ sampler.steps=[^ ]*//'
 scenes-tuning: setup ## the trials of every method on the prompts of tuning (hours, goes on where it stopped): a table, the words of each
@@ -250,6 +251,7 @@ scenes-tuning: setup ## the trials of every method on the prompts of tuning (hou
 	-$(TRIALS)/auto mode=auto lookahead=flowmap1,flowmap2 mode.rate=12,3,6,24
 	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_tuning/* --out $(FIGURES)/scenes_tuning
 	-set -f; $(STEPPING) | while read -r name words; do $(STEPS)/$$name $$words sampler.steps=2,4,6,8,10,12,16,24; done
+	-$(STEPS)/noise_smc mode=noise_smc lookahead=flowmap2,flowmap4 reward.scale=4,16 mode.pilot=null,0
 	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_tuning/* $(FIGURES)/scenes_tuning_steps/* --out $(FIGURES)/scenes_tuned
 
 GENEVAL := $(SCENES) hydra.sweep.dir=$(FIGURES)/scenes_geneval

@@ -70,6 +70,8 @@ RUNS = {
     "chi-kernel": f"{POINTS} mode.weights=kernel sampler/chi=paper sampler/epsilon=constant",
     "chi-probes": f"{DIGITS} mode.weights=jarzynski sampler/chi=paper sampler.probes=2",
     "transport-flowmap": f"{POINTS} mode.weights=jarzynski sampler/transport=flowmap",
+    "transport-midpoint": f"{POINTS} mode.weights=kernel mode.ess_threshold=0.9 sampler/transport=midpoint",
+    "transport-midpoint-field": f"{POINTS} mode=local_tilt sampler/transport=midpoint",
     "transport-glass": f"{POINTS} mode.weights=kernel sampler/transport=glass sampler.epsilon=zero",
     "start-annealed": f"{POINTS} mode.weights=jarzynski sampler/start=annealed sampler/beta=from baseline=false",
     "start-image": f"{DIGITS} sampler/start=image mode.weights=kernel",

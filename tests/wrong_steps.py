@@ -14,7 +14,17 @@ from fmtt.methods.trajectory import Trajectory
 from fmtt.step.dynamics import Dynamics, Moved, Step
 from fmtt.step.interval import Interval
 from fmtt.step.needs import Needs
-from fmtt.step.transport import AtBothEnds, AtTheEnd, Carried, Euler, FlowMapTransport, Transport
+from fmtt.step.transport import (
+    Arrival,
+    AtBothEnds,
+    AtTheEnd,
+    Carried,
+    Departure,
+    Euler,
+    FlowMapTransport,
+    Follow,
+    Transport,
+)
 from fmtt.step.weights import Increment, Jarzynski, Move, Moves, Weights
 from fmtt.tilt.tilt import Tilt, TiltValue
 
@@ -130,11 +140,10 @@ class Sooner(AtTheEnd):
 class Shorter(FlowMapTransport):
     """Stops a tenth of the way before the end of every step."""
 
-    def move(
-        self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None
-    ) -> Tensor:
-        sooner = interval._replace(t_next=interval.t + 0.9 * interval.dt)
-        return super().move(kicked, velocity, sooner, batches, draw)
+    def move(self, start: Departure, interval: Interval, follow: Follow, batches: Batches) -> Arrival:
+        arrived = super().move(start, interval, follow, batches)
+        sooner = interval.t + 0.9 * interval.dt
+        return arrived._replace(x=batches.flow_map(self.model, arrived.kicked, interval.t, sooner))
 
 
 class MeasuredSooner(FlowMapTransport):
@@ -173,13 +182,15 @@ class ScoreTimes(Dynamics):
 
     factor: float = -1.0
 
-    def move(self, x: Tensor, before: TiltValue, step: Step, share: Tensor | None = None) -> Moved:
+    def move(
+        self, x: Tensor, before: TiltValue, step: Step, share: Tensor | None = None, denoised: Tensor | None = None
+    ) -> Moved:
         interval, _, draws = step
         if draws.kick is not None:
             score = -(x - interval.t * self.velocity(x, interval.t)) / (1 - interval.t)
             kick = draws.kick + (self.factor - 1) * math.sqrt(interval.epsilon * interval.dt / 2) * score
             step = step._replace(draws=draws._replace(kick=kick))
-        return super().move(x, before, step, share)
+        return super().move(x, before, step, share, denoised)
 
 
 def score_times(factor: float) -> Mutation:

@@ -143,13 +143,14 @@ class Trajectory(Loop):
     def step(self, state: State) -> tuple[State, Info]:
         """Move, weigh, temper, select."""
         here, step, after = state.population, self.next_step(state.step), state.step + 1
-        moved = self.dynamics.move(here.x, here.tilt, step, self.share(state))
+        moved = self.dynamics.move(here.x, here.tilt, step, self.share(state), here.denoised)
         tilt = self.evaluated(moved.x, after, here.tilt)
         path = self.valued(here.path, tilt, after)
         worth = self.dynamics.weigh(here.x, moved, here.tilt, tilt, (here.path.value, path.value), step)
         increment, path, temperature = self.tempered(state, worth.log_weights, path, tilt, step.interval)
         self.check(tilt, increment, after)
-        weighed = replace(here, x=moved.x, tilt=tilt, path=path, log_weights=here.log_weights + increment)
+        log_weights = here.log_weights + increment
+        weighed = replace(here, x=moved.x, tilt=tilt, path=path, log_weights=log_weights, denoised=moved.denoised)
         population, selected = self.select(weighed, after)
         info = Info(weighed, selected, here.log_weights, increment, worth, self.numbers(temperature))
         return replace(state.moved(step.interval.t_next, population), temperature=temperature), info

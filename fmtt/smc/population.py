@@ -28,6 +28,7 @@ class Population:
         log_weights: log-weights gathered since the last resampling, ``(G, N)`` in float64, not normalised.
         log_z: log of the evidence used up by resamplings so far, ``(G,)`` in float64.
         ancestors: index of the particle at t = 0 from which each descends, ``(G, N)``.
+        denoised: the clean sample that the last step saw, ``(G, N, *D)``, for transports that look back, else None.
     """
 
     x: Tensor
@@ -36,6 +37,7 @@ class Population:
     log_weights: Tensor
     log_z: Tensor
     ancestors: Tensor
+    denoised: Tensor | None = None
 
     @staticmethod
     def start(x: Tensor, tilt: TiltValue) -> Population:
@@ -60,6 +62,7 @@ class Population:
         return Population(
             gather(self.x, index), self.tilt.take(index), self.path.take(index), gather(self.log_weights, index),
             self.log_z, gather(self.ancestors, index),
+            None if self.denoised is None else gather(self.denoised, index),
         )  # fmt: skip
 
     def resampled(self, index: Tensor, where: Tensor) -> Population:

@@ -1,14 +1,15 @@
 """The move of a step: ``dx = [b + eps s + (eps + chi) g] dt + sqrt(2 eps) dW``, with g the guidance.
 
-All that is not b, by Euler-Maruyama, then the transport along b (:mod:`fmtt.step.transport`). Epsilon and chi are taken
-at the end of each step, so that a schedule that vanishes at t = 1 leaves no noise in what is returned, and ``eps s`` is
-formed from ``E[x_0 | x_t]``, so that the score, which is singular at t = 1, never is.
+All that is not b is the kick (:mod:`fmtt.step.kick`), then comes the transport along b (:mod:`fmtt.step.transport`).
+Epsilon and chi are taken at the end of each step, so that a schedule that vanishes at t = 1 leaves no noise in what is
+returned.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from torch import Tensor
@@ -19,8 +20,9 @@ from fmtt.flow.schedules import Chi, Epsilon, ZeroChi
 from fmtt.step.field import Field
 from fmtt.step.guidance import Guidance, Vantage, Window
 from fmtt.step.interval import Interval
+from fmtt.step.kick import Seen
 from fmtt.step.needs import NOTHING, Needs
-from fmtt.step.transport import Carried, Transport
+from fmtt.step.transport import Carried, Departure, Transport
 from fmtt.step.weights import Increment, Move, Moves, Weights
 from fmtt.tilt.tilt import Tilt, TiltValue, columns
 
@@ -64,12 +66,16 @@ class Moved(NamedTuple):
         kicked: where the transport began, ``(G, N, *D)``.
         velocity: ``b_t`` of the start, or None where nothing needed it.
         guidance: g, or None for zero.
+        seen: where the transport asked for the velocity, or None where it did not.
+        denoised: the clean sample that it saw, for the next step, or None for transports that do not look back.
     """
 
     x: Tensor
     kicked: Tensor
     velocity: Tensor | None
     guidance: Tensor | None
+    seen: Seen | None = None
+    denoised: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ class Dynamics:
 
     def __post_init__(self) -> None:
         whole_number("sampler.probes", self.hutchinson, 1)
-        if self.field is not None and not self.transport.needs.velocity:
+        if self.field is not None and not self.transport.follows:
             raise ValueError("sampler.transport=flowmap: follows the model, and the mode does not; use euler")
 
     def moves(self, last: Interval) -> Moves:
@@ -127,8 +133,7 @@ class Dynamics:
         growth = self.transport.growth
         return (
             weights
-            | self.transport.needs
-            | (Needs(velocity=True) if interval.epsilon > 0 else NOTHING)
+            | self.transport.needs(interval)
             | (self.guidance.needs if self.guidance is not None and interval.guided else NOTHING)
             | (self.field.needs if self.field is not None else NOTHING)
             | (growth.gap_needs if growth is not None and weights.gap else NOTHING)
@@ -146,30 +151,38 @@ class Dynamics:
         """``b_t(x)``, ``(G, N, *D)``."""
         return self.tilt.batches.velocity(self.model, x, t)
 
-    def move(self, x: Tensor, before: TiltValue, step: Step, share: Tensor | None = None) -> Moved:
-        """Move ``x (G, N, *D)``, whose tilt is ``before``; a ``share (G,)`` of the tilt is in force, by default all."""
+    def move(
+        self, x: Tensor, before: TiltValue, step: Step, share: Tensor | None = None, denoised: Tensor | None = None
+    ) -> Moved:
+        """Move ``x (G, N, *D)``, whose tilt is ``before``.
+
+        Args:
+            x: positions.
+            before: the tilt there.
+            step: the step.
+            share: how much of the tilt is in force, ``(G,)``; None for all of it.
+            denoised: the clean sample that the last step saw, ``(G, N, *D)``, or None.
+        """
         interval, needs, draws = step
         t, dt, epsilon, chi = interval.t, interval.dt, interval.epsilon, interval.chi
         if (draws.kick is None) != (epsilon == 0):
             raise ValueError(f"a step with epsilon {epsilon:g} needs {'no' if epsilon == 0 else 'a'} draw of noise")
-        velocity, guidance, kicked = before.velocity if self.field is None else None, None, x
+        follow = partial(self._followed, draws=draws)
+        velocity, guidance, pushes = before.velocity if self.field is None else None, None, list[Tensor]()
         if velocity is None and needs.velocity:
-            velocity = self._followed(x, t, draws)
-        if epsilon > 0:
-            assert velocity is not None
-            # eps s = -eps E[x_0 | x_t] / (1 - t): t is the start of the step, so that 1 - t is never below dt.
-            kicked = kicked - dt * epsilon / (1 - t) * (x - t * velocity)
+            velocity = follow(x, t)
         if interval.guided:
             assert self.guidance is not None
             gradient = before.gradient
             if share is not None and gradient is not None:
                 gradient = gradient * columns(share, gradient)
             guidance = self.guidance(Vantage(x, t, gradient, velocity, draws.copies, self.velocity, self.tilt))
-            kicked = kicked + dt * (epsilon + chi) * guidance
+            pushes.append(dt * (epsilon + chi) * guidance)
         if draws.kick is not None:
-            kicked = kicked + math.sqrt(2 * epsilon * dt) * draws.kick
-        moved = self.transport.move(kicked, velocity, interval, self.tilt.batches, draws.transport)
-        return Moved(moved, kicked, velocity, guidance)
+            pushes.append(math.sqrt(2 * epsilon * dt) * draws.kick)
+        start = Departure(x, velocity, denoised, tuple(pushes), draws.transport)
+        end = self.transport.move(start, interval, follow, self.tilt.batches)
+        return Moved(end.x, end.kicked, velocity, guidance, end.seen, end.denoised)
 
     def _followed(self, x: Tensor, t: float, draws: Draws) -> Tensor:
         """The velocity that particles follow."""
@@ -196,6 +209,17 @@ class Dynamics:
         change = values[1] - values[0] if needs.change else None
         laplacian = self.tilt.laplacian(x, interval.t, draws.probes) if needs.laplacian else None
         move = Move(
-            interval, x, moved.velocity, moved.guidance, draws.kick, before, after, change, work, gap, laplacian
+            interval,
+            x,
+            moved.velocity,
+            moved.guidance,
+            draws.kick,
+            before,
+            after,
+            change,
+            work,
+            gap,
+            laplacian,
+            moved.seen,
         )
         return self.weights.increment(move)

@@ -1,13 +1,14 @@
 """The transport of a step along the base ODE, and how the growth of the tilt along it is measured.
 
-A step is a *kick* ``dt [eps s + (eps + chi) g] + sqrt(2 eps dt) xi``, which keeps the law that the particles have at
-time t, and a transport to the next time, in which the tilt grows. How exactly the transport follows the ODE decides
-how the growth of the tilt, which is the work of the short weights, is measured.
+A step is a *kick* (:mod:`fmtt.step.kick`), which keeps the law that the particles have at time t, and a transport to
+the next time, in which the tilt grows. How exactly the transport follows the ODE decides how the growth of the tilt,
+which is the work of the short weights, is measured.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from torch import Tensor
@@ -16,8 +17,53 @@ from fmtt.checks import whole_number
 from fmtt.flow.batches import Batches
 from fmtt.flow.protocols import Velocity, refuse_data_only, require_flow_map, require_velocity
 from fmtt.step.interval import Interval
+from fmtt.step.kick import Seen, kicked
 from fmtt.step.needs import NOTHING, Needs
 from fmtt.tilt.tilt import Tilt, TiltValue
+
+Follow = Callable[[Tensor, float], Tensor]
+"""The velocity that particles follow: ``(G, N, *D)`` and the time to ``(G, N, *D)``."""
+
+VELOCITY = Needs(velocity=True)
+
+
+class Departure(NamedTuple):
+    """Where a step begins, and what takes particles off the base ODE in it.
+
+    Attributes:
+        x: positions, ``(G, N, *D)``.
+        velocity: ``b_t(x)``, or None where the transport does not need it.
+        denoised: the clean sample that the last step saw, ``(G, N, *D)``; None in the first step, and after transports
+            that do not look back.
+        pushes: the displacements by guidance and by noise, ``(G, N, *D)`` each.
+        draw: standard normals ``(G, N, *D)`` for stochastic transports, else None.
+    """
+
+    x: Tensor
+    velocity: Tensor | None
+    denoised: Tensor | None
+    pushes: tuple[Tensor, ...]
+    draw: Tensor | None
+
+    def seen(self, t: float) -> Seen | None:
+        """The velocity at the start of the step, which is at ``t``; None where it is not known."""
+        return None if self.velocity is None else Seen(self.x, t, self.velocity)
+
+
+class Arrival(NamedTuple):
+    """Where a step ended.
+
+    Attributes:
+        x: positions, ``(G, N, *D)``.
+        kicked: where the transport began, ``(G, N, *D)``.
+        seen: where the step asked for the velocity, or None where it did not.
+        denoised: the clean sample that it saw, for the next step, or None for transports that do not look back.
+    """
+
+    x: Tensor
+    kicked: Tensor
+    seen: Seen | None = None
+    denoised: Tensor | None = None
 
 
 class Carried(NamedTuple):
@@ -54,24 +100,26 @@ class Transport(Protocol):
     """Transport of a population ``(G, N, *D)`` from the law of one time to that of the next.
 
     Attributes:
-        needs: what it uses.
         stochastic: whether it uses a normal draw.
+        follows: whether it goes along the velocity that it is given, so that a mode may give it another one.
         growth: how the growth of the tilt along it is measured; None if it does not follow the base ODE.
     """
-
-    @property
-    def needs(self) -> Needs: ...
 
     @property
     def stochastic(self) -> bool: ...
 
     @property
+    def follows(self) -> bool: ...
+
+    @property
     def growth(self) -> Growth | None: ...
 
-    def move(
-        self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None
-    ) -> Tensor:
-        """Where ``kicked`` is carried over the interval; ``draw (G, N, *D)`` is for stochastic transports."""
+    def needs(self, interval: Interval) -> Needs:
+        """What a step uses of it."""
+        ...
+
+    def move(self, start: Departure, interval: Interval, follow: Follow, batches: Batches) -> Arrival:
+        """The whole step: the kick, and where it is carried over the interval."""
         ...
 
 
@@ -112,16 +160,19 @@ class AtTheEnd:
 class Euler:
     """``x + dt b_t(x)``: one evaluation, which the score shares; of first order in the step."""
 
-    needs, stochastic, growth = Needs(velocity=True), False, AtBothEnds()
+    stochastic, follows, growth = False, True, AtBothEnds()
 
     def __init__(self, model: Velocity):
         pass
 
-    def move(
-        self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None
-    ) -> Tensor:
-        assert velocity is not None
-        return kicked + interval.dt * velocity
+    def needs(self, interval: Interval) -> Needs:
+        return VELOCITY
+
+    def move(self, start: Departure, interval: Interval, follow: Follow, batches: Batches) -> Arrival:
+        seen = start.seen(interval.t)
+        assert seen is not None
+        moved = kicked(start.x, seen, start.pushes, interval)
+        return Arrival(moved + interval.dt * seen.velocity, moved, seen)
 
 
 class FlowMapTransport:
@@ -131,16 +182,19 @@ class FlowMapTransport:
         ValueError: if the model has no flow map.
     """
 
-    needs, stochastic, growth = NOTHING, False, AtTheEnd()
+    stochastic, follows, growth = False, False, AtTheEnd()
 
     def __init__(self, model: Velocity):
         self.model = require_flow_map(model, "sampler.transport=flowmap", "euler")
         refuse_data_only(model, "sampler.transport=flowmap", "sampler/transport=euler")
 
-    def move(
-        self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None
-    ) -> Tensor:
-        return batches.flow_map(self.model, kicked, interval.t, interval.t_next)
+    def needs(self, interval: Interval) -> Needs:
+        return for_the_kick(interval)
+
+    def move(self, start: Departure, interval: Interval, follow: Follow, batches: Batches) -> Arrival:
+        seen = start.seen(interval.t)
+        moved = kicked(start.x, seen, start.pushes, interval)
+        return Arrival(batches.flow_map(self.model, moved, interval.t, interval.t_next), moved, seen)
 
 
 class Glass:
@@ -157,15 +211,18 @@ class Glass:
         E = den_tau(tau m),   dY/du = abar E + (cbar - S_0) (y - u abar E)/S.
     """
 
-    needs, stochastic, growth = NOTHING, True, None
+    stochastic, follows, growth = True, False, None
 
     def __init__(self, model: Velocity, steps: int = 4):
         self.model = require_velocity(model, "sampler.transport=glass", "flowmap with sampler.epsilon=zero")
         self.steps = whole_number("sampler.transport.steps", steps, 1)
 
-    def move(
-        self, kicked: Tensor, velocity: Tensor | None, interval: Interval, batches: Batches, draw: Tensor | None
-    ) -> Tensor:
+    def needs(self, interval: Interval) -> Needs:
+        return for_the_kick(interval)
+
+    def move(self, start: Departure, interval: Interval, follow: Follow, batches: Batches) -> Arrival:
+        seen, draw = start.seen(interval.t), start.draw
+        moved = kicked(start.x, seen, start.pushes, interval)
         assert draw is not None
         (a, c), (a_next, c_next) = ((t, 1 - t) for t in (interval.t, interval.t_next))
         rho = a * c_next / (a_next * c)
@@ -179,7 +236,12 @@ class Glass:
                 tau, at = 0.0, draw
             else:
                 tau = 1 / (1 + precision**-0.5)
-                at = tau * (a / c**2 * kicked + u * abar / spread**2 * y) / precision
+                at = tau * (a / c**2 * moved + u * abar / spread**2 * y) / precision
             clean = at + (1 - tau) * batches.velocity(self.model, at, tau)
             y = y + (abar * clean + (last - first) * (y - u * abar * clean) / spread) / self.steps
-        return gamma * kicked + y
+        return Arrival(gamma * moved + y, moved, seen)
+
+
+def for_the_kick(interval: Interval) -> Needs:
+    """The velocity, if there is noise: the score is made of it."""
+    return VELOCITY if interval.epsilon > 0 else NOTHING

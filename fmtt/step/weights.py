@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fmtt.flow.schedules import Chi, Epsilon
 from fmtt.step.interval import Interval
+from fmtt.step.kick import Seen
 from fmtt.step.needs import NOTHING, Needs
 from fmtt.tilt.look_ahead import LookAhead
 from fmtt.tilt.tilt import TiltValue
@@ -37,6 +38,7 @@ class Move(NamedTuple):
         work: the growth of the tilt along the transport, ``(G, N)``, likewise.
         gap: the part of the tilt's change that an exact flow map would not have, ``(G, N)``, likewise.
         laplacian: ``lap r_t(x)``, ``(G, N)``, likewise.
+        seen: where the transport asked for the velocity, or None where it did not.
     """
 
     interval: Interval
@@ -50,12 +52,13 @@ class Move(NamedTuple):
     work: Tensor | None = None
     gap: Tensor | None = None
     laplacian: Tensor | None = None
+    seen: Seen | None = None
 
     @property
     def score(self) -> Tensor:
-        """``s_t(x)``, from the velocity at the start of the step, where ``1 - t`` is never below dt."""
+        """``s_t(x)``, from the velocity at the start of the step."""
         assert self.velocity is not None
-        return (self.interval.t * self.velocity - self.x) / (1 - self.interval.t)
+        return Seen(self.x, self.interval.t, self.velocity).score
 
 
 class Increment(NamedTuple):
@@ -272,9 +275,9 @@ def overshoot(move: Move) -> Tensor:
     the stationary variance ``v / (1 - h / 2v)`` with ``h = eps dt``, and ``h |s|^2 / 2d`` has the mean ``h / 2v``.
     Where it is not small, particles jump over what they should slide into, and short weights are wrong.
     """
-    if move.velocity is None or move.interval.epsilon == 0:
+    if move.seen is None or move.interval.epsilon == 0:
         return torch.zeros_like(move.after.reward)
-    slope = move.score if move.guidance is None else move.score + move.guidance
+    slope = move.seen.score if move.guidance is None else move.seen.score + move.guidance
     return move.interval.epsilon * move.interval.dt / 2 * slope.flatten(2).square().mean(-1).double()
 
 

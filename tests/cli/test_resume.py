@@ -49,7 +49,9 @@ def statuses(sweep: Path) -> list[str]:
 @pytest.mark.parametrize(
     ("words", "loop"),
     [
-        (("mode.ess_threshold=0.9",), Trajectory), (("mode=das",), Trajectory), (("mode=fk_steering",), Trajectory),
+        (("mode.ess_threshold=0.9",), Trajectory),
+        (("sampler/transport=midpoint", "mode.weights=kernel", "mode.ess_threshold=0.9"), Trajectory),
+        (("mode=das",), Trajectory), (("mode=fk_steering",), Trajectory),
         (("mode=noise_smc",), NoiseAnnealing), (("mode=noise_opt",), NoiseAscent), (("mode=multi_best_of_n",), Rounds),
         (("mode=auto",), TypicalAscent),
     ],

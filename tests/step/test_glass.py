@@ -16,7 +16,7 @@ from fmtt.methods import presets as modes
 from fmtt.methods.baselines import fk_steering, svdd
 from fmtt.smc.diagnostics import mean_and_error
 from fmtt.step.interval import Interval
-from fmtt.step.transport import Glass
+from fmtt.step.transport import Departure, Glass
 from fmtt.tilt.look_ahead import Denoiser, NoLookAhead
 from tests.support import GAUSSIAN, MIXTURE, REWARDS, Truth, z_scores
 
@@ -28,6 +28,10 @@ def interval(t: float, t_next: float) -> Interval:
     return Interval(t, t_next, 0.0, 0.0, t, t_next, False)
 
 
+def nowhere(x: Tensor, t: float) -> Tensor:
+    raise AssertionError("it asks the model itself")
+
+
 def at(t: float, noise_of: Tensor, data: Tensor) -> Tensor:
     return (1 - t) * noise_of + t * data
 
@@ -36,7 +40,7 @@ def moments(inner: int, times: tuple[float, float]) -> list[Tensor]:
     """Group means of ``x'``, ``x'^2`` and ``x x'`` after one transition from points with the law of t, ``(G, 2)``."""
     e, data, draw = noise.normal((3, GROUPS, PARTICLES, 2), 5, "glass")
     x = at(times[0], e, MEAN + VARIANCE.sqrt() * data)
-    y = Glass(GAUSSIAN, inner).move(x, None, interval(*times), Batches(), draw)
+    y = Glass(GAUSSIAN, inner).move(Departure(x, None, None, (), draw), interval(*times), nowhere, Batches()).x
     return [values.double().mean(1) for values in (y, y**2, x * y)]
 
 
@@ -91,7 +95,8 @@ def test_steering_through_it_hits_the_closed_form() -> None:
 def test_cost_is_that_of_the_inner_steps() -> None:
     meter = Meter()
     model = MeteredModel(as_flow(GAUSSIAN), meter)
-    Glass(model, 3).move(torch.zeros(2, 5, 2), None, interval(0.2, 0.5), Batches(4), torch.ones(2, 5, 2))
+    start = Departure(torch.zeros(2, 5, 2), None, None, (), torch.ones(2, 5, 2))
+    Glass(model, 3).move(start, interval(0.2, 0.5), nowhere, Batches(4))
     assert meter.forward == 3 * 10
 
 
