@@ -8,7 +8,7 @@ RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-t2i demo test test-slow test-all lint docs validate digests toy-a toy-b geodesic frontier frontier-untuned \
 	frontier-sampling samplers figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit tuning maximisers scenes-tuning scenes-geneval scenes-rates scenes-law scenes-edit \
-	bench bench-resamplers train-mnist train-clocks train-scenes fuzz kill soak clean
+	coverage bench bench-resamplers train-mnist train-clocks train-scenes fuzz kill soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -322,6 +322,11 @@ samplers: setup ## error of every sampler against strength of the tilt and cost 
 		done < docs/data/sampler_tasks.txt
 	$(BIN)/python scripts/sampling_frontier.py $$(sed 's|^\([^ ]*\) .*|$(FIGURES)/samplers/\1|' docs/data/sampler_tasks.txt) \
 		--out $(FIGURES)/samplers
+
+COVERED := docs/data/sampler_tasks.txt docs/data/coverage_methods.txt
+coverage: setup ## how often 95% intervals for log Z hold the truth, for every sampler and strength (half an hour): tables
+	$(RUN) scripts/coverage.py $(COVERED) --out $(FIGURES)/coverage
+	$(RUN) scripts/coverage.py $(COVERED) --groups 16 --out $(FIGURES)/coverage_of_16
 
 bench: setup ## every mode beside its own calls of network and reward; the networks themselves; the loop on points beside one written by hand
 	$(RUN) scripts/benchmark_modes.py

@@ -49,7 +49,7 @@ class Composition:
     tempering: Tempering | None = None
     change_look_ahead: ChangeLookAhead | None = None
     parts_clones: bool = False
-    through_time, plans_length = True, False
+    through_time, forgets, plans_length = True, False, False
     unused_without_gradient = frozenset[str]()
 
     @property

@@ -23,6 +23,7 @@ class Method(Protocol):
             the command line warns.
         unused_without_gradient: those without effect if the reward is not differentiable, beside ``unused``.
         through_time: whether particles move through time, so that noise can be prepared for them, and steps placed.
+        forgets: whether its moves make particles forget their ancestors, so that genealogies say nothing of errors.
         plans_length: whether it chooses the number of steps itself, so that a budget may pay for more than were asked.
     """
 
@@ -40,6 +41,9 @@ class Method(Protocol):
 
     @property
     def through_time(self) -> bool: ...
+
+    @property
+    def forgets(self) -> bool: ...
 
     @property
     def plans_length(self) -> bool: ...
@@ -72,7 +76,7 @@ class Maximiser:
     """Base class of methods that look for a maximum: no weights, any number of particles."""
 
     role = MAXIMISE
-    weighted = multinomial = through_time = plans_length = False
+    weighted = multinomial = through_time = forgets = plans_length = False
     block = min_particles = 1
     unused: frozenset[str] = NO_TRAJECTORY
     unused_without_gradient: frozenset[str] = frozenset()

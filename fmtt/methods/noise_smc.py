@@ -132,7 +132,7 @@ class NoiseSmc:
     def scheme(self) -> Resampler:
         return RESAMPLERS[self.resampler]
 
-    role, weighted, through_time = SAMPLE, True, False
+    role, weighted, through_time, forgets = SAMPLE, True, False, True
     unused, unused_without_gradient = NO_TRAJECTORY, frozenset[str]()
 
     @property

@@ -58,6 +58,8 @@ def print_table(metrics: Metrics) -> None:
     weighted = "log_z/genealogical_stderr" in metrics
     if weighted:
         rows.append(("log Z", estimate("log_z/mean", "log_z")))
+        if "log_z/low" in metrics:
+            rows.append(("log Z, 95% interval", f"{number('log_z/low')} to {number('log_z/high')}"))
         rows.append(("divergence from the base law, in nats", number("kl", "kl/stderr")))
     if "exact/log_z" in metrics:
         rows.append(("log Z, exact", number("exact/log_z")))

@@ -31,6 +31,7 @@ from fmtt.smc.diagnostics import (
     pooled_mean,
     unique_ancestors,
 )
+from fmtt.smc.intervals import around, log_mean_interval
 from fmtt.smc.totals import Totals
 
 
@@ -180,7 +181,8 @@ def estimates(run: Run, outcome: Outcome) -> Metrics:
     """What the groups of one prompt say about rewards, log Z and the quality of the weights.
 
     A method with weights has its standard errors from the genealogy too: without error bars over groups, and with
-    copies among the particles, these are what one population knows about itself.
+    copies among the particles, these are what one population knows about itself. Where moves make particles forget
+    their ancestors, it is far too large; then it is given for a single group alone.
     """
     result, totals, base = outcome.result, outcome.totals, outcome.base
     weighted, weighted_error = mean_and_error(result.mean(result.rewards))
@@ -206,15 +208,36 @@ def estimates(run: Run, outcome: Outcome) -> Metrics:
     }
     if run.method.weighted:
         genealogy = (result.log_weights, result.ancestors, totals.selections * run.method.multinomial)
+        known = 1.0 if not run.method.forgets or len(result.log_z) == 1 else math.nan
+        evidence = known * evidence_variance(*genealogy)
         metrics |= {
-            "log_z/genealogical_stderr": pooled_error(evidence_variance(*genealogy)),
-            "reward/weighted_mean/genealogical_stderr": pooled_error(mean_variance(result.rewards, *genealogy)),
-        } | divergence(run.problem.tilt.scale, result)
+            "log_z/genealogical_stderr": pooled_error(evidence),
+            "reward/weighted_mean/genealogical_stderr": known * pooled_error(mean_variance(result.rewards, *genealogy)),
+        }
+        metrics |= divergence(run.problem.tilt.scale, result) | certainty(result, totals, evidence)
     metrics |= errors_of_the_steps(totals, outcome.steps)
     if base is not None:
         value, error = mean_and_error(base.rewards.mean(1))
         metrics |= {"reward/base_mean": value, "reward/base_mean/stderr": error}
     return metrics
+
+
+def certainty(result: Result, totals: Totals, variances: Tensor) -> Metrics:
+    """An interval for log Z, and what says whether it can be relied on: 95% by Student's law over groups.
+
+    ``log_z/spread`` is the error of log Z of one group, the larger one of the spread of the groups and of what their
+    genealogies say, if anything. ``log_z/tail_stderr`` is the error of all groups together if the logarithms of weights
+    have normal upper tails, of which few particles see little. One group has the interval of its genealogy.
+    """
+    groups, particles = result.log_weights.shape
+    spread, inner = result.log_z.std().item() if groups > 1 else 0.0, variances.mean().sqrt().item()
+    low, high = log_mean_interval(result.log_z) if groups > 1 else around(result.log_z.item(), inner)
+    return {
+        "log_z/low": low,
+        "log_z/high": high,
+        "log_z/spread": spread if math.isnan(inner) else max(spread, inner),
+        "log_z/tail_stderr": (totals.tail.mean() / (groups * particles)).sqrt().item(),
+    }
 
 
 def divergence(scale: float, result: Result) -> Metrics:

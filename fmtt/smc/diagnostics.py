@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+LARGEST = 50.0  # variance of log-weights beyond which nothing is known anyway
+
 
 def incremental_discrepancy(log_weights: Tensor, increment: Tensor) -> Tensor:
     """``D_k = log(E[g^2] / E[g]^2)`` under the weights before the step; ``(G, N)`` twice to ``(G,)``.
@@ -15,6 +17,16 @@ def incremental_discrepancy(log_weights: Tensor, increment: Tensor) -> Tensor:
     log_w = torch.log_softmax(log_weights, dim=1)
     second = torch.logsumexp(log_w + 2 * increment, dim=1)
     return (second - 2 * torch.logsumexp(log_w + increment, dim=1)).clamp_min(0.0)
+
+
+def tail_variance(log_weights: Tensor, increment: Tensor) -> Tensor:
+    """``exp(s^2) - 1`` with ``s^2 = 2 E[(a - E a)_+^2]``, for increments a under the weights before the step.
+
+    It is the relative variance of ``exp(a)`` if a has a normal upper tail, ``(G, N)`` twice to ``(G,)``. The sample's
+    own variance, as in :func:`incremental_discrepancy`, is far too small where the largest weights were not drawn.
+    """
+    above = (increment - weighted_mean(increment, log_weights)[:, None]).clamp_min(0.0)
+    return torch.expm1((2 * weighted_mean(above.square(), log_weights)).clamp_max(LARGEST))
 
 
 def weighted_mean(values: Tensor, log_weights: Tensor) -> Tensor:

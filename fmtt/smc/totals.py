@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from fmtt.smc.diagnostics import incremental_discrepancy, weighted_mean
+from fmtt.smc.diagnostics import incremental_discrepancy, tail_variance, weighted_mean
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Totals:
         selections: how often the selection acted.
         ignored_gap: sum of the weighted means of what the weights ignore of a learned flow map's error: about the error
             of log Z; NaN where nothing is ignored, or it is not measured.
+        tail: sum of the variances that the weights of the steps have if their logarithms have normal upper tails.
     """
 
     lowest_ess: Tensor
@@ -34,12 +35,13 @@ class Totals:
     overshoot: Tensor
     selections: Tensor
     ignored_gap: Tensor
+    tail: Tensor
 
     @staticmethod
     def start(ess: Tensor) -> Totals:
         """Before the first step, at an effective sample size of ``ess (G,)``."""
         zero = torch.zeros_like(ess)
-        return Totals(ess, zero, zero, zero, zero, zero, zero.long(), zero)
+        return Totals(ess, zero, zero, zero, zero, zero, zero.long(), zero, zero)
 
     def still(self, ess: Tensor, selected: Tensor) -> Totals:
         """One step later, in which nothing was weighed; arguments as in :meth:`after`."""
@@ -75,6 +77,7 @@ class Totals:
             torch.minimum(self.lowest_ess, ess), d, self.discrepancy + d, self.length + d.sqrt(),
             self.transport_gap + mean(None if gap is None else gap**2).sqrt(), self.overshoot + mean(overshoot),
             self.selections + selected, self.ignored_gap + mean(ignored),
+            self.tail + tail_variance(log_weights, increment),
         )  # fmt: skip
 
     @staticmethod

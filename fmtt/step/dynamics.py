@@ -119,7 +119,8 @@ class Dynamics:
         invariant = self.guidance is not None and self.guidance.invariant and self.window.whole
         growth = self.transport.growth
         free = growth is not None and growth.gap_needs.rate and not self.epsilon.vanishes
-        return Moves(self.tilt.look_ahead, invariant, self.epsilon, self.chi, last, growth is not None, free)
+        order = self.transport.order
+        return Moves(self.tilt.look_ahead, invariant, self.epsilon, self.chi, last, growth is not None, free, order)
 
     def interval(self, t: float, t_next: float) -> Interval:
         """The step from t to t_next."""

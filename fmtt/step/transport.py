@@ -103,7 +103,11 @@ class Transport(Protocol):
         stochastic: whether it uses a normal draw.
         follows: whether it goes along the velocity that it is given, so that a mode may give it another one.
         growth: how the growth of the tilt along it is measured; None if it does not follow the base ODE.
+        order: that of the error of a step without guidance, the kick included.
     """
+
+    @property
+    def order(self) -> int: ...
 
     @property
     def stochastic(self) -> bool: ...
@@ -160,7 +164,7 @@ class AtTheEnd:
 class Euler:
     """``x + dt b_t(x)``: one evaluation, which the score shares; of first order in the step."""
 
-    stochastic, follows, growth = False, True, AtBothEnds()
+    stochastic, follows, growth, order = False, True, AtBothEnds(), 1
 
     def __init__(self, model: Velocity):
         pass
@@ -182,7 +186,7 @@ class FlowMapTransport:
         ValueError: if the model has no flow map.
     """
 
-    stochastic, follows, growth = False, False, AtTheEnd()
+    stochastic, follows, growth, order = False, False, AtTheEnd(), 1
 
     def __init__(self, model: Velocity):
         self.model = require_flow_map(model, "sampler.transport=flowmap", "euler")
@@ -211,7 +215,7 @@ class Glass:
         E = den_tau(tau m),   dY/du = abar E + (cbar - S_0) (y - u abar E)/S.
     """
 
-    stochastic, follows, growth = True, False, None
+    stochastic, follows, growth, order = True, False, None, 1
 
     def __init__(self, model: Velocity, steps: int = 4):
         self.model = require_velocity(model, "sampler.transport=glass", "flowmap with sampler.epsilon=zero")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -67,7 +67,7 @@ class Increment(NamedTuple):
     Attributes:
         log_weights: ``(G, N)`` in float64.
         transport_gap: the part of it that an exact flow map would not have, ``(G, N)``, or None if it is not known.
-        overshoot: computes :func:`overshoot`, or None for weights that do not rely on the kick's balance.
+        overshoot: computes :func:`overshoot`, or None where the base chain has no error of first order.
         ignored_gap: what right weights would add for the error of a learned flow map, ``(G, N)``, or None.
     """
 
@@ -87,6 +87,7 @@ class Moves(NamedTuple):
         last: the last step; the schedules may vanish at its end.
         follows_ode: whether the transport follows the base ODE.
         gap_is_free: whether the gap of the flow map comes with the gradient that guides.
+        order: that of the error of a step without guidance.
     """
 
     look_ahead: LookAhead
@@ -96,6 +97,7 @@ class Moves(NamedTuple):
     last: Interval
     follows_ode: bool
     gap_is_free: bool
+    order: int
 
 
 class WeightRule(Protocol):
@@ -208,11 +210,14 @@ class Material:
 class Kernel:
     """Ratio of the base and the guided Gaussian kernels, times ``exp(r_{k+1} - r_k)``.
 
-    With drift ``w = (eps + chi) g``, noise xi and step dt:
-    ``r_{k+1}(x_{k+1}) - r_k(x_k) - sqrt(dt / (2 eps)) w.xi - dt |w|^2 / (4 eps)``. Exact for the discretised base
-    chain, for any number of steps, any look-ahead and any guidance, clipped, normalised or none at all.
+    With drift ``w = (eps + chi) g`` and noise xi: ``r_{k+1}(x_{k+1}) - r_k(x_k) - sqrt(dt / (2 eps)) w.xi
+    - dt |w|^2 / (4 eps)``. Exact for the discretised base chain, for any steps, look-ahead and guidance.
+
+    Attributes:
+        measured: whether the overshoot of the kicks of the base chain is measured. It does not enter the weights.
     """
 
+    measured: bool = False
     weighted, invariant = True, False
 
     def fitted(self, moves: Moves) -> Kernel:
@@ -221,20 +226,21 @@ class Kernel:
                 "mode.weights=kernel: needs noise wherever chi guides; use mode.weights=material, or a"
                 " sampler.epsilon that does not vanish before sampler.chi does"
             )
-        return self
+        return replace(self, measured=moves.order == 1)
 
     def needs(self, interval: Interval) -> Needs:
         return Needs(change=True)
 
     def increment(self, move: Move) -> Increment:
         assert move.change is not None
+        measure = partial(overshoot, move._replace(guidance=None)) if self.measured else None
         if move.guidance is None or move.noise is None:
-            return Increment(move.change)
+            return Increment(move.change, overshoot=measure)
         epsilon = move.interval.epsilon
         w, xi = (epsilon + move.interval.chi) * move.guidance.flatten(2), move.noise.flatten(2)
         ratio = move.interval.dt / (2 * epsilon)
         cross, square = (w * xi).sum(-1).double(), w.square().sum(-1).double()
-        return Increment(move.change - math.sqrt(ratio) * cross - ratio / 2 * square)
+        return Increment(move.change - math.sqrt(ratio) * cross - ratio / 2 * square, overshoot=measure)
 
 
 @dataclass(frozen=True)

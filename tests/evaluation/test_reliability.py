@@ -11,6 +11,11 @@ GOOD = {
     "ess/min": 0.3,
     "ancestors/unique": 40.0,
     "log_z/genealogical_stderr": 0.1,
+    "log_z/low": -0.2,
+    "log_z/high": 0.2,
+    "log_z/spread": 0.1,
+    "log_z/tail_stderr": 0.1,
+    "kl": 0.5,
     "overshoot": 0.02,
 }
 
@@ -26,8 +31,17 @@ def test_a_good_run_raises_none() -> None:
         ({"ess/final": 0.049}, "the weights leave 9.8 effective particles of 200"),
         ({"ancestors/unique": 4.5}, "all particles descend from 9 of 200"),
         ({"ess/min": 0.019}, "a group came down to 1.9 effective particles of 100"),
-        ({"log_z/genealogical_stderr": 0.6}, "the genealogy gives log Z an error of 0.60"),
-        ({"overshoot": 0.3}, "steps overshoot by 0.30 of the variance"),
+        ({"log_z/spread": 0.36}, "log Z of a group has an error of 0.36"),
+        (
+            {"log_z/tail_stderr": 0.21},
+            "the largest weights may not have been drawn: by the tails of the others log Z has",
+        ),
+        (
+            {"log_z/tail_stderr": 1e8},
+            "the largest weights may not have been drawn: by the tails of the others log Z has",
+        ),
+        ({"overshoot": 0.3, "kl": 0.0}, "steps overshoot by 0.30 of the variance"),
+        ({"kl": -1.1}, "the length of the steps may change log Z by 0.04"),
     ],
 )
 def test_each_doubt(change: dict[str, float], words: str) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from fmtt.flow import noise
 from fmtt.flow.schedules import ConstantEpsilon
 from fmtt.step.dynamics import Draws
+from fmtt.step.midpoint import Midpoint
 from fmtt.step.transport import FlowMapTransport
 from tests.step.one_step import look, step
 from tests.support import GAUSSIAN, Setup, ended
@@ -44,4 +45,11 @@ def test_it_falls_with_the_step_and_is_zero_without_noise() -> None:
     coarse, fine = (overshoot(SETUP.but(steps=steps)).mean() / steps for steps in (20, 80))
     assert coarse / fine == pytest.approx(4, rel=0.25)
     assert overshoot(SETUP.but(epsilon=ConstantEpsilon(0.0))).abs().max() == 0
-    assert math.isnan(overshoot(SETUP.but(weights="kernel")).mean())
+    assert math.isnan(overshoot(SETUP.but(weights="kernel", transport=Midpoint)).mean())
+
+
+def test_kernel_weights_measure_that_of_their_base_chain() -> None:
+    """Whatever the tilt: only its samples are tilted."""
+    weak, strong = (overshoot(SETUP.but(weights="kernel", scale=scale, steps=40)).mean() for scale in (0.01, 1.0))
+    assert strong == pytest.approx(weak, rel=0.2)
+    assert overshoot(SETUP.but(scale=1.0, steps=40)).mean() > 1.25 * weak
