@@ -76,19 +76,25 @@ def verdicts_of(runs: Sequence[RunSummary]) -> Verdicts:
 
 
 def geneval_table(methods: Mapping[str, Verdicts]) -> str:
-    """A row for each method, best first; gains are over the first row of the base model, if there is one."""
+    """A row for each method, best first; gains are over the base model, if there is one, by its most expensive row.
+
+    How far a method is below the best one is paired by prompts, as gains are.
+    """
     first = next(iter(methods.values()))
-    base = next((method for name, method in methods.items() if name.split()[0] == "base"), None)
+    bases = [method for name, method in methods.items() if name.split()[0] == "base"]
+    base = max(bases, key=lambda method: method.cost, default=None)
     names = list(dict.fromkeys(first.category))
     ordered = sorted(methods.items(), key=lambda method: -method[1].over_all("right")[0])
-    rows = []
+    best, rows = ordered[0][1], []
     for name, method in ordered:
         said = [per_cent(method.over_all(which)) for which in SAID if which in method.said]
-        gain = [] if base is None else [per_cent(method.gain(base))]
+        gain = [per_cent(best.gain(method)), *([] if base is None else [per_cent(method.gain(base))])]
         rows.append([name, f"{method.cost:.0f}", f"{method.seconds:.2f}",
                      *(per_cent(method.share("right", category)) for category in names), *said, *gain])  # fmt: skip
     known = [title for which, title in SAID.items() if which in first.said]
-    return markdown_table(["method", "cost", "seconds", *names, *known, *([] if base is None else ["gain"])], rows)
+    return markdown_table(
+        ["method", "cost", "seconds", *names, *known, "below the best", *([] if base is None else ["gain"])], rows
+    )
 
 
 def look_aheads_table(methods: Mapping[str, Verdicts]) -> str:

@@ -1,6 +1,7 @@
 """The table of GenEval in small, from verdicts that are known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -25,9 +26,12 @@ def test_over_all_is_the_mean_over_categories_with_the_error_over_prompts() -> N
 def test_methods_are_ordered_and_hacking_is_shown() -> None:
     methods = {"worse": verdicts([0.0, 0.0, 0.0, 0.0], [1.0] * 4), "better": verdicts([1.0, 1.0, 1.0, 0.0], [1.0] * 4)}
     lines = geneval_table(methods).splitlines()
-    head = "| method | cost | seconds | colours | binding | over all | reward says yes | broken |"
+    head = "| method | cost | seconds | colours | binding | over all | reward says yes | broken | below the best |"
     assert lines[0] == head
-    assert lines[2] == "| better | 64 | 0.50 | 100.0 ± 0.0 | 50.0 ± 50.0 | 75.0 ± 25.0 | 100.0 ± 0.0 | 0.0 ± 0.0 |"
+    assert (
+        lines[2]
+        == "| better | 64 | 0.50 | 100.0 ± 0.0 | 50.0 ± 50.0 | 75.0 ± 25.0 | 100.0 ± 0.0 | 0.0 ± 0.0 | 0.0 ± 0.0 |"
+    )
     assert lines[3].startswith("| worse | 64 | 0.50 | 0.0 ± 0.0 | 0.0 ± 0.0 | 0.0 ± 0.0 | 100.0 ± 0.0 |")
     axis = draw_hacking(methods).axes[0]
     assert [handle.get_label() for handle in axis.containers] == ["worse", "better"]
@@ -38,10 +42,11 @@ def test_gains_are_paired_by_prompt() -> None:
     gain, error = better.gain(base)
     assert gain == pytest.approx((0.25 + 0.375) / 2)
     assert error == pytest.approx(math.hypot(0.0, 0.125) / 2)  # both prompts of the first category gain the same
-    lines = geneval_table({"base": base, "search": better}).splitlines()
-    assert lines[0].endswith("| gain |")
-    assert lines[2].startswith("| search") and lines[2].endswith("| 31.2 ± 6.2 |")
-    assert lines[3].endswith("| 0.0 ± 0.0 |")
+    jumps = replace(verdicts([0.0] * 4, [0.0] * 4), cost=4.0)
+    lines = geneval_table({"base steps=1": jumps, "base": base, "search": better}).splitlines()
+    assert lines[0].endswith("| below the best | gain |")
+    assert lines[2].startswith("| search") and lines[2].endswith("| 0.0 ± 0.0 | 31.2 ± 6.2 |")
+    assert lines[3].startswith("| base |") and lines[3].endswith("| 31.2 ± 6.2 | 0.0 ± 0.0 |")
 
 
 def test_look_aheads_are_compared_with_the_denoiser() -> None:
