@@ -98,27 +98,45 @@ def geneval_table(methods: Mapping[str, Verdicts]) -> str:
 
 
 def look_aheads_table(methods: Mapping[str, Verdicts]) -> str:
-    """What FMTT search by other look-aheads gains over that by the denoiser; empty if there is none."""
+    """What FMTT search by other look-aheads gains over that by the denoiser; empty if there is none.
+
+    Of several searches by the denoiser it is the one with the fewest settings, which is not damped.
+    """
     searches = {name: method for name, method in methods.items() if name.split()[0] == "search"}
-    denoiser = next((method for name, method in searches.items() if "lookahead=denoiser" in name.split()), None)
+    by_denoiser = [name for name in searches if "lookahead=denoiser" in name.split()]
+    denoiser = searches[min(by_denoiser, key=lambda name: len(name.split()))] if by_denoiser else None
     rows = [] if denoiser is None else [
         [name, per_cent(method.gain(denoiser))] for name, method in searches.items() if method is not denoiser
     ]  # fmt: skip
     return markdown_table(["method", "gain over the denoiser"], rows) if rows else ""
 
 
+def short_name(name: str) -> str:
+    """The mode, and the settings that tell apart what has the same mode in the tables of this study."""
+    mode, *words = name.split()
+    told = dict(word.split("=", 1) for word in words)
+    parts = [
+        told.get("lookahead", ""),
+        told.get("sampler/transport", told.get("sampler.transport", "")) if mode in ("base", "best_of_n") else "",
+        f"{told['sampler.steps']} steps" if mode in ("base", "best_of_n") and "sampler.steps" in told else "",
+        "damped" if "sampler/damping" in told else "",
+    ]
+    return " ".join([mode, *filter(None, parts)])
+
+
 def draw_hacking(methods: Mapping[str, Verdicts]) -> Figure:
     """The share that the reward's network says yes to against the share that is right; below the line is hacking."""
-    figure = Figure(figsize=(8, 5), layout="constrained")
+    figure = Figure(figsize=(8, 8), layout="constrained")
     axis = figure.subplots()
     for number, (name, method) in enumerate(methods.items()):
         (yes, yes_error), (right, error) = method.over_all("says_yes"), method.over_all("right")
         axis.errorbar(100 * yes, 100 * right, 100 * error, 100 * yes_error, marker=MARKERS[number % len(MARKERS)],
-                      color=COLORS[number % len(COLORS)], linestyle="", label=name)  # fmt: skip
-    axis.plot([0, 100], [0, 100], color="#cbd5e1", linewidth=1)
+                      color=COLORS[number % len(COLORS)], linestyle="", label=short_name(name))  # fmt: skip
+    low = min(axis.get_ylim()[0], axis.get_xlim()[0])
+    axis.plot([low, 100], [low, 100], color="#cbd5e1", linewidth=1)
     axis.set(xlabel="the reward's network says yes, %", ylabel="right by the exact judge, %")
     axis.grid(color="#e2e8f0")
-    figure.legend(loc="outside right upper", fontsize=7)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     return figure
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fmtt.studies.scenes_geneval import Verdicts, draw_hacking, geneval_table, look_aheads_table
+from fmtt.studies.scenes_geneval import Verdicts, draw_hacking, geneval_table, look_aheads_table, short_name
 
 CATEGORY = ("colours", "colours", "binding", "binding")
 
@@ -53,4 +53,14 @@ def test_look_aheads_are_compared_with_the_denoiser() -> None:
     slow, fast = verdicts([0.5, 0.0, 0.25, 0.25], [1.0] * 4), verdicts([0.75, 0.25, 0.5, 0.75], [1.0] * 4)
     methods = {"search lookahead=denoiser": slow, "search lookahead=flowmap1": fast, "beam lookahead=flowmap1": fast}
     assert look_aheads_table(methods).splitlines()[2:] == ["| search lookahead=flowmap1 | 31.2 ± 6.2 |"]
+    damped = {"search lookahead=denoiser sampler/damping=gaussian": fast} | methods
+    assert look_aheads_table(damped).splitlines()[3] == "| search lookahead=flowmap1 | 31.2 ± 6.2 |"
     assert look_aheads_table({"beam": fast}) == ""
+
+
+def test_short_names_tell_methods_apart() -> None:
+    damped = "search lookahead=flowmap1 reward.scale=1 sampler/damping=gaussian mode.window=[0,0.25]"
+    assert short_name(damped) == "search flowmap1 damped"
+    assert short_name("base sampler.steps=1 sampler/transport=flowmap") == "base flowmap 1 steps"
+    assert short_name("best_of_n sampler.steps=6 sampler.transport=midpoint") == "best_of_n midpoint 6 steps"
+    assert short_name("auto sampler.steps=4") == "auto"
