@@ -324,7 +324,7 @@ samplers: setup ## error of every sampler against strength of the tilt and cost 
 		--out $(FIGURES)/samplers
 
 COVERED := docs/data/sampler_tasks.txt docs/data/coverage_methods.txt
-coverage: setup ## how often 95% intervals for log Z hold the truth, for every sampler and strength (half an hour): tables
+coverage: setup ## how often 95% intervals for log Z hold the truth, for every sampler and strength (hours): tables
 	$(RUN) scripts/coverage.py $(COVERED) --out $(FIGURES)/coverage
 	$(RUN) scripts/coverage.py $(COVERED) --groups 16 --out $(FIGURES)/coverage_of_16
 

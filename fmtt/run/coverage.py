@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 
 from fmtt.api import finish
 from fmtt.evaluation.reliability import doubts_of_weights
-from fmtt.methods.loop import totals
+from fmtt.methods.loop import State, totals
 from fmtt.run.build import build
 from fmtt.run.configs import CONFIGS
 from fmtt.run.exact_metrics import exact_metrics
@@ -42,12 +42,12 @@ def coverage(words: Sequence[str], runs: int, groups: int) -> Coverage:
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
         config = compose("config", overrides=[*ALWAYS, *words, f"population.groups={runs * groups}"])
     total: Totals | None = None
+    last: State | None = None
     with torch.no_grad():
         run = build(config).run.tuned()
-        last, _ = run.loop.start()
         for reached, info in run.loop.run():
             last, total = reached, totals(info, total)
-        assert total is not None
+        assert last is not None and total is not None
         outcome = Outcome(finish(run, last), total, None, run.loop.steps)
     truth, particles = cast(float, exact_metrics(run, 0)["exact/log_z"]), outcome.result.log_weights.shape[1]
     parts = torch.arange(runs * groups).reshape(runs, groups)
