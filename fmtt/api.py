@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from fmtt.checks import not_a_word, whole_number
-from fmtt.flow.batches import Alone, Batches, Processes, joined
+from fmtt.flow.batches import Alone, Batches, Processes
 from fmtt.flow.conditions import count, encoded, entries, moved
 from fmtt.flow.meter import Meter, MeteredModel, MeteredReward
-from fmtt.flow.noise import Noise
+from fmtt.flow.noise import Draws, Noise, OnHost
 from fmtt.flow.precision import mixed, precision_for
 from fmtt.flow.protocols import Velocity, as_flow, as_reward
 from fmtt.flow.schedules import Chi, Epsilon, Grid, PowerEpsilon, PowerGrid, PowerRamp, Ramp, ZeroChi, ZeroEpsilon
@@ -28,7 +28,7 @@ from fmtt.methods.method import Method
 from fmtt.methods.pilots import Tuned
 from fmtt.methods.problem import Problem, normal_start
 from fmtt.methods.role import returned, role_of
-from fmtt.smc.diagnostics import log_mean_and_error, weighted_mean
+from fmtt.result import Result
 from fmtt.step.damping import Damping, NoDamping
 from fmtt.step.transport import Euler, FlowMapTransport, Transport
 from fmtt.tilt.look_ahead import FlowMapJumps, LookAhead, NoLookAhead
@@ -96,61 +96,6 @@ class Run:
         return Run(problem, method, method.role, loop, self.prompt, self.prompts)
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run leaves.
-
-    Attributes:
-        samples: ``(G, N, *D)``.
-        decoded: what people see of them, such as pictures ``(G, N, C, H, W)``; ``samples`` itself for a
-            model without a decoder.
-        log_weights: ``(G, N)`` in float64; all zero if the last step resampled or the method has no weights.
-        rewards: ``r(samples)`` without the scale, ``(G, N)`` in float64.
-        selected: the index of the particle that stands for each group, ``(G,)``.
-        log_z: the estimate of ``log E[exp(scale r)]`` of each group, ``(G,)``.
-        ess: final effective sample size as a fraction of N, ``(G,)``.
-        ancestors: index of the particle at t = 0 from which each descends, ``(G, N)``.
-        prompt: the number of the prompt of each group, ``(G,)``; 0 where there are no conditions.
-        prompts: how many prompts there are, or None where there are no conditions.
-        meter: the calls that it took.
-    """
-
-    samples: Tensor
-    decoded: Tensor
-    log_weights: Tensor
-    rewards: Tensor
-    selected: Tensor
-    log_z: Tensor
-    ess: Tensor
-    ancestors: Tensor
-    prompt: Tensor
-    prompts: int | None
-    meter: Meter
-
-    def mean(self, values: Tensor) -> Tensor:
-        """Weighted mean over particles of ``values (G, N, *E)``; ``(G, *E)``: estimates under the tilted law."""
-        return weighted_mean(values, self.log_weights)
-
-    @property
-    def log_z_and_error(self) -> tuple[float, float] | list[tuple[float, float]]:
-        """Log Z over all groups and its standard error; with conditions a list of such pairs, one for each prompt."""
-        if self.prompts is None:
-            return log_mean_and_error(self.log_z)
-        return [log_mean_and_error(self.log_z[self.prompt == number]) for number in range(self.prompts)]
-
-    def groups(self, which: Tensor) -> Result:
-        """The result of the groups ``which (G,)`` alone."""
-        kept: dict[str, Any] = {name: value[which] for name, value in vars(self).items() if isinstance(value, Tensor)}
-        return replace(self, **kept)
-
-    @staticmethod
-    def joined(parts: Sequence[Result]) -> Result:
-        """The result of several parts of the groups, in their order, and the sum of their calls."""
-        names = [name for name, value in vars(parts[0]).items() if isinstance(value, Tensor)]
-        both: dict[str, Any] = {name: joined([vars(part)[name] for part in parts]) for name in names}
-        return replace(parts[0], **both, meter=Meter.joined([part.meter for part in parts]))
-
-
 def assemble(
     model: Velocity,
     reward: Callable[..., Tensor],
@@ -173,6 +118,7 @@ def assemble(
     particles: int = 64,
     chunk: int | None = None,
     seed: int = 0,
+    draws: Draws = OnHost(),
     device: torch.device | str = "cpu",
     precision: str = "32-true",
     group_numbers: Sequence[int] | None = None,
@@ -204,6 +150,7 @@ def assemble(
         particles: N in each group.
         chunk: the largest batch that the model sees; None for what suits the model.
         seed: every draw is a function of it, the group, the step and the purpose.
+        draws: where random numbers are made, on the host or on the device.
         device: where the particles live.
         precision: ``32-true``, ``64-true``, ``bf16-true``, ``16-true``, or ``bf16-mixed`` and ``16-mixed``.
         group_numbers: the groups of this run; None for all P R of them.
@@ -243,7 +190,7 @@ def assemble(
     largest = flow.chunk if chunk is None else chunk
     batches = Batches(largest, None if given is None else prompt, prompts or 1, processes=processes, groups=numbers)
     tilt = Tilt(metered, look_ahead, judged, scale, beta, batches)
-    noise = Noise(seed, numbers, device, kind.samples)
+    noise = Noise(seed, numbers, device, kind.samples, draws)
     parts = (metered, tilt, epsilon, chi, damping, transport, probes, times, particles, noise)
     problem = start(Problem(*parts, gradient_cost=gradient_cost, budgeted=budgeted))
     method = mode() if callable(mode) else mode

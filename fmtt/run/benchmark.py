@@ -19,7 +19,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from fmtt.api import Result, finish
+from fmtt.api import finish
 from fmtt.benchmarks import BENCHMARKS
 from fmtt.benchmarks.benchmark import Array, BenchmarkPrompt
 from fmtt.benchmarks.folder import BenchmarkFolder
@@ -28,6 +28,7 @@ from fmtt.flow.noise import generator
 from fmtt.flow.precision import mixed
 from fmtt.models.t2i.weights import loaded_once
 from fmtt.report.common.pixels import in_colour, is_picture
+from fmtt.result import Result
 from fmtt.run.build import Job, build, encoded_by, flow_of
 from fmtt.run.checkpoint import digest
 from fmtt.run.configs import CONFIGS

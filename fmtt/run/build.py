@@ -24,6 +24,7 @@ from fmtt.checks import choice, positive, whole_number
 from fmtt.flow.batches import Alone
 from fmtt.flow.conditions import Encoded
 from fmtt.flow.meter import MeteredReward
+from fmtt.flow.noise import DRAWS
 from fmtt.flow.protocols import Flow, Velocity, as_flow, as_reward
 from fmtt.flow.schedules import MOST_STEPS
 from fmtt.methods.method import Method
@@ -104,6 +105,7 @@ def _build(config: DictConfig, make: Make, fabric: Fabric | None) -> Job:
         "probes": sampler.probes,
         "chunk": config.population.chunk,
         "seed": config.seed,
+        "draws": DRAWS[choice("draws", config.draws, DRAWS)],
         "groups": config.population.groups,
         "conditions": None if prompts is None else list(prompts.texts),
         "look_ahead": look_ahead,

@@ -8,7 +8,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from fmtt.api import Result, Run
+from fmtt.api import Run
 from fmtt.evaluation.distances import mmd, sliced_w2
 from fmtt.evaluation.quadrature import tilted_by_quadrature
 from fmtt.evaluation.rejection import tilted_by_rejection
@@ -16,6 +16,7 @@ from fmtt.flow.conditions import Encoded, rows
 from fmtt.flow.meter import MeteredReward
 from fmtt.flow.protocols import Reward, takes
 from fmtt.models.analytic import MixtureLaw
+from fmtt.result import Result
 from fmtt.run_folder import Metrics
 
 EXACT = 2_511_226  # where the seeds begin of the independent draws that samples are compared with

@@ -23,12 +23,13 @@ from omegaconf.errors import OmegaConfBaseException
 from tqdm import tqdm
 
 from fmtt import run_folder
-from fmtt.api import Result, Run, finish
+from fmtt.api import Run, finish
 from fmtt.flow.batches import Batches
 from fmtt.flow.faults import CallError
 from fmtt.flow.precision import mixed
 from fmtt.methods.loop import Info, State, totals
 from fmtt.report import read_showcase, write_artefacts
+from fmtt.result import Result
 from fmtt.run import checkpoint as resume
 from fmtt.run import metrics as results
 from fmtt.run.alone import done_alone

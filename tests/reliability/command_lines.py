@@ -32,7 +32,7 @@ SLOW = ("mnist", "clocks", "ring")  # they make a test long, and have tests of t
 SETTINGS = (
     "seed", "population", "population.groups", "population.particles", "population.chunk", "budget.nfe",
     "role", "scale_factor", "budget.backward_cost", "budget.reward_cost", "budget.min_particles",
-    "device", "precision", "offload", "compile", "trust", "prompt", "prompts_file",
+    "device", "draws", "precision", "offload", "compile", "trust", "prompt", "prompts_file",
     "held_out", "baseline", "report", "resume", "checkpoint.every", "checkpoint.seconds", "reward.scale",
     "reward.direction", "lookahead.steps", "sampler.steps", "sampler.probes", "sampler.grid", "sampler.epsilon",
     "sampler.beta", "sampler.chi", "sampler.damping", "sampler.transport", "sampler.start", "sampler.epsilon.c",
