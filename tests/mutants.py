@@ -12,7 +12,7 @@ from fmtt.flow.noise import Noise
 from fmtt.flow.schedules import PowerEpsilon, RegularisedChi
 from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
-from fmtt.smc.selection import Selection
+from fmtt.smc.selection import Replaces, Selection
 from fmtt.step.transport import FlowMapTransport
 from tests.support import Setup
 from tests.wrong_steps import (
@@ -41,7 +41,7 @@ from tests.wrong_steps import (
 
 
 @dataclass(frozen=True)
-class Selected:
+class Selected(Replaces):
     """A selection whose result is altered by ``change(before, after, where)``."""
 
     right: Selection

@@ -9,7 +9,7 @@ from fmtt.methods.composition import Composition
 from fmtt.methods.role import HEAVIEST, MAXIMISE, SAMPLE
 from fmtt.smc.potentials import POTENTIALS
 from fmtt.smc.resampling import RESAMPLERS
-from fmtt.smc.selection import ChooseAmongDuplicates, KeepAll, ResampleOnEss, TopAndClone
+from fmtt.smc.selection import ChooseAmongDuplicates, KeepAll, KeepBest, ResampleOnEss, TopAndClone
 from fmtt.smc.tempering import EssTempering
 from fmtt.step.guidance import LikeVelocity, TiltGradient, ValueGradient, ValueTerms, Window
 from fmtt.step.weights import Kernel, NoWeights
@@ -113,17 +113,24 @@ def fmrg(
     jacobian: bool = True,
     factor: float = 2.0,
     window: Sequence[float] = (0.0, 0.25),
+    warmup: int | None = None,
 ) -> Composition:
     """Flow-map reward guidance (arXiv 2604.27147): one trajectory, guided by the gradient of the reward at its landing.
 
     It is FMRG-J, or FMRG-E without the ``jacobian`` of the look-ahead. The gradient is scaled to ``factor`` times the
-    norm of the velocity, and is added in early steps only. A step is ``X_{t,t'}(x + dt g)``, with one gradient. After
-    the window the published code jumps to the end: ``sampler/grid=early_stop``. Two differences: its cheapest variant
-    moves along the look-ahead, which saves the evaluation of the step, and it goes on with only the best of two or
-    three starts after some guided steps. Here all particles go to the end, and the best one is returned.
+    norm of the velocity, and is added in early steps only. A step is ``X_{t,t'}(x + dt g)``, with one gradient; with
+    ``sampler/transport=landing`` it goes along the look-ahead, as the cheap variant of the published code. After the
+    window that code jumps to the end: ``sampler/grid=early_stop``.
+
+    Args:
+        jacobian: FMRG-J; False is FMRG-E.
+        factor: length of the guidance, in lengths of the velocity.
+        window: guidance acts in the steps that start between these two times.
+        warmup: steps after which only the best of the particles goes on; None if all go to the end.
     """
+    selection = KeepAll() if warmup is None else KeepBest(warmup)
     return Composition(
-        LikeVelocity(factor), NoWeights(), KeepAll(), role=MAXIMISE, window=Window.of(window),
+        LikeVelocity(factor), NoWeights(), selection, role=MAXIMISE, window=Window.of(window),
         change_look_ahead=None if switch("mode.jacobian", jacobian) else WithoutJacobian,
     )  # fmt: skip
 

@@ -91,10 +91,14 @@ class Composition:
             )
         if problem.particles < self.min_particles:
             raise ValueError(
-                f"population.particles={problem.particles}: must be at least {self.min_particles}; mode.keep must be"
-                " less than population.particles, or nothing is selected"
+                f"population.particles={problem.particles}: must be at least {self.min_particles}, or nothing is"
+                " selected (mode.keep, mode.warmup)"
             )
         tilt, transport = problem.tilt, problem.transport(problem.model)
+        if self.weighted and not transport.faithful:
+            raise ValueError(
+                "sampler.transport=landing: does not follow the model, so that no weights are right with it"
+            )
         if self.change_look_ahead is not None:
             tilt = replace(tilt, make_look_ahead=_changed(tilt.make_look_ahead, self.change_look_ahead))
         still = problem.epsilon.vanishes

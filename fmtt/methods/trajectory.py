@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Tensor
@@ -123,6 +123,11 @@ class Trajectory(Loop):
         return {} if self.tempering is None else {"temperature": temperature}
 
     @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """Particles of a group in each of the K steps."""
+        return tuple(accumulate(range(1, self.steps), self.selection.left, initial=self.particles))
+
+    @cached_property
     def next_step(self) -> Callable[[int], Step]:
         """:meth:`planned`, with large draws made one step ahead."""
         size = len(self.noise.groups) * self.particles * math.prod(self.dynamics.model.shape)
@@ -130,7 +135,7 @@ class Trajectory(Loop):
 
     def planned(self, step: int) -> Step:
         """The step number ``step``, counted from 0, with its random numbers."""
-        shape, interval, needs = (self.particles, *self.dynamics.model.shape), self.intervals[step], self.needs[step]
+        shape, interval, needs = (self.sizes[step], *self.dynamics.model.shape), self.intervals[step], self.needs[step]
         probes = self.dynamics.probes(needs)
         draws = Draws(
             self.noise.normal(shape, step, "move") if interval.epsilon > 0 else None,
@@ -160,11 +165,15 @@ class Trajectory(Loop):
         return None if self.tempering is None else state.temperature
 
     def evaluated(self, x: Tensor, step: int, before: TiltValue) -> TiltValue:
-        """The tilt at ``x (G, N, *D)`` after ``step`` steps, if the next step needs it."""
-        needs = self.needs[step]
+        """The tilt at ``x (G, N, *D)`` after ``step`` steps, as the selection or the next step needs it."""
+        needs = TILT if self.narrows(step) else self.needs[step]
         if not needs.tilt:
             return before.moved_on()
         return self.dynamics.evaluate(x, self.times[step], needs)
+
+    def narrows(self, step: int) -> bool:
+        """Whether fewer particles go on after ``step`` steps; then their gradients are found after the selection."""
+        return 0 < step < self.steps and self.sizes[step] < self.sizes[step - 1]
 
     def check(self, tilt: TiltValue, increment: Tensor, step: int) -> None:
         """FloatingPointError if a reward or an increment after ``step`` steps is not finite."""
@@ -195,7 +204,12 @@ class Trajectory(Loop):
         """The population after the selection that follows ``step`` steps, and the groups where it acted, ``(G,)``."""
         if step == self.steps:
             return population, torch.zeros_like(population.log_z, dtype=torch.bool)
-        return self.selection(population, step, self.steps, self.noise)
+        population, where = self.selection(population, step, self.steps, self.noise)
+        if self.narrows(step) and self.needs[step].gradient:
+            population = replace(
+                population, tilt=self.dynamics.evaluate(population.x, self.times[step], self.needs[step])
+            )
+        return population, where
 
 
 def in_force(tilt: TiltValue, share: Tensor) -> TiltValue:

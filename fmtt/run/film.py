@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from fmtt.methods.loop import State
 from fmtt.run_folder import write_film
+from fmtt.smc.population import Population
 
 FRAMES = 24  # at most, beside the first
 SHOWN, NUMBERS = 16, 512  # particles of a frame, of all groups together, so that the page stays small; of points more
@@ -35,7 +37,16 @@ class Film:
     def see(self, state: State) -> None:
         """Keep ``state`` if it is time for a frame."""
         if state.step in self.due:
-            self.frames.append(frame(state, self.decode))
+            same = replace(state, population=self.of_the_first_size(state.population))
+            self.frames.append(frame(same, self.decode))
+
+    def of_the_first_size(self, population: Population) -> Population:
+        """``population``, filled up with copies if a group has become smaller: all frames have one shape."""
+        size = self.frames[0]["ancestors"].shape[1] if self.frames else population.x.shape[1]
+        groups, left = population.x.shape[:2]
+        if left == size:
+            return population
+        return population.take((torch.arange(size, device=population.x.device) % left).expand(groups, size))
 
     def write(self, folder: Path) -> None:
         """Write the frames into a run folder; nothing if there are none."""

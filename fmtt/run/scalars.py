@@ -56,6 +56,9 @@ def too_many_selections(config: DictConfig, size: Size) -> str | None:
     """What is wrong with the selections that are asked for; None if nothing is."""
     if "mode.rounds" in typed_settings() and config.mode.rounds >= size.steps:
         return f"mode.rounds={config.mode.rounds}: must be less than the {size.steps} steps of the run"
+    warmup = config.mode.get("warmup") or 0
+    if "mode.warmup" in typed_settings() and warmup >= size.steps:
+        return f"mode.warmup={warmup}: must be less than the {size.steps} steps of the run"
     last = max(config.mode.get("resample_at") or [0])
     if last > size.steps:
         return f"mode.resample_at: the run has {size.steps} steps, and {last} is beyond them"

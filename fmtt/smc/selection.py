@@ -50,11 +50,22 @@ class Selection(Protocol):
         """Whether it may act after ``step`` of ``steps`` steps, so that it wants to know the tilt there."""
         ...
 
+    def left(self, particles: int, step: int) -> int:
+        """How many of ``particles`` of a group it leaves after ``step`` steps."""
+        ...
+
     def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]: ...
 
 
+class Replaces:
+    """A selection that replaces particles by others and leaves as many as there were."""
+
+    def left(self, particles: int, step: int) -> int:
+        return particles
+
+
 @dataclass(frozen=True)
-class KeepAll:
+class KeepAll(Replaces):
     """No selection."""
 
     block, min_particles, multinomial, acts, draws_by_value = 1, 1, False, False, False
@@ -67,7 +78,7 @@ class KeepAll:
 
 
 @dataclass(frozen=True)
-class ResampleOnEss:
+class ResampleOnEss(Replaces):
     """Resample the groups whose ESS has fallen to ``threshold`` N or below; 0 is never, 1 is always.
 
     It looks after every ``interval`` steps only.
@@ -97,7 +108,7 @@ class ResampleOnEss:
 
 
 @dataclass(frozen=True)
-class ResampleAtSteps:
+class ResampleAtSteps(Replaces):
     """Resample after each of the steps ``at``, counted from 1."""
 
     at: tuple[int, ...]
@@ -126,7 +137,7 @@ def resample(population: Population, resampler: Resampler, where: Tensor, step: 
 
 
 @dataclass(frozen=True)
-class TopAndClone:
+class TopAndClone(Replaces):
     """Search: at ``rounds`` evenly spread steps keep the ``keep`` best by tilt and clone them to fill the group.
 
     Weights play no part: this looks for maxima and is biased by design (arXiv 2511.22688, search mode). The steps
@@ -162,7 +173,7 @@ class TopAndClone:
 
 
 @dataclass(frozen=True)
-class ChooseAmongDuplicates:
+class ChooseAmongDuplicates(Replaces):
     """SVDD: every ``duplicates`` consecutive particles are proposals from one parent; one of them is cloned to all.
 
     The survivor of a family is drawn by ``exp(r_t)``, or is the best where it is ``greedy`` (arXiv 2408.08252).
@@ -203,3 +214,28 @@ class ChooseAmongDuplicates:
         first = torch.arange(0, particles, self.duplicates, device=value.device)
         index = (first + survivor.reshape(groups, -1)).repeat_interleave(self.duplicates, dim=1)
         return population.take(index), torch.ones(groups, dtype=torch.bool, device=value.device)
+
+
+@dataclass(frozen=True)
+class KeepBest:
+    """After ``after`` steps only the best particle of each group by tilt goes on, alone (arXiv 2604.27147, warm-up).
+
+    Weights play no part, and there is no log Z.
+    """
+
+    after: int
+    block, min_particles, multinomial, acts, draws_by_value = 1, 2, False, True, False
+
+    def __post_init__(self) -> None:
+        whole_number("mode.warmup", self.after, 1)
+
+    def due(self, step: int, steps: int) -> bool:
+        return step == self.after
+
+    def left(self, particles: int, step: int) -> int:
+        return 1 if step == self.after else particles
+
+    def __call__(self, population: Population, step: int, steps: int, noise: Noise) -> tuple[Population, Tensor]:
+        now = self.due(step, steps)
+        where = torch.full((len(population.x),), now, device=population.x.device)
+        return (population.take(population.tilt.value.argmax(1, keepdim=True)) if now else population), where

@@ -177,11 +177,12 @@ class Dynamics:
             gradient = before.gradient
             if share is not None and gradient is not None:
                 gradient = gradient * columns(share, gradient)
-            guidance = self.guidance(Vantage(x, t, gradient, velocity, draws.copies, self.velocity, self.tilt))
+            vantage = Vantage(x, t, gradient, velocity, draws.copies, before.sample, self.velocity, self.tilt)
+            guidance = self.guidance(vantage)
             pushes.append(dt * (epsilon + chi) * guidance)
         if draws.kick is not None:
             pushes.append(math.sqrt(2 * epsilon * dt) * draws.kick)
-        start = Departure(x, velocity, denoised, tuple(pushes), draws.transport)
+        start = Departure(x, velocity, denoised, before.sample, tuple(pushes), draws.transport)
         end = self.transport.move(start, interval, follow, self.tilt.batches)
         return Moved(end.x, end.kicked, velocity, guidance, end.seen, end.denoised)
 

@@ -24,6 +24,7 @@ class Vantage(NamedTuple):
         gradient: the gradient of the tilt in force, or None for guidance that does not need it.
         velocity: ``b_t(x)``, or None for guidance that does not need it.
         copies: standard normals ``(G, M, N, *D)``, or None for guidance without samples.
+        landing: where the look-ahead sees them land, ``(G, N, *D)``, or None where the tilt was not asked for.
         base: the model's velocity.
         tilt: the tilt.
     """
@@ -33,6 +34,7 @@ class Vantage(NamedTuple):
     gradient: Tensor | None
     velocity: Tensor | None
     copies: Tensor | None
+    landing: Tensor | None
     base: Velocities
     tilt: Tilt
 
@@ -108,19 +110,22 @@ class ClippedGradient:
 
 @dataclass(frozen=True)
 class LikeVelocity:
-    """``grad r_t``, brought to ``factor`` times the length of the velocity in each particle (arXiv 2604.27147)."""
+    """``grad r_t``, brought to ``factor`` times the length of the velocity in each particle (arXiv 2604.27147).
+
+    It is the mean velocity on the way to the landing, ``(L_t(x) - x) / (1 - t)``, which costs nothing.
+    """
 
     factor: float
     invariant = False
-    needs = GRADIENT | Needs(velocity=True)
+    needs = GRADIENT
 
     def __post_init__(self) -> None:
         positive("mode.factor", self.factor)
 
     def __call__(self, at: Vantage) -> Tensor:
-        assert at.gradient is not None and at.velocity is not None
+        assert at.gradient is not None and at.landing is not None
         tiny = torch.finfo(at.x.dtype).tiny
-        return with_length(at.gradient, self.factor * lengths(at.velocity), tiny)
+        return with_length(at.gradient, self.factor / (1 - at.t) * lengths(at.landing - at.x), tiny)
 
 
 @dataclass(frozen=True)

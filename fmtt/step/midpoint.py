@@ -26,7 +26,7 @@ class Midpoint:
     base chain as they are for that of Euler.
     """
 
-    stochastic, follows, growth, order = False, True, AtBothEnds(), 2
+    stochastic, follows, growth, faithful, order = False, True, AtBothEnds(), True, 2
 
     def __init__(self, model: Velocity):
         require_velocity(model, "sampler.transport=midpoint", "flowmap with sampler.epsilon=zero")

@@ -35,6 +35,7 @@ class Departure(NamedTuple):
         velocity: ``b_t(x)``, or None where the transport does not need it.
         denoised: the clean sample that the last step saw, ``(G, N, *D)``; None in the first step, and after transports
             that do not look back.
+        landing: where the look-ahead sees them land, ``(G, N, *D)``, or None where the tilt was not asked for.
         pushes: the displacements by guidance and by noise, ``(G, N, *D)`` each.
         draw: standard normals ``(G, N, *D)`` for stochastic transports, else None.
     """
@@ -42,6 +43,7 @@ class Departure(NamedTuple):
     x: Tensor
     velocity: Tensor | None
     denoised: Tensor | None
+    landing: Tensor | None
     pushes: tuple[Tensor, ...]
     draw: Tensor | None
 
@@ -103,6 +105,7 @@ class Transport(Protocol):
         stochastic: whether it uses a normal draw.
         follows: whether it goes along the velocity that it is given, so that a mode may give it another one.
         growth: how the growth of the tilt along it is measured; None if it does not follow the base ODE.
+        faithful: whether its steps without guidance have the law of the model as they get short; weights need that.
         order: that of the error of a step without guidance, the kick included.
     """
 
@@ -117,6 +120,9 @@ class Transport(Protocol):
 
     @property
     def growth(self) -> Growth | None: ...
+
+    @property
+    def faithful(self) -> bool: ...
 
     def needs(self, interval: Interval) -> Needs:
         """What a step uses of it."""
@@ -164,7 +170,7 @@ class AtTheEnd:
 class Euler:
     """``x + dt b_t(x)``: one evaluation, which the score shares; of first order in the step."""
 
-    stochastic, follows, growth, order = False, True, AtBothEnds(), 1
+    stochastic, follows, growth, faithful, order = False, True, AtBothEnds(), True, 1
 
     def __init__(self, model: Velocity):
         pass
@@ -186,7 +192,7 @@ class FlowMapTransport:
         ValueError: if the model has no flow map.
     """
 
-    stochastic, follows, growth, order = False, False, AtTheEnd(), 1
+    stochastic, follows, growth, faithful, order = False, False, AtTheEnd(), True, 1
 
     def __init__(self, model: Velocity):
         self.model = require_flow_map(model, "sampler.transport=flowmap", "euler")
@@ -215,7 +221,7 @@ class Glass:
         E = den_tau(tau m),   dY/du = abar E + (cbar - S_0) (y - u abar E)/S.
     """
 
-    stochastic, follows, growth, order = True, False, None, 1
+    stochastic, follows, growth, faithful, order = True, False, None, True, 1
 
     def __init__(self, model: Velocity, steps: int = 4):
         self.model = require_velocity(model, "sampler.transport=glass", "flowmap with sampler.epsilon=zero")

@@ -40,6 +40,9 @@ CASES = {
     "sampler.steps=100000000000000000000": "sampler.steps=100000000000000000000: must be at most 1000000",
     "lookahead=diffusion4 lookahead.steps=100000000": "lookahead.steps=100000000: must be at most 1000",
     "mode=beam mode.rounds=4": "mode.rounds=4: must be less than the 4 steps of the run",
+    "mode=fmrg mode.warmup=4": "mode.warmup=4: must be less than the 4 steps of the run",
+    "mode=fmrg mode.warmup=0": "mode.warmup=0: must be a whole number of at least 1",
+    "sampler/transport=landing": "sampler.transport=landing: does not follow the model, so that no weights are right",
     # values
     "sampler/epsilon=piloted mode=search": (
         "sampler.epsilon: pilots compare estimates of Z, which this mode does not have; use linear"

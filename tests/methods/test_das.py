@@ -15,7 +15,7 @@ from fmtt.methods import baselines
 from fmtt.methods.loop import State
 from fmtt.methods.trajectory import Trajectory
 from fmtt.smc.population import Population
-from fmtt.smc.selection import Selection
+from fmtt.smc.selection import Replaces, Selection
 from tests.methods.states import Reached, way
 from tests.methods.weighted_baselines import BINDING, at_the_end, found, gaussian_run, preset, same
 
@@ -61,7 +61,7 @@ def tempered_to_the_end(before: State, after: State) -> Tensor:
 
 
 @dataclass(frozen=True)
-class WithWholeValue:
+class WithWholeValue(Replaces):
     """Increments that count the tilt after a step whole, though only a share of it is let in and subtracted next."""
 
     right: Selection

@@ -52,7 +52,7 @@ def test_weak_pushes_run_out_of_time() -> None:
     for steps in (100, 400):
         rewards = guided(partial(baselines.fmrg, window=(0.0, 1.0)), steps).loop.last().population.tilt.reward
         assert rewards.median() > -1e-3
-        assert -0.25 < rewards.min() < -0.1
+        assert -2 < rewards.min() < -0.1
 
 
 @pytest.mark.parametrize("jacobian", [True, False])
@@ -70,13 +70,13 @@ def test_only_the_jacobian_needs_a_backward_pass(jacobian: bool) -> None:
     run.loop.last()
     particles = GROUPS * PARTICLES
     assert run.meter.backward == (5 * particles if jacobian else 0)
-    # jumps; landings and velocities in the window; the reward at each landing, and at the end
-    assert run.meter.forward == (10 + 5 + 5) * particles
+    # jumps; landings in the window; the reward at each landing, and at the end
+    assert run.meter.forward == (10 + 5) * particles
     assert run.meter.reward == (5 + 1) * particles
 
 
 def test_push_without_the_jacobian_is_along_the_gradient_of_the_reward() -> None:
-    """``factor`` lengths of the velocity, along ``grad r`` at the landing; with the Jacobian, along that in x."""
+    """``factor`` lengths of the mean velocity to the landing, along ``grad r`` there; with the Jacobian, that in x."""
     for jacobian in (True, False):
         run = guided(partial(baselines.fmrg, jacobian=jacobian, factor=1.5, window=(0, 1)), steps=10)
         before, after = states(run.loop)[3:5]
@@ -89,7 +89,7 @@ def test_push_without_the_jacobian_is_along_the_gradient_of_the_reward() -> None
                 torch.sqrt((1 - t) ** 2 + (t * GAUSSIAN.std.float()) ** 2) for t in (0.3, torch.tensor(1.0))
             )
             slope = slope * finish_ / start
-        size = 1.5 * GAUSSIAN.velocity(x, now).norm(dim=1, keepdim=True) / slope.norm(dim=1, keepdim=True)
+        size = 1.5 / 0.7 * (landing - x).norm(dim=1, keepdim=True) / slope.norm(dim=1, keepdim=True)
         expected = GAUSSIAN.flow_map(x + 0.1 * size * slope, now, then)
         assert torch.allclose(after.population.x.flatten(0, 1), expected, atol=1e-5)
 
@@ -111,7 +111,8 @@ def test_zero_gradient_stays_zero(guidance: Guidance) -> None:
     gradient = torch.zeros(1, 3, 2)
     gradient[0, 2] = torch.tensor([3.0, 4.0])
     velocity = torch.full((1, 3, 2), 0.5)
-    pushed = guidance(Vantage(gradient, 0.0, gradient, 8 * velocity, None, lambda x, t: velocity, None))  # type: ignore
+    landing = gradient + 8 * velocity
+    pushed = guidance(Vantage(gradient, 0.0, gradient, None, None, landing, lambda x, t: velocity, None))  # type: ignore
     assert torch.equal(pushed[:, :2], gradient[:, :2])
     assert pushed[0, 2].isfinite().all()
 
@@ -128,3 +129,30 @@ def test_reward_that_is_flat_somewhere_pushes_nobody_there() -> None:
     x, untouched = run.loop.last().population.x, base.loop.last().population.x
     assert torch.equal(x[content], untouched[content])
     assert (x[..., 0] > -1e-2).all()
+
+
+def test_after_the_warmup_the_best_start_goes_on_alone() -> None:
+    """As it would have gone on among all others, since nothing is drawn."""
+    alone, together = (
+        guided(partial(baselines.fmrg, window=(0.0, 0.5), warmup=warmup), steps=8) for warmup in (3, None)
+    )
+    way, all_of_them = states(alone.loop), states(together.loop)
+    assert [state.population.x.shape[1] for state in way] == [PARTICLES] * 3 + [1] * 6
+    best = all_of_them[3].population.tilt.value.argmax(1, keepdim=True)
+    assert len(best.unique()) > 2
+    for narrow, wide in zip(way[3:], all_of_them[3:], strict=True):
+        torch.testing.assert_close(narrow.population.x, wide.population.take(best).x, rtol=1e-5, atol=1e-5)
+    assert torch.equal(way[-1].population.ancestors, best)
+
+
+def test_a_warmup_saves_the_evaluations_of_the_others() -> None:
+    run = guided(partial(baselines.fmrg, window=(0.0, 0.5), warmup=2), steps=8)
+    run.loop.last()
+    # jumps and landings: two of all, two of the best; one landing of all, to choose; four jumps after the window
+    assert run.meter.forward == GROUPS * (PARTICLES * (2 * 2 + 1) + 2 * 2 + 4)
+    assert run.meter.backward == GROUPS * (PARTICLES * 2 + 2)
+
+
+def test_one_start_has_no_warmup() -> None:
+    with pytest.raises(ValueError, match=r"population\.particles=1: must be at least 2, or nothing is selected"):
+        fmtt.assemble(GAUSSIAN, QUADRATIC, mode=partial(baselines.fmrg, warmup=2), particles=1)

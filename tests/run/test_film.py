@@ -63,6 +63,16 @@ def test_where_nobody_looked_ahead_there_is_no_landing() -> None:
     assert frame(state(landing=False), same)["landing"].isnan().all()
 
 
+def test_a_group_that_became_smaller_is_filled_up_with_copies() -> None:
+    film = Film(2, same, [])
+    whole, rest = state(), state(step=1)
+    film.see(whole)
+    film.see(replace(rest, population=rest.population.take(torch.tensor([[2], [1]]))))
+    shown = film.frames[1]
+    assert shown["ancestors"].tolist() == [[2, 2, 2], [1, 1, 1]]
+    assert torch.equal(shown["x"][0, 0], whole.population.x[0, 2].half())
+
+
 def test_nothing_is_written_of_no_frames(tmp_path) -> None:
     Film(4, same, []).write(tmp_path)
     assert not (tmp_path / "film.safetensors").exists()

@@ -43,7 +43,7 @@ def pushed(damping, t: float, ramp=RampFrom(1.0)) -> torch.Tensor:
     """The guidance at ``X``."""
     tilt = Tilt(MODEL, Denoiser, REWARD, SCALE, ramp, Batches(None))
     gradient = tilt.evaluate(X, t, gradient=True).gradient
-    return damping.applied(TiltGradient())(Vantage(X, t, gradient, None, None, lambda x, t: x, tilt))
+    return damping.applied(TiltGradient())(Vantage(X, t, gradient, None, None, None, lambda x, t: x, tilt))
 
 
 @pytest.mark.parametrize("t", [0.0, 0.15, 0.5, 0.9])

@@ -40,7 +40,7 @@ def moments(inner: int, times: tuple[float, float]) -> list[Tensor]:
     """Group means of ``x'``, ``x'^2`` and ``x x'`` after one transition from points with the law of t, ``(G, 2)``."""
     e, data, draw = noise.normal((3, GROUPS, PARTICLES, 2), 5, "glass")
     x = at(times[0], e, MEAN + VARIANCE.sqrt() * data)
-    y = Glass(GAUSSIAN, inner).move(Departure(x, None, None, (), draw), interval(*times), nowhere, Batches()).x
+    y = Glass(GAUSSIAN, inner).move(Departure(x, None, None, None, (), draw), interval(*times), nowhere, Batches()).x
     return [values.double().mean(1) for values in (y, y**2, x * y)]
 
 
@@ -95,7 +95,7 @@ def test_steering_through_it_hits_the_closed_form() -> None:
 def test_cost_is_that_of_the_inner_steps() -> None:
     meter = Meter()
     model = MeteredModel(as_flow(GAUSSIAN), meter)
-    start = Departure(torch.zeros(2, 5, 2), None, None, (), torch.ones(2, 5, 2))
+    start = Departure(torch.zeros(2, 5, 2), None, None, None, (), torch.ones(2, 5, 2))
     Glass(model, 3).move(start, interval(0.2, 0.5), nowhere, Batches(4))
     assert meter.forward == 3 * 10
 

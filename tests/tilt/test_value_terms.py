@@ -69,7 +69,7 @@ def test_terms_are_the_gradients_of_reward_and_likelihood_and_a_difference_of_sc
 def test_each_term_has_the_length_that_was_asked_for() -> None:
     posterior = Posterior(3, DROP)
     terms = value_terms(posterior, X, T, base, tilt("linear"), DRAWS)
-    found = ValueTerms(posterior, 20.0)(Vantage(X, T, None, None, DRAWS, base, tilt("linear")))
+    found = ValueTerms(posterior, 20.0)(Vantage(X, T, None, None, DRAWS, None, base, tilt("linear")))
     expected = sum(20 * term / term.norm(dim=-1, keepdim=True) for term in terms)
     assert torch.allclose(found, expected)
     with pytest.raises(ValueError, match=r"mode.length=-1: must be positive"):

@@ -33,6 +33,12 @@ class Panel:
     samples: Array
     log_weights: Array
 
+    def of(self, index: Array) -> Panel:
+        """The samples ``index (G, M)`` of each group."""
+        columns = index[(...,) + (None,) * (self.samples.ndim - 2)]
+        samples = np.take_along_axis(self.samples, columns, axis=1)
+        return Panel(self.title, samples, np.take_along_axis(self.log_weights, index, axis=1))
+
 
 def save_samples(path: Path, tilted: Panel, base: Panel | None, selected: Array, ancestors: Array | None) -> None:
     """Base and tilted samples side by side: pictures ``(C, H, W)``, points, or histograms, as D says.
@@ -56,6 +62,8 @@ def save_samples(path: Path, tilted: Panel, base: Panel | None, selected: Array,
 
 def _pictures(tilted: Panel, base: Panel | None, selected: Array, ancestors: Array | None) -> Figure:
     groups, particles = tilted.log_weights.shape
+    if ancestors is not None and ancestors.max() >= particles:  # groups have become smaller
+        base, ancestors = None if base is None else base.of(ancestors), None
     limit = 64 if tilted.samples.shape[-1] <= 96 else 16
     groups, particles = how_many_fit(groups, particles, limit)
     index = drawn_by_weight(tilted.log_weights)
