@@ -236,9 +236,10 @@ SCALES := reward.scale=4,1,16,64
 # of its trials were alike, one sweep by one jump: it varies the jumps, and whether a pilot chooses the sweeps
 STEPS := $(SCENES) prompts_file=docs/data/scenes_tuning.txt population.groups=2 'hydra.sweep.subdir=$${hydra.job.num}' hydra.sweep.dir=$(FIGURES)/scenes_tuning_steps
 STEPPING := ls $(FIGURES)/scenes_tuning | paste -d' ' - $(FIGURES)/scenes_tuning.txt | grep -v -e '^best_of_n' -e '^noise_smc' | sed 's/ sampler.steps=[^ ]*//'
-# a third round: the methods that move by Euler's steps move by those of second order, which cost as much
+# a third round: the methods that move by Euler's steps move by those of second order, which cost as much; fmrg varies its warm-up and its step
 MIDPOINT := $(SCENES) prompts_file=docs/data/scenes_tuning.txt population.groups=2 'hydra.sweep.subdir=$${hydra.job.num}' hydra.sweep.dir=$(FIGURES)/scenes_tuning_midpoint
 MOVING := ls $(FIGURES)/scenes_tuning | paste -d' ' - $(FIGURES)/scenes_tuned.txt | grep -E '^(beam|best_of_n_ode|das|fk_steering|search)' | sed 's/ sampler.\(transport\|steps\)=[^ ]*//g'
+WARMING := ls $(FIGURES)/scenes_tuning | paste -d' ' - $(FIGURES)/scenes_tuned.txt | grep '^fmrg'
 scenes-tuning: setup ## the trials of every method on the prompts of tuning (hours, goes on where it stopped): a table, the words of each
 	-$(TRIALS)/best_of_n_map mode=best_of_n sampler.steps=4,1,2,3,6,8,12,16
 	-$(TRIALS)/best_of_n_ode mode=best_of_n sampler.transport=euler sampler.steps=4,6,8,12,16,20,24,32
@@ -250,13 +251,14 @@ scenes-tuning: setup ## the trials of every method on the prompts of tuning (hou
 		$(TRIALS)/search_$$lookahead mode=search lookahead=$$lookahead $(SCALES) sampler/chi=zero,paper; done
 	-$(TRIALS)/noise_opt mode=noise_opt mode.rate=5,1,12,25 mode.regularisation=0.01,0.1
 	-$(TRIALS)/noise_smc mode=noise_smc $(SCALES) mode.move=auto,hmc
-	-$(TRIALS)/fmrg mode=fmrg mode.factor=2,1,4,8 'mode.window=[0,0.25],[0,0.5]'
+	-$(TRIALS)/fmrg mode=fmrg mode.factor=3,1,2,6 'mode.window=[0,0.25],[0,0.5]'
 	-$(TRIALS)/auto mode=auto lookahead=flowmap1,flowmap2 mode.rate=12,3,6,24
 	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_tuning/* --out $(FIGURES)/scenes_tuning
 	-set -f; $(STEPPING) | while read -r name words; do $(STEPS)/$$name $$words sampler.steps=2,4,6,8,10,12,16,24; done
 	-$(STEPS)/noise_smc mode=noise_smc lookahead=flowmap2,flowmap4 reward.scale=4,16 mode.pilot=null,0
 	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_tuning/* $(FIGURES)/scenes_tuning_steps/* --out $(FIGURES)/scenes_tuned
 	-set -f; $(MOVING) | while read -r name words; do $(MIDPOINT)/$$name $$words sampler.transport=midpoint sampler.steps=2,4,6,8,10,12,16,24; done
+	-set -f; $(WARMING) | while read -r name words; do $(MIDPOINT)/$$name $$words sampler.transport=landing,flowmap mode.warmup=4,1,2,null; done
 	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_tuning/* $(FIGURES)/scenes_tuning_steps/* $(FIGURES)/scenes_tuning_midpoint/* --out $(FIGURES)/scenes_tuned
 
 GENEVAL := $(SCENES) hydra.sweep.dir=$(FIGURES)/scenes_geneval
