@@ -24,6 +24,7 @@ from yaml import MarkedYAMLError
 from fmtt.checks import whole_number
 from fmtt.files import write_whole
 from fmtt.run import composed, lines, new_folder
+from fmtt.run.allocator import keep_freed_memory
 from fmtt.run.configs import CONFIGS
 from fmtt.run.errors import ConfigurationError, one_line
 from fmtt.run.explain import explain, plain
@@ -133,6 +134,7 @@ def command() -> None:
 def script(task: Callable[[], None]) -> int:
     """Run one of ``scripts/``; what the user got wrong is one line, and exit status 2."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    keep_freed_memory()
     try:
         task()
     except (HydraException, OmegaConfBaseException, ValueError) as error:

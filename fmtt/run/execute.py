@@ -32,6 +32,7 @@ from fmtt.report import read_showcase, write_artefacts
 from fmtt.result import Result
 from fmtt.run import checkpoint as resume
 from fmtt.run import metrics as results
+from fmtt.run.allocator import keep_freed_memory
 from fmtt.run.alone import done_alone
 from fmtt.run.build import build
 from fmtt.run.console import print_parts, print_table
@@ -69,6 +70,7 @@ def execute(config: DictConfig) -> float:
         check_scalars(config)
     except (OmegaConfBaseException, ValueError, TypeError) as error:
         raise ConfigurationError(one_line(error)) from error
+    keep_freed_memory()
     fabric = launched(config.device, config.devices)
     if fabric.global_rank > 0:
         return follow(config, Together(fabric))
