@@ -1,8 +1,8 @@
 """How the C library handles the memory of tensors on the CPU.
 
 By default glibc gives large blocks back to the system as soon as they are free. The next tensor of this size gets new
-pages, which the system clears one by one. That took a sixth of the time of a run with many particles, a third of one
-with very many (docs/reliability.md).
+pages, which the system clears one by one. That took a sixth of the time of a run with many particles
+(docs/reliability.md).
 """
 
 from __future__ import annotations
