@@ -76,7 +76,7 @@ docs: setup .venv/docs ## the pages of docs/ and the API reference as a site: si
 validate: setup ## the statistical suite: 500 random problems, orders of convergence, mutants; outputs/validation/report.html
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.validation.suite
 
-digests: setup ## what 101 small runs give, to the last bit, in outputs/digests.json (2 minutes); compare it with another one
+digests: setup ## what 104 small runs give, to the last bit, in outputs/digests.json (2 minutes); compare it with another one
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.digests record outputs/digests.json
 	@echo "python -m tests.digests compare BEFORE.json outputs/digests.json"
 
