@@ -13,8 +13,10 @@ import plotly.graph_objects as go
 import pytest
 from PIL import Image
 
+from fmtt.flow.meter import COUNTS
 from fmtt.report import summarise, write_artefacts
 from fmtt.report.common.estimates import estimate, text_of
+from fmtt.report.common.metric_titles import COSTS
 from fmtt.report.common.pixels import FRAME, GAP, mosaic
 from fmtt.report.common.placement import at_places_of_ancestors, drawn_by_weight, how_many_fit, with_selected
 from fmtt.report.comparison.kinds import average, differing
@@ -267,3 +269,7 @@ def test_a_missing_file_is_named(tmp_path):
     (folder / "history.csv").unlink()
     with pytest.raises(FileNotFoundError, match=r"history\.csv"):
         write_artefacts(folder)
+
+
+def test_every_kind_of_call_is_a_cost() -> None:
+    assert {f"nfe/{name}" for name in COUNTS} <= COSTS.keys()
