@@ -25,7 +25,8 @@ from fmtt.smc.diagnostics import mean_and_error
 from fmtt.studies.output import markdown_table, per_cent, write_study
 from fmtt.studies.runs import finished_runs, grouped, is_base, method_name, returned, tensors_of
 
-APART = ("sampler.start.path", "population.groups", "population.particles", "budget.nfe")
+EDIT = ("sampler.start.path", "prompt", "reward.terms.change.question")  # what says which picture is changed, and how
+APART = (*EDIT, "population.groups", "population.particles", "budget.nfe")
 VERDICTS = ("made", "kept", "both", "broken")
 
 

@@ -41,7 +41,7 @@ def test_the_table_has_a_row_for_each_method(tmp_path: Path) -> None:
             run = make_run(
                 tmp_path / f"{mode}{number}",
                 (3, 32, 32),
-                (f"mode={mode}", f"sampler.start.path=scene_{number}"),
+                (f"mode={mode}", f"sampler.start.path=scene_{number}", f"prompt=circle {number}"),
                 metrics={"nfe/weighted": 128},
                 config=config,
             )
