@@ -13,7 +13,7 @@ from fmtt import modes  # noqa: E402
 from fmtt.api import Run, assemble, finish, sample  # noqa: E402
 from fmtt.flow.meter import Meter  # noqa: E402
 from fmtt.flow.protocols import Flow, FlowMap, Velocity  # noqa: E402
-from fmtt.result import Result  # noqa: E402
+from fmtt.methods.result import Result  # noqa: E402
 from fmtt.tilt.look_ahead import Denoiser, Exact, FlowMapJumps, NoLookAhead, OdeSteps  # noqa: E402
 
 __version__ = "0.1.0"

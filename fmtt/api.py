@@ -27,8 +27,8 @@ from fmtt.methods.loop import Loop, State
 from fmtt.methods.method import Method
 from fmtt.methods.pilots import Tuned
 from fmtt.methods.problem import Problem, normal_start
+from fmtt.methods.result import Result
 from fmtt.methods.role import returned, role_of
-from fmtt.result import Result
 from fmtt.step.damping import Damping, NoDamping
 from fmtt.step.transport import Euler, FlowMapTransport, Transport
 from fmtt.tilt.look_ahead import FlowMapJumps, LookAhead, NoLookAhead

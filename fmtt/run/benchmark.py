@@ -26,9 +26,9 @@ from fmtt.benchmarks.folder import BenchmarkFolder
 from fmtt.checks import choice, whole_number
 from fmtt.flow.noise import generator
 from fmtt.flow.precision import mixed
+from fmtt.methods.result import Result
 from fmtt.models.t2i.weights import loaded_once
 from fmtt.report.common.pixels import in_colour, is_picture
-from fmtt.result import Result
 from fmtt.run.build import Job, build, encoded_by, flow_of
 from fmtt.run.checkpoint import digest
 from fmtt.run.configs import CONFIGS

@@ -15,8 +15,8 @@ from fmtt.evaluation.rejection import tilted_by_rejection
 from fmtt.flow.conditions import Encoded, rows
 from fmtt.flow.meter import MeteredReward
 from fmtt.flow.protocols import Reward, takes
+from fmtt.methods.result import Result
 from fmtt.models.analytic import MixtureLaw
-from fmtt.result import Result
 from fmtt.run_folder import Metrics
 
 EXACT = 2_511_226  # where the seeds begin of the independent draws that samples are compared with

@@ -28,8 +28,8 @@ from fmtt.flow.batches import Batches
 from fmtt.flow.faults import CallError
 from fmtt.flow.precision import mixed
 from fmtt.methods.loop import Info, State, totals
+from fmtt.methods.result import Result
 from fmtt.report import read_showcase, write_artefacts
-from fmtt.result import Result
 from fmtt.run import checkpoint as resume
 from fmtt.run import metrics as results
 from fmtt.run.allocator import keep_freed_memory

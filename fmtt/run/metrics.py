@@ -15,7 +15,7 @@ from torch import Tensor
 from fmtt.api import Run
 from fmtt.flow.protocols import Evaluator
 from fmtt.methods.loop import Info, State
-from fmtt.result import Result
+from fmtt.methods.result import Result
 from fmtt.run.budget import Budget
 from fmtt.run.exact_metrics import distance_metrics, exact_metrics
 from fmtt.run.outcome import Outcome, Timing, held

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from fmtt.result import Result
+from fmtt.methods.result import Result
 from fmtt.smc.totals import Totals
 
 

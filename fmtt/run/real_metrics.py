@@ -9,7 +9,7 @@ import torch
 from fmtt.api import Run
 from fmtt.evaluation.feature_distances import kernel_distance
 from fmtt.flow.batches import joined
-from fmtt.result import Result
+from fmtt.methods.result import Result
 from fmtt.run.exact_metrics import reward_of
 from fmtt.run_folder import Metrics
 

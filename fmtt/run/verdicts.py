@@ -19,7 +19,7 @@ from fmtt.flow.batches import joined
 from fmtt.flow.conditions import encoded, moved
 from fmtt.flow.meter import Meter, MeteredReward
 from fmtt.flow.protocols import Evaluator, as_reward
-from fmtt.result import Result
+from fmtt.methods.result import Result
 from fmtt.run.exact_metrics import reward_of, statistics, told
 from fmtt.run.outcome import Outcome, held
 from fmtt.run.prompts import Prompts
