@@ -9,8 +9,9 @@ from fmtt.rewards.combination import WeightedSum
 from fmtt.rewards.geometry import Antisymmetry, Keep, Mask, Rotation, Symmetry
 from fmtt.rewards.plane import HalfPlane, Linear, Quadratic, WavyRing
 from fmtt.rewards.questions import Questions
+from fmtt.rewards.scene_edits import KeepScene
 
 __all__ = [
-    "Antisymmetry", "Clock", "Digit", "HalfPlane", "Keep", "Linear", "Mask", "Quadratic", "Questions", "Rotation",
-    "Symmetry", "WavyRing", "WeightedSum",
+    "Antisymmetry", "Clock", "Digit", "HalfPlane", "Keep", "KeepScene", "Linear", "Mask", "Quadratic", "Questions",
+    "Rotation", "Symmetry", "WavyRing", "WeightedSum",
 ]  # fmt: skip

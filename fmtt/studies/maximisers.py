@@ -23,12 +23,13 @@ from fmtt.studies.dominance import Cell, Contest, contests, dominated
 from fmtt.studies.runs import finished_runs, grouped, is_base, method_name, read_budget
 from fmtt.studies.significance import bootstrap, wilson
 
-SHOWN = ("shows_the_digit", "shows_the_time", "right")  # verdicts of judges; the first that is there counts
+SHOWN = ("shows_the_digit", "shows_the_time", "edited", "right")  # verdicts of judges; the first that is there counts
 GEOMETRY: dict[str, Callable[..., Callable[[Tensor], Tensor]]] = {
     "symmetry": Symmetry, "antisymmetry": Antisymmetry, "rotation": Rotation, "mask": Mask,
 }  # fmt: skip
 BEST_REAL = 0.99  # quantile of the rewards of real digits
-TASK = ("reward", "reward.shape", "reward.digit", "reward.time")  # the settings that name a task
+TASK = ("reward", "reward.shape", "reward.digit", "reward.time", "reward.terms.change.question", "prompt",
+        "sampler.start.path")  # the settings that name a task  # fmt: skip
 APART = (*TASK, "model", "budget.nfe", "population.groups", "population.particles", "population.chunk", "role")
 
 

@@ -26,11 +26,12 @@ def per_cent(estimate: tuple[float, float]) -> str:
     return f"{100 * value:.1f} ± {100 * error:.1f}"
 
 
-def write_study(out: Path, text: str, figure: Figure, dpi: int | None = None) -> None:
-    """Write ``OUT.md`` and ``OUT.png``; the folder is made if it is missing."""
+def write_study(out: Path, text: str, figure: Figure | None, dpi: int | None = None) -> None:
+    """Write ``OUT.md``, and ``OUT.png`` if there is a figure; the folder is made if it is missing."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.with_suffix(".md").write_text(text + "\n")
-    figure.savefig(out.with_suffix(".png"), dpi=dpi or "figure")
+    if figure is not None:
+        figure.savefig(out.with_suffix(".png"), dpi=dpi or "figure")
 
 
 def from_command_line(description: str | None, study: Callable[[Sequence[Path], Path], str], out: Path) -> None:

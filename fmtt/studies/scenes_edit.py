@@ -8,7 +8,6 @@ are over the pictures that were edited. All samples of the base model count; it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -16,86 +15,70 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from fmtt.data.images import read_sample
-from fmtt.data.questions import answered, understood_question
-from fmtt.data.scene_edits import kept
-from fmtt.data.scene_reader import read
 from fmtt.report.comparison.run_summary import RunSummary
-from fmtt.run_folder import read_config
+from fmtt.run_folder import SAMPLES, read_config
 from fmtt.smc.diagnostics import mean_and_error
+from fmtt.studies.maximisers import APART
 from fmtt.studies.output import markdown_table, per_cent, write_study
 from fmtt.studies.runs import finished_runs, grouped, is_base, method_name, returned, tensors_of
 
-EDIT = ("sampler.start.path", "prompt", "reward.terms.change.question")  # what says which picture is changed, and how
-APART = (*EDIT, "population.groups", "population.particles", "budget.nfe")
-VERDICTS = ("made", "kept", "both", "broken")
+VERDICTS = {"edited": "both, %", "made": "change made, %", "kept": "rest kept, %", "says_yes": "reward says yes, %",
+            "broken": "broken, %"}  # fmt: skip
+PICTURED = 6  # edits of the figure, and samples of each
+
+Edits = Mapping[str, RunSummary]  # the runs of one method, by the path of the picture
 
 
-@dataclass(frozen=True)
-class Edits:
-    """The edits of one picture by one method.
+def picture_of(run: RunSummary) -> str:
+    """The path of the picture that a run edits."""
+    return str(read_config(run.folder)["sampler"]["start"]["path"])
 
-    Attributes:
-        path: of the picture.
-        picture: what was edited, ``(3, H, W)``.
-        question: what is asked of an edit.
-        edits: ``(B, 3, H, W)``.
-        verdicts: for each of :data:`VERDICTS` whether it is so, ``(B,)``.
-        cost: weighted network evaluations for each edit.
+
+def share(run: RunSummary, verdict: str) -> float:
+    """Of which share of the returned pictures a verdict is true; for the base model of all samples."""
+    return run.number(f"{verdict}/{'unweighted' if is_base(run) else 'selected'}")
+
+
+def shares(edits: Edits, verdict: str) -> Tensor:
+    """The shares of all pictures, in the order of their paths, ``(P,)``."""
+    return torch.tensor([share(edits[path], verdict) for path in sorted(edits)], dtype=torch.float64)
+
+
+def edit_table(methods: Mapping[str, Edits]) -> str:
+    """A row for each method, best first: shares over pictures, with their standard errors.
+
+    How far a method is below the best one is paired by pictures.
     """
-
-    path: str
-    picture: Tensor
-    question: str
-    edits: Tensor
-    verdicts: Mapping[str, Tensor]
-    cost: float
-
-
-def edits_of(run: RunSummary) -> Edits:
-    """The edits that a run returns, as the exact judge reads them."""
-    config, tensors = read_config(run.folder), tensors_of(run)
-    edits = tensors["samples"].flatten(0, 1) if is_base(run) else returned(tensors, "samples")
-    question, path = config["reward"]["terms"]["change"]["question"], config["sampler"]["start"]["path"]
-    picture = read_sample("sampler.start.path", path, edits.shape[1:])
-    cost = run.number("nfe/weighted") / len(edits)
-    return Edits(path, picture, question, edits, judged(picture, question, edits), cost)
+    ordered = sorted(methods.items(), key=lambda method: -shares(method[1], "edited").mean())
+    best, rows = shares(ordered[0][1], "edited"), []
+    for name, edits in ordered:
+        cost = sum(run.number("nfe/weighted/group") for run in edits.values()) / len(edits)
+        said = [per_cent(mean_and_error(shares(edits, verdict))) for verdict in VERDICTS]
+        rows.append([name, f"{cost:.0f}", *said, per_cent(mean_and_error(best - shares(edits, "edited")))])
+    return markdown_table(["method", "cost", *VERDICTS.values(), "below the best"], rows)
 
 
-def judged(picture: Tensor, question: str, edits: Tensor) -> dict[str, Tensor]:
-    """The verdicts of the exact judge on ``edits (B, 3, H, W)`` of a picture, ``(B,)`` each."""
-    asked, before, after = understood_question(question), read(picture[None]), read(edits)
-    made = answered(asked, after.things) & ~after.broken
-    rest = kept(before.things, after.things, asked.groups[0].shape) & ~after.broken
-    return {"made": made, "kept": rest, "both": made & rest, "broken": after.broken}
-
-
-def edit_table(methods: Mapping[str, Sequence[Edits]]) -> str:
-    """A row for each method: shares over pictures, with their standard errors."""
-    rows = []
-    for name, pictures in methods.items():
-        shares = {
-            verdict: torch.stack([edit.verdicts[verdict].double().mean() for edit in pictures]) for verdict in VERDICTS
-        }
-        cost = sum(edit.cost for edit in pictures) / len(pictures)
-        rows.append([name, f"{cost:.0f}", *(per_cent(mean_and_error(shares[verdict])) for verdict in VERDICTS)])
-    return markdown_table(["method", "cost", "change made, %", "rest kept, %", "both, %", "broken, %"], rows)
-
-
-def draw_edits(methods: Mapping[str, Sequence[Edits]], each: int = 2) -> Figure:
-    """A row for each method, under the pictures and the questions: the first edits of each picture."""
-    pictures = {edit.path: edit for edits in methods.values() for edit in edits}
-    figure = Figure(figsize=(6 + 2.4 * len(pictures), 1.3 * (len(methods) + 1)), layout="constrained")
-    axes = figure.subplots(len(methods) + 1, len(pictures), squeeze=False)
-    for axis, edit in zip(axes[0], pictures.values(), strict=True):
-        axis.imshow(shown(edit.picture[None]))
-        axis.set_title(edit.question, fontsize=8)
+def draw_edits(methods: Mapping[str, Edits], each: int = 2) -> Figure:
+    """A row for each method, under the pictures and the questions: the first edits of the first pictures."""
+    asked = sorted({path: run for edits in methods.values() for path, run in edits.items()}.items())[:PICTURED]
+    figure = Figure(figsize=(6 + 2.4 * len(asked), 1.3 * (len(methods) + 1)), layout="constrained")
+    axes = figure.subplots(len(methods) + 1, len(asked), squeeze=False)
+    for axis, (path, run) in zip(axes[0], asked, strict=True):
+        axis.imshow(shown(read_sample("sampler.start.path", path, samples_of(run).shape[1:])[None]))
+        axis.set_title(read_config(run.folder)["reward"]["terms"]["change"]["question"], fontsize=8)
     for row, (name, edits) in zip(axes[1:], methods.items(), strict=True):
-        row[0].set_ylabel(name, fontsize=7, rotation=0, ha="right", va="center")
-        for edit in edits:
-            row[list(pictures).index(edit.path)].imshow(shown(edit.edits[:each]))
+        row[0].set_ylabel("\n".join(name.split()), fontsize=7, rotation=0, ha="right", va="center")
+        for axis, (path, _) in zip(row, asked, strict=True):
+            axis.imshow(shown(samples_of(edits[path])[:each]))
     for axis in axes.flat:
         axis.set(xticks=[], yticks=[])
     return figure
+
+
+def samples_of(run: RunSummary) -> Tensor:
+    """The pictures that a run returns, all samples of the base model, ``(B, 3, H, W)``."""
+    tensors = tensors_of(run)
+    return tensors["samples"].flatten(0, 1) if is_base(run) else returned(tensors, "samples")
 
 
 def shown(pictures: Tensor) -> Tensor:
@@ -104,16 +87,21 @@ def shown(pictures: Tensor) -> Tensor:
 
 
 def study_edits(folders: Sequence[Path], out: Path) -> str:
-    """Write and return the table; the figure shows edits, ``OUT.png``.
+    """Write and return the table; the figure shows edits, ``OUT.png``, if all runs have their samples.
 
     Raises:
-        ValueError: if there are no finished runs.
+        ValueError: if there are no finished runs, or if a method did not edit all pictures.
     """
-    runs = sorted(finished_runs(folders), key=lambda run: run.settings.get("sampler.start.path", ""))
+    runs = finished_runs(folders)
     methods = {
-        name: [edits_of(run) for run in own]
+        name: {picture_of(run): run for run in own}
         for name, own in grouped(runs, lambda run: method_name(run.settings, APART)).items()
     }
+    asked = {path for edits in methods.values() for path in edits}
+    for name, edits in methods.items():
+        if len(edits) < len(asked):
+            raise ValueError(f"{name}: edited {len(edits)} of {len(asked)} pictures; the others are missing")
     text = edit_table(methods)
-    write_study(out, text, draw_edits(methods), dpi=120)
+    pictured = all((run.folder / SAMPLES).is_file() for run in runs)
+    write_study(out, text, draw_edits(methods) if pictured else None, dpi=120)
     return text

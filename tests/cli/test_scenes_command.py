@@ -21,12 +21,12 @@ PROMPT = f'prompt=["{PROMPTS[0]}","{PROMPTS[1]}"]'
 
 
 EDIT = """
-defaults: [my_scenes@terms.change, keep@terms.keep]
+defaults: [my_scenes@terms.change]
 _target_: fmtt.rewards.WeightedSum
 _convert_: all
 terms:
   change: {question: "Is the circle green?"}
-  keep: {path: scene_1, shape: nothing, scale: 30.0}
+  keep: {_target_: fmtt.rewards.KeepScene, path: scene_1, question: "${..change.question}", scale: 30.0}
 scale: 1.0
 """
 
@@ -107,6 +107,6 @@ def test_a_picture_is_edited_by_a_question(scenes: Callable[..., Outcome], tmp_p
     start = ["sampler/start=image", "sampler.start.path=scene_1"]
     done = scenes('prompt="a circle and a blue triangle"', "reward=my_edit", "mode=search", *start, folder="runs/0")
     assert done.status == 0, done.err
-    assert {"terms/change", "terms/keep", "right", "says_yes"} <= done.metrics.keys()
+    assert {"terms/change", "terms/keep", "right", "says_yes", "made", "kept", "edited"} <= done.metrics.keys()
     table = study_edits([tmp_path / "runs"], tmp_path / "table").splitlines()
-    assert table[0].startswith("| method | cost | change made, % |") and len(table) == 3
+    assert table[0].startswith("| method | cost | both, % | change made, % |") and len(table) == 3

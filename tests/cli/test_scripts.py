@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fmtt.data.images import read_sample
+from fmtt.data.scene_edits import judged
+from fmtt.run.lines import lines_of
 from tests.benchmarks.tiny import write_configs, write_prompts
 from tests.run_folder import make_run
 
@@ -111,3 +114,14 @@ def test_velocities_are_checked_against_flow_maps(run_script) -> None:
     assert text.splitlines()[2] == "| 0.5 | 0.00% | 0.00% | 0.00% |"
     with pytest.raises(SystemExit):
         run_script("check_velocity.py", "model=gmm8", "reward=halfplane", "check.steps=1")
+
+
+def test_edits_are_drawn_as_lines_of_a_sweep(run_script, tmp_path: Path) -> None:
+    run_script("draw_scene_edits.py", tmp_path / "edits", "--count", "3", "--seed", "1")
+    lines = lines_of(str(tmp_path / "edits" / "tasks.txt"))
+    assert len(lines) == 3
+    for path, prompt, question in lines:
+        picture = read_sample("path", path.removeprefix("sampler.start.path="), (3, 32, 32))
+        text = question.removeprefix('reward.terms.change.question="').rstrip('"')
+        assert prompt.startswith('prompt="a ')
+        assert judged(picture, text, picture[None])["kept"].tolist() == [1]
