@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
-from fmtt.checks import whole_number
+from fmtt.checks import fraction, whole_number
 from fmtt.data.captions import COLOURS, PLACES, RELATIONS, SHAPES, Group, words_of
 from fmtt.data.questions import QUESTION_WORDS, Question, answered, asked
 from fmtt.data.scene_facts import Things, members
@@ -22,6 +22,7 @@ from fmtt.flow import noise
 from fmtt.models.checkpoints import load_network, save_network
 from fmtt.models.question_net import MAPS, QuestionNet, Seen
 from fmtt.models.words import tokens_of, trimmed
+from fmtt.training.mixed_scenes import altered, between
 from fmtt.training.trainer import OneCycle, card, fit
 
 
@@ -33,8 +34,9 @@ class Lesson:
         scenes: the scenes.
         questions: lists of B questions, Q of them.
         tokens: the words of the questions, ``(B, Q, L)``.
-        yes: the answers, ``(B, Q)``.
-        meant: which objects are of the groups that the questions ask about, ``(B, Q, SLOTS, MAPS)``.
+        yes: the answers, ``(B, Q)``, 0 or 1.
+        meant: which objects are of the groups that the questions ask about, ``(B, Q, SLOTS, MAPS)``, 0 or 1.
+        pictures: ``(B, 3, SIZE, SIZE)``.
     """
 
     scenes: Scenes
@@ -42,6 +44,7 @@ class Lesson:
     tokens: Tensor
     yes: Tensor
     meant: Tensor
+    pictures: Tensor
 
 
 def lesson(world: World, count: int, each: int, *key: int | str) -> Lesson:
@@ -52,11 +55,34 @@ def lesson(world: World, count: int, each: int, *key: int | str) -> Lesson:
     questions = [
         [question_about(own, thing, generator) for own, thing in zip(groups, things, strict=True)] for _ in range(each)
     ]
-    yes = [torch.cat([answered(*pair) for pair in zip(row, things, strict=True)]) for row in questions]
-    meant = [torch.cat([meant_by(*pair) for pair in zip(row, things, strict=True)]) for row in questions]
     texts = [words_of(asked(question), "question", QUESTION_WORDS) for row in questions for question in row]
     tokens = trimmed(tokens_of(texts, QUESTION_WORDS)).unflatten(0, (each, count)).transpose(0, 1)
-    return Lesson(scenes, questions, tokens, torch.stack(yes, dim=1), torch.stack(meant, dim=1))
+    return Lesson(scenes, questions, tokens, *answers_of(questions, things), render(scenes))
+
+
+def answers_of(questions: list[list[Question]], things: list[Things]) -> tuple[Tensor, Tensor]:
+    """The answers to lists of questions about scenes, and the objects that are meant, as in :class:`Lesson`."""
+    yes = [torch.cat([answered(*pair) for pair in zip(row, things, strict=True)]) for row in questions]
+    meant = [torch.cat([meant_by(*pair) for pair in zip(row, things, strict=True)]) for row in questions]
+    return torch.stack(yes, dim=1).float(), torch.stack(meant, dim=1).float()
+
+
+def mixed(taught: Lesson, share: float, *key: int | str) -> Lesson:
+    """The lesson with a ``share`` of its pictures between two scenes, one of which has one object altered.
+
+    Between them the answers are, too: at a third of the way they are a third of the other scene's.
+    """
+    generator = noise.generator("questions", "mixed", *key)
+    other = altered(taught.scenes, generator)
+    whole, way = (torch.from_numpy(generator.random(len(taught.yes))).float() for _ in range(2))
+    way = torch.where(whole < share, way, 1.0)
+    yes, meant = answers_of(taught.questions, singly(Things.of(other)))
+    return replace(
+        taught,
+        yes=between(taught.yes, yes, way),
+        meant=between(taught.meant, meant, way),
+        pictures=between(taught.pictures, render(other), way),
+    )
 
 
 def singly(things: Things) -> list[Things]:
@@ -134,6 +160,8 @@ class QuestionTraining(OneCycle):
         world: the habits of its scenes.
         steps: optimisation steps.
         questions: questions about each picture.
+        mixed: share of pictures that are between two scenes, where answers are between yes and no. Without them the
+            answers jump from no to yes, and a gradient says nothing.
         batch, lr, weight_decay, noise_std, seed: as in :class:`OneCycle`.
     """
 
@@ -143,6 +171,7 @@ class QuestionTraining(OneCycle):
         world: World,
         steps: int,
         questions: int,
+        mixed: float,
         batch: int,
         lr: float,
         weight_decay: float,
@@ -152,23 +181,24 @@ class QuestionTraining(OneCycle):
         whole_number("training.steps", steps, 1)
         whole_number("training.questions", questions, 1)
         super().__init__(net, steps, batch, lr, weight_decay, noise_std, seed)
-        self.world, self.questions = world, questions
+        self.world, self.questions, self.mixed = world, questions, fraction("training.mixed", mixed)
         self.kinds = nn.Linear(net.width, len(SHAPES) + len(COLOURS))
 
     def training_step(self, batch: object, batch_idx: int) -> Tensor:
         step = self.global_step
         taught = lesson(self.world, self.batch, self.questions, self.seed, step)
-        seen = self.net.see(self.noisy(render(taught.scenes), step))
+        taught = mixed(taught, self.mixed, self.seed, step) if self.mixed else taught
+        seen = self.net.see(self.noisy(taught.pictures, step))
         log_odds, maps = (value.float() for value in self.net.ask(seen, taught.tokens.to(self.device)))
-        wanted = taught.yes.to(self.device).float()
+        wanted = taught.yes.to(self.device)
         answers = F.binary_cross_entropy_with_logits(log_odds, wanted)
         things = Things.of(taught.scenes)
         centres = in_cells(things, self.net.size, maps.shape[2]).to(self.device)
-        meant = torch.einsum("bsn,bqsk->bqnk", centres, taught.meant.to(self.device).float())
+        meant = torch.einsum("bsn,bqsk->bqnk", centres, taught.meant.to(self.device))
         found = F.binary_cross_entropy_with_logits(maps, meant, reduction="sum") / wanted.numel()
         away = distance(seen, things, self.net.size, centres)
         kinds = self.unlike(centres @ seen.cells.float(), things)
-        right = ((log_odds > 0) == (wanted > 0)).float().mean()
+        right = ((log_odds > 0) == (wanted > 0.5)).float().mean()
         self.log_dict({"loss": answers, "maps": found, "away": away, "kinds": kinds, "right": right}, prog_bar=True)
         return answers + found + away + kinds
 
@@ -208,9 +238,8 @@ def kind_of(question: Question) -> str:
 def grade(net: QuestionNet, count: int = 4000, seed: int = 0) -> dict[str, float]:
     """How well ``net`` answers questions about scenes of the world of the flow map, which it has not seen."""
     test = lesson(World(), count, 1, seed, "test")
-    pictures = render(test.scenes)
-    parts = zip(pictures.split(500), test.tokens[:, 0].split(500), strict=True)
-    log_odds, yes = torch.cat([net(*part) for part in parts]).double(), test.yes[:, 0]
+    parts = zip(test.pictures.split(500), test.tokens[:, 0].split(500), strict=True)
+    log_odds, yes = torch.cat([net(*part) for part in parts]).double(), test.yes[:, 0].bool()
     right = ((log_odds > 0) == yes).double()
     kinds = [kind_of(question) for question in test.questions[0]]
     each = {kind: torch.tensor([own == kind for own in kinds]) for kind in sorted(set(kinds))}
