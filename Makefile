@@ -7,7 +7,7 @@ RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-t2i demo test test-slow test-all lint docs validate digests toy-a toy-b geodesic frontier frontier-untuned \
-	frontier-sampling samplers figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit tuning maximisers scenes-tuning scenes-geneval scenes-rates scenes-law scenes-edit \
+	frontier-sampling samplers figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit tuning maximisers scenes-tuning scenes-geneval scenes-rates scenes-law scenes-edit-tuning scenes-edit \
 	coverage bench bench-resamplers train-mnist train-clocks train-scenes fuzz kill soak clean
 
 help: ## list the targets
@@ -284,12 +284,30 @@ scenes-law: setup ## whether tilted scenes have the law that rejection gives, pr
 	$(SCENES_LAW) mode=importance mode.weights=kernel,material
 	$(BIN)/python scripts/scenes_law.py $(FIGURES)/scenes_law --out $(FIGURES)/scenes_law
 
-SCENES_EDIT := $(SWEEP) experiment=scenes_edit baseline=false report=false hydra.sweep.dir=$(FIGURES)/scenes_edit
-scenes-edit: setup ## six scenes are changed by a question each (docs/data/scenes_edits.txt), by several methods: a table, outputs/scenes_edit.png
-	while IFS='|' read -r path prompt question; do \
-		edit="sampler.start.path=$$path 'prompt=\"$$prompt\"' 'reward.terms.change.question=\"$$question\"'"; \
-		eval $(SCENES_EDIT) $$edit mode=base && eval $(SCENES_EDIT) $$edit mode=search lookahead=denoiser,flowmap1,flowmap4 && \
-		eval $(SCENES_EDIT) $$edit mode=tilted_ode,fmrg || exit 1; done < docs/data/scenes_edits.txt
+# edits: settings of each method are chosen on ten pictures and reported on 24 others (docs/scenes.md); both are drawn first
+SCENES_EDIT := $(SWEEP) experiment=scenes_edit hydra/sweeper=lines 'hydra.sweep.subdir=$${hydra.job.num}' budget.nfe=250 role=maximise baseline=false report=false
+EDIT_ROUND = $(SCENES_EDIT) population.groups=2 'hydra.sweeper.files=[$(FIGURES)/edits/tuning/tasks.txt]' hydra.sweep.dir=$(FIGURES)/scenes_edit_tuning
+KEEPING := sampler.start.t0=0.3,0.1,0.2 reward.terms.keep.scale=30,10,100
+EDIT_TAKEN := ls $(FIGURES)/scenes_edit_tuning | paste -d' ' - $(FIGURES)/scenes_edit_tuned.txt
+scenes-edit-tuning: setup ## the trials of every method on ten edits of scenes (two hours, goes on where it stopped): a table, the words of each
+	$(BIN)/python scripts/draw_scene_edits.py $(FIGURES)/edits/tuning --count 10 --seed 1
+	-$(EDIT_ROUND)/best_of_n mode=best_of_n $(KEEPING)
+	-for mode in fk_steering tilted_ode fmrg noise_opt; do $(EDIT_ROUND)/$$mode mode=$$mode $(KEEPING); done
+	-for lookahead in denoiser flowmap1 flowmap4; do $(EDIT_ROUND)/search_$$lookahead mode=search lookahead=$$lookahead $(KEEPING); done
+	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_edit_tuning/* --out $(FIGURES)/scenes_edit_tuned
+	-set -f; $(EDIT_TAKEN) | while read -r name words; do case $$name in \
+		best_of_n) $(EDIT_ROUND)_more/$$name $$words sampler.steps=1,2,6,8,12,16 ;; \
+		fmrg) $(EDIT_ROUND)_more/$$name $$words sampler.steps=6,16 mode.factor=0.5,1,2 ;; \
+		noise_opt) $(EDIT_ROUND)_more/$$name $$words sampler.steps=4,10 mode.rate=1,5,25 ;; \
+		tilted_ode) $(EDIT_ROUND)_more/$$name $$words sampler.steps=8,16 mode.gradient.strength=4,16,64 ;; \
+		*) $(EDIT_ROUND)_more/$$name $$words sampler.transport=midpoint sampler.steps=4,8 reward.scale=0.25,1,4 ;; esac; done
+	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_edit_tuning/* $(FIGURES)/scenes_edit_tuning_more/* --out $(FIGURES)/scenes_edit_tuned
+
+EDITS := $(SCENES_EDIT) population.groups=4 'hydra.sweeper.files=[$(FIGURES)/edits/reported/tasks.txt]' hydra.sweep.dir=$(FIGURES)/scenes_edit
+scenes-edit: setup ## 24 scenes are changed by a question each, by every method with its tuned settings: a table, outputs/scenes_edit.png
+	$(BIN)/python scripts/draw_scene_edits.py $(FIGURES)/edits/reported --count 24 --seed 2
+	$(EDITS)/base mode=base sampler.transport=midpoint sampler.steps=8 sampler.start.t0=0.1,0.2,0.3 budget.nfe=null role=null
+	-set -f; n=0; while read -r words; do n=$$((n + 1)); $(EDITS)/$$n $$words; done < docs/data/scenes_edit_tuned.txt
 	$(BIN)/python scripts/scenes_edit.py $(FIGURES)/scenes_edit --out $(FIGURES)/scenes_edit
 
 UNTUNED := $(FRONTIER) hydra.sweep.dir=outputs/frontier_untuned seed=0,1,2,3

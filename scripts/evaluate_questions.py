@@ -8,12 +8,14 @@ from omegaconf import DictConfig
 from fmtt.models.checkpoints import load_network
 from fmtt.models.question_net import QuestionNet
 from fmtt.run.cli import script
-from fmtt.training.questions import grade
+from fmtt.training.question_grades import grade, on_the_way
 
 
 @hydra.main(version_base="1.3", config_path="../configs/training", config_name="questions_evaluation")
 def main(config: DictConfig) -> None:
-    for name, value in grade(load_network(config.checkpoint, QuestionNet), config.count, config.seed).items():
+    net = load_network(config.checkpoint, QuestionNet)
+    graded = grade(net, config.count, config.seed) | on_the_way(net, config.count, config.seed)
+    for name, value in graded.items():
         print(f"{name:<20} {value:.4g}")
 
 

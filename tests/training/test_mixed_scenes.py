@@ -6,7 +6,7 @@ import torch
 from fmtt.data.scene_facts import Things
 from fmtt.data.scenes import World
 from fmtt.training.mixed_scenes import altered, between
-from fmtt.training.questions import answers_of, lesson, mixed, singly
+from fmtt.training.question_lessons import answers_of, lesson, mixed, singly
 
 
 def test_one_object_of_each_scene_is_altered_in_one_way() -> None:

@@ -21,15 +21,9 @@ from fmtt.training.captioned import Drawn, told
 from fmtt.training.data import SceneImages
 from fmtt.training.fit import train_flow_map
 from fmtt.training.off_diagonal import ProgressiveUniform, TrajectoryDistillation
-from fmtt.training.questions import (
-    calibration_error,
-    distance,
-    in_cells,
-    kind_of,
-    lesson,
-    meant_by,
-    train_questions,
-)
+from fmtt.training.question_grades import WAY, calibration_error, kind_of
+from fmtt.training.question_lessons import lesson, meant_by
+from fmtt.training.questions import distance, in_cells, train_questions
 from fmtt.training.teachers import Guided
 from tests.training.interrupted import train_with_a_break
 
@@ -236,6 +230,7 @@ def test_question_net_is_trained_exported_and_graded(tmp_path: Path) -> None:
     assert 0 < card["right"] < 1
     assert sum(card[f"questions/{kind}"] for kind in ("number", "place", "relation", "group")) == 4000
     assert all(0 <= card[f"right/{kind}"] <= 1 for kind in ("number", "place", "relation", "group"))
+    assert {f"way/{share}" for share in WAY} <= card.keys()
     assert read_card(tmp_path / "net.safetensors")["right"] == card["right"]
     assert load_network(tmp_path / "net.safetensors", QuestionNet).size == 32
 
