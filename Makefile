@@ -7,7 +7,7 @@ RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-t2i demo test test-slow test-all lint docs validate digests toy-a toy-b geodesic frontier frontier-untuned \
-	frontier-sampling samplers figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit tuning maximisers scenes-tuning scenes-geneval scenes-rates scenes-law scenes-edit-tuning scenes-edit \
+	frontier-sampling samplers figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit tuning maximisers scenes-tuning scenes-geneval scenes-rates scenes-law scenes-graded-tuning scenes-graded scenes-edit-tuning scenes-edit \
 	coverage bench bench-resamplers train-mnist train-clocks train-scenes fuzz kill soak clean
 
 help: ## list the targets
@@ -272,6 +272,26 @@ scenes-geneval: setup ## GenEval in small: every method with its tuned settings 
 	-set -f; while read -r words; do $(GENEVAL) $$words $(BUDGETS); done < $(TUNED)
 	-set -f; grep -E 'mode=search.*lookahead=(denoiser|flowmap1)' $(TUNED) | while read -r words; do $(GENEVAL) $$words $(DAMPED) $(BUDGETS); done
 	$(BIN)/python scripts/scenes_geneval.py $(FIGURES)/scenes_geneval --out $(FIGURES)/scenes_geneval
+
+# the same with a reward whose answers lie between yes and no, at one budget: does a gradient pay that says something?
+GRADED = $(SCENES) reward.checkpoint=question_net_graded
+GRADED_ROUND = $(GRADED) prompts_file=docs/data/scenes_tuning.txt population.groups=2 'hydra.sweep.subdir=$${hydra.job.num}' hydra.sweep.dir=$(FIGURES)/scenes_graded_tuning
+GRADUALLY := reward.scale=4,1,16,64 sampler.steps=4,8
+scenes-graded-tuning: setup ## eight trials of each method with a graded reward on the prompts of tuning (an hour): a table, the words of each
+	-$(GRADED_ROUND)/best_of_n_map mode=best_of_n sampler.steps=8,2,4,6,10,12,16,24
+	-$(GRADED_ROUND)/best_of_n_ode mode=best_of_n sampler.transport=midpoint sampler.steps=6,2,4,8,10,12,16,24
+	-$(GRADED_ROUND)/fk_steering mode=fk_steering mode.interval=4 sampler.transport=midpoint $(GRADUALLY)
+	-$(GRADED_ROUND)/das mode=das mode.tempering=0.9 sampler.transport=midpoint $(GRADUALLY)
+	-$(GRADED_ROUND)/fmrg mode=fmrg 'mode.window=[0,0.25]' mode.factor=1,0.5,2,3 sampler.steps=6,10
+	-for lookahead in denoiser flowmap1 flowmap2 flowmap4; do \
+		$(GRADED_ROUND)/search_$$lookahead mode=search lookahead=$$lookahead sampler/chi=zero sampler.transport=midpoint $(GRADUALLY); done
+	-$(GRADED_ROUND)/search_landing mode=search lookahead=flowmap1 sampler/chi=zero $(GRADUALLY) sampler/transport=landing
+	$(BIN)/python scripts/tuning.py $(FIGURES)/scenes_graded_tuning/* --out $(FIGURES)/scenes_graded_tuned
+
+scenes-graded: setup ## the tuned methods with the graded reward on the reported prompts (an hour)
+	-set -f; while read -r words; do $(SCENES) hydra.sweep.dir=$(FIGURES)/scenes_graded $$words; done < docs/data/scenes_graded_tuned.txt
+	$(GRADED) hydra.sweep.dir=$(FIGURES)/scenes_graded $(BASE) sampler.steps=40
+	$(BIN)/python scripts/scenes_geneval.py $(FIGURES)/scenes_graded --out $(FIGURES)/scenes_graded
 
 RATES := $(SCENES) mode=base sampler/transport=flowmap sampler/epsilon=zero sampler.steps=4 population.particles=1 budget.nfe=null role=null
 scenes-rates: setup ## how often the base model shows each uncommon prompt, of 1,000 pictures each (20 minutes): a table
