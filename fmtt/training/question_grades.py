@@ -52,7 +52,7 @@ def calibration_error(probability: Tensor, yes: Tensor, bins: int = 10) -> float
 
 
 @torch.inference_mode()
-def on_the_way(net: QuestionNet, count: int = 1000, seed: int = 0) -> dict[str, float]:
+def on_the_way(net: QuestionNet, count: int = 4000, seed: int = 0) -> dict[str, float]:
     """The median log-probability of yes on the way from pictures with the answer no to pictures with the answer yes.
 
     Both show the same scene, one object of which is altered. The gradient of an answer that jumps says nothing.

@@ -92,8 +92,9 @@ def test_rates_of_the_base_model_name_the_prompts_that_it_never_shows(tmp_path: 
 def test_edits_are_tasks_of_one_trial(tmp_path: Path) -> None:
     for number, (t0, edited) in enumerate([(0.3, (0, 1)), (0.3, (0, 0)), (0.1, (1, 1)), (0.1, (1, 0))]):
         task = (f"sampler.start.path={number % 2}.png", f"prompt=a {number % 2}", "reward.terms.change.question=Is it?")
-        folder = make_run(tmp_path / "fmrg" / str(number), base=False, metrics={"nfe/weighted/group": 48},
-                          overrides=("experiment=scenes_edit", "mode=fmrg", f"sampler.start.t0={t0}", *task))  # fmt: skip
+        words = ("experiment=scenes_edit", "mode=fmrg", f"sampler.start.t0={t0}", *task)
+        metrics = {"nfe/weighted/group": 48}
+        folder = make_run(tmp_path / "fmrg" / str(number), overrides=words, base=False, metrics=metrics)
         run_folder.write_prompts(folder, ["a"], [""], [{"reward/mean": 0.0}])
         rows = [{"group": k, "prompt": 0, "reward": -1.0, "right": 1.0, "edited": one} for k, one in enumerate(edited)]
         run_folder.write_returned(folder, rows)
