@@ -7,7 +7,7 @@ RUN := OMP_NUM_THREADS=$${OMP_NUM_THREADS:-2} $(BIN)/python
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-t2i demo test test-slow test-all lint docs validate digests toy-a toy-b geodesic frontier frontier-untuned \
-	frontier-sampling samplers figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit tuning maximisers scenes-tuning scenes-geneval scenes-rates scenes-law scenes-graded-tuning scenes-graded scenes-edit-tuning scenes-edit \
+	frontier-sampling samplers figures figures-quick mnist-zeros geometry clocks clock-law sensitivity edit tuning maximisers scenes-tuning scenes-geneval scenes-rates scenes-law scenes-gallery scenes-graded-tuning scenes-graded scenes-edit-tuning scenes-edit \
 	coverage bench bench-resamplers train-mnist train-clocks train-scenes fuzz kill soak clean
 
 help: ## list the targets
@@ -272,6 +272,14 @@ scenes-geneval: setup ## GenEval in small: every method with its tuned settings 
 	-set -f; while read -r words; do $(GENEVAL) $$words $(BUDGETS); done < $(TUNED)
 	-set -f; grep -E 'mode=search.*lookahead=(denoiser|flowmap1)' $(TUNED) | while read -r words; do $(GENEVAL) $$words $(DAMPED) $(BUDGETS); done
 	$(BIN)/python scripts/scenes_geneval.py $(FIGURES)/scenes_geneval --out $(FIGURES)/scenes_geneval
+
+GALLERY := $(SCENES) prompts_file=docs/data/scenes_gallery.txt hydra.sweep.dir=$(FIGURES)/scenes_gallery
+SHOWN := mode=(best_of_n.*midpoint|fmrg|noise_opt|search.*lookahead=(denoiser|flowmap1))
+scenes-gallery: setup ## what six methods make of the first prompt of each category (two minutes): outputs/scenes_gallery.png
+	$(GALLERY) $(BASE) sampler.steps=40
+	set -f; grep -E '$(SHOWN)' $(TUNED) | while read -r words; do $(GALLERY) $$words; done
+	$(BIN)/python scripts/scenes_gallery.py $(FIGURES)/scenes_gallery --out $(FIGURES)/scenes_gallery.png \
+		--methods "base 40 steps" "best_of_n midpoint 6 steps" fmrg "search flowmap1" "search denoiser" noise_opt
 
 # the same with a reward whose answers lie between yes and no, at one budget: does a gradient pay that says something?
 GRADED = $(SCENES) reward.checkpoint=question_net_graded

@@ -119,6 +119,7 @@ def short_name(name: str) -> str:
         told.get("lookahead", ""),
         told.get("sampler/transport", told.get("sampler.transport", "")) if mode in ("base", "best_of_n") else "",
         f"{told['sampler.steps']} steps" if mode in ("base", "best_of_n") and "sampler.steps" in told else "",
+        "landing" if told.get("sampler/transport") == "landing" and mode == "search" else "",
         "damped" if "sampler/damping" in told else "",
     ]
     return " ".join([mode, *filter(None, parts)])
