@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor
 
 from fmtt.data.captions import Caption, Group, said
 from fmtt.data.questions import Question, asked
 from fmtt.data.scenes import COLOURS, SLOTS, World, render
+from fmtt.flow import noise
 
 DRAWN = 8  # scenes that are drawn for each edit; half of them have up to three objects of different shapes
 
@@ -38,7 +38,7 @@ def draw_edits(count: int, seed: int) -> list[Edit]:
 
     The object and its new colour are drawn with equal probabilities.
     """
-    generator, found = np.random.default_rng(seed), list[Edit]()
+    generator, found = noise.generator("edits", seed), list[Edit]()
     scenes = World().draw(DRAWN * count, generator)
     for picture, shapes, colours in zip(render(scenes), scenes.shape.tolist(), scenes.colour.tolist(), strict=True):
         things = [(shape, colour) for shape, colour in zip(shapes, colours, strict=True) if shape >= 0]
