@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from fmtt.data.captions import Caption, Group, said
 from fmtt.data.questions import Question, asked
+from fmtt.data.scene_texts import groups_of
 from fmtt.data.scenes import COLOURS, SLOTS, World, render
 from fmtt.flow import noise
 
 DRAWN = 8  # scenes that are drawn for each edit; half of them have up to three objects of different shapes
-
-
-Thing = tuple[int, int]  # the numbers of a shape and of a colour
 
 
 @dataclass(frozen=True)
@@ -40,22 +38,22 @@ def draw_edits(count: int, seed: int) -> list[Edit]:
     """
     generator, found = noise.generator("edits", seed), list[Edit]()
     scenes = World().draw(DRAWN * count, generator)
-    for picture, shapes, colours in zip(render(scenes), scenes.shape.tolist(), scenes.colour.tolist(), strict=True):
-        things = [(shape, colour) for shape, colour in zip(shapes, colours, strict=True) if shape >= 0]
-        free = int(generator.integers(len(things)))
-        turn = int(generator.integers(1, len(COLOURS)))
-        if len(dict(things)) == len(things) < SLOTS:
-            found.append(Edit(picture, prompt_of(things, free), question_of(things[free], turn)))
+    for picture, groups in zip(render(scenes), groups_of(scenes), strict=True):
+        number = sum(group.count for group in groups)
+        free, turn = int(generator.integers(number)), int(generator.integers(1, len(COLOURS)))
+        if len({group.shape for group in groups}) == number < SLOTS:
+            found.append(Edit(picture, prompt_of(groups, free), question_of(groups[free], turn)))
     return found[:count]
 
 
-def prompt_of(things: Sequence[Thing], free: int) -> str:
-    """All things, the colour of number ``free`` not being said."""
-    groups = [Group(1, None if k == free else colour, shape) for k, (shape, colour) in enumerate(things)]
-    return said(Caption(tuple(groups)))
+def prompt_of(groups: Sequence[Group], free: int) -> str:
+    """All objects, the colour of number ``free`` not being said."""
+    told = [replace(group, colour=None) if k == free else group for k, group in enumerate(groups)]
+    return said(Caption(tuple(told)))
 
 
-def question_of(thing: Thing, turn: int) -> str:
-    """Whether a thing has the colour that is ``turn`` after its own."""
-    shape, colour = thing
-    return asked(Question((Group(1, (colour + turn) % len(COLOURS), shape),), only=True)).capitalize() + "?"
+def question_of(group: Group, turn: int) -> str:
+    """Whether an object has the colour that is ``turn`` after its own."""
+    assert group.colour is not None
+    other = replace(group, colour=(group.colour + turn) % len(COLOURS))
+    return asked(Question((other,), only=True)).capitalize() + "?"
